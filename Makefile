@@ -1,0 +1,39 @@
+# Everything that is done here begins with make. It needs Go 1.26 or later, and for
+# the race detector in `make test` a C compiler. `make` alone lists the targets.
+
+.DEFAULT_GOAL := help
+.PHONY: help need-go build test lint fmt fuzz clean
+
+# Arguments for the benchmark: make bench ARGS='--seeds 3'
+ARGS ?=
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+export FUZZTIME
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+need-go:
+	@scripts/need-go
+
+# Version and commit are in the binary by themselves (runtime/debug.ReadBuildInfo);
+# no C, so that it runs on any Linux of the architecture. go build knows best what
+# is up to date.
+build: need-go ## build bin/leasestorm
+	CGO_ENABLED=0 go build -trimpath -o bin/leasestorm ./cmd/leasestorm
+
+
+test: need-go ## run all tests, then the concurrent packages' under the race detector
+	@scripts/test
+
+lint: need-go ## check formatting, go vet, golangci-lint (built once, for some minutes)
+	@scripts/lint
+
+fmt: need-go ## format the code
+	gofmt -w $$(find . -name '*.go' -not -path './bin/*' -not -path './.git/*')
+
+fuzz: need-go ## run each fuzz target for FUZZTIME (10s)
+	@scripts/fuzz
+
+clean: ## remove what was built; results stay
+	rm -rf bin

@@ -1,0 +1,224 @@
+// Package leasetest is the conformance suite of lease tables. A table of another
+// module is held to it by one call:
+//
+//	func TestTable(t *testing.T) { leasetest.Run(t, newMyTable) }
+package leasetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/leasestorm/leasestorm/lease"
+)
+
+// New makes the table under test.
+type New func(env lease.Env) (lease.Table, error)
+
+// sizes are the capacities that the suite runs with: one slot, fewer than a block
+// of anything, and some that no power of two divides.
+var sizes = []int{1, 7, 64, 513, 5000}
+
+// Run holds the table to lease.Table's documentation: a table of cases, a random
+// list of calls beside a model, and concurrent use (worth most under the race
+// detector).
+func Run(t *testing.T, newTable New) {
+	t.Run("cases", func(t *testing.T) { cases(t, newTable) })
+	for _, size := range sizes {
+		t.Run(fmt.Sprintf("model/%d", size), func(t *testing.T) { model(t, newTable, size) })
+		t.Run(fmt.Sprintf("concurrent/%d", size), func(t *testing.T) { concurrent(t, newTable, size) })
+	}
+}
+
+// calls is the number of random calls a goroutine makes.
+func calls() int {
+	if testing.Short() {
+		return 2_000
+	}
+	return 20_000
+}
+
+func table(t *testing.T, newTable New, env lease.Env) lease.Table {
+	t.Helper()
+	tab, err := newTable(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tab
+}
+
+// A tick of the table's clock, and times on it.
+const tick = lease.Tick
+
+func at(ticks int) time.Duration { return time.Duration(ticks) * tick }
+
+func want(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) || (want == nil && got != nil) {
+		t.Errorf("%s: got error %v, want %v", what, got, want)
+	}
+}
+
+// cases says the behaviour in words, one thing after another on one lease.
+func cases(t *testing.T, newTable New) {
+	tab := table(t, newTable, lease.Env{Leases: 2, Workers: 1})
+	none := func(id lease.ID) { t.Errorf("lease %v lapsed, none should", id) }
+
+	if _, err := tab.Grant(at(5), at(5), 0); !errors.Is(err, lease.ErrDeadline) {
+		t.Errorf("a deadline that is not after now: got %v, want ErrDeadline", err)
+	}
+	if _, err := tab.Grant(0, lease.MaxDeadline+1, 0); !errors.Is(err, lease.ErrDeadline) {
+		t.Errorf("a deadline past MaxDeadline: got %v, want ErrDeadline", err)
+	}
+	a, err := tab.Grant(0, at(10), 0)
+	want(t, "first grant", err, nil)
+	b, err := tab.Grant(0, at(20), 0)
+	want(t, "second grant", err, nil)
+	if a == b || a == 0 || b == 0 {
+		t.Fatalf("two grants are named %v and %v", a, b)
+	}
+	_, err = tab.Grant(0, at(20), 0)
+	want(t, "a third grant in a table of two", err, lease.ErrFull)
+	want(t, "verify at the last moment", tab.Verify(a, at(10)-1), nil)
+	want(t, "verify at the deadline", tab.Verify(a, at(10)), lease.ErrStale)
+	want(t, "renew to an earlier deadline", tab.Renew(a, 0, at(5)), nil)
+	want(t, "verify after it", tab.Verify(a, at(9)), nil)
+	want(t, "renew", tab.Renew(a, at(9), at(30)), nil)
+	want(t, "renew with a deadline before now", tab.Renew(a, at(9), at(8)), lease.ErrDeadline)
+	if n := tab.Expire(at(19), none); n != 0 {
+		t.Errorf("%d expired, none is due", n)
+	}
+	var lapsed []lease.ID
+	note := func(id lease.ID) { lapsed = append(lapsed, id) }
+	if n := tab.Expire(at(20), note); n != 1 || len(lapsed) != 1 || lapsed[0] != b {
+		t.Errorf("expire at b's deadline: %d, %v; want b, %v", n, lapsed, b)
+	}
+	want(t, "renew an expired lease", tab.Renew(b, 0, at(99)), lease.ErrStale)
+	want(t, "revoke an expired lease", tab.Revoke(b), lease.ErrStale)
+	_, err = tab.Regrant(b, at(20), at(40))
+	want(t, "regrant an expired lease", err, lease.ErrStale)
+	want(t, "renew a lapsed lease that nothing has expired", tab.Renew(a, at(30), at(99)), lease.ErrStale)
+	a2, err := tab.Regrant(a, at(30), at(40))
+	want(t, "regrant it", err, nil)
+	if a2 == a || a2.Slot() != a.Slot() {
+		t.Errorf("regrant of %v made %v; want the same slot and another epoch", a, a2)
+	}
+	_, err = tab.Regrant(a2, at(30), at(30))
+	want(t, "regrant with a deadline that is not after now", err, lease.ErrDeadline)
+	want(t, "renew under the old epoch", tab.Renew(a, at(30), at(50)), lease.ErrStale)
+	want(t, "revoke under the old epoch", tab.Revoke(a), lease.ErrStale)
+	want(t, "verify under the old epoch", tab.Verify(a, at(30)), lease.ErrStale)
+	if got := tab.Live(); got != 1 {
+		t.Errorf("%d live, want 1", got)
+	}
+	a3, err := tab.Regrant(a2, at(30), at(35))
+	want(t, "regrant with an earlier deadline", err, nil)
+	lapsed = nil
+	if n := tab.Expire(at(35), note); n != 1 || lapsed[0] != a3 {
+		t.Errorf("expire at the earlier deadline: %d, %v; want %v", n, lapsed, a3)
+	}
+	c, err := tab.Grant(at(35), at(36), 0)
+	want(t, "grant after expiry", err, nil)
+	want(t, "revoke", tab.Revoke(c), nil)
+	want(t, "revoke again", tab.Revoke(c), lease.ErrStale)
+	if n := tab.Expire(at(1000), none); n != 0 || tab.Live() != 0 {
+		t.Errorf("an empty table: %d expired, %d live", n, tab.Live())
+	}
+	for _, id := range []lease.ID{0, lease.MakeID(2, 1), lease.MakeID(1<<32-1, 1), lease.MakeID(0, 1<<32-1)} {
+		want(t, fmt.Sprintf("renew of the foreign ID %v", id), tab.Renew(id, 0, at(5)), lease.ErrStale)
+		want(t, fmt.Sprintf("revoke of the foreign ID %v", id), tab.Revoke(id), lease.ErrStale)
+		want(t, fmt.Sprintf("verify of the foreign ID %v", id), tab.Verify(id, 0), lease.ErrStale)
+	}
+	tab.Touch([]lease.ID{0, a, c, lease.MakeID(1<<32-1, 1)})
+	if tab.Bytes() <= 0 {
+		t.Errorf("a table of two takes %d bytes", tab.Bytes())
+	}
+	want(t, "a now before the start", tab.Renew(c, -at(5), at(3)), lease.ErrStale)
+	if d, err := tab.Grant(-at(5), 1, 0); err != nil || tab.Verify(d, 0) != nil {
+		t.Errorf("a lease of 1 ns from the start: %v", err)
+	}
+}
+
+// model makes random calls to the table and to a map from ID to deadline, and
+// compares every answer.
+func model(t *testing.T, newTable New, size int) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, uint64(size)))
+	tab := table(t, newTable, lease.Env{Leases: size, Workers: 3})
+	live := map[lease.ID]int{} // deadline, in ticks
+	seen := map[lease.ID]bool{}
+	var ids []lease.ID // ever granted, the newest last
+	now := 0
+	pick := func() lease.ID {
+		if len(ids) == 0 || rng.IntN(20) == 0 {
+			return lease.MakeID(rng.Uint32N(uint32(size)+2), rng.Uint32N(3))
+		}
+		return ids[len(ids)-1-rng.IntN(min(len(ids), 2*size))]
+	}
+	check := func(what string, id lease.ID, got error, ok bool, otherwise error) {
+		if !ok {
+			want(t, fmt.Sprintf("%s %v at %d", what, id, now), got, otherwise)
+		} else {
+			want(t, fmt.Sprintf("%s %v at %d", what, id, now), got, nil)
+		}
+	}
+	added := func(id lease.ID, deadline int) {
+		if seen[id] {
+			t.Errorf("%v was granted twice", id)
+		}
+		seen[id], live[id] = true, deadline
+		ids = append(ids, id)
+	}
+	for range calls() {
+		if t.Failed() {
+			return
+		}
+		deadline := now + 1 + rng.IntN(50)
+		switch id := pick(); rng.IntN(8) {
+		case 0, 1, 2:
+			got, err := tab.Grant(at(now), at(deadline), rng.IntN(5))
+			check("grant", got, err, len(live) < size, lease.ErrFull)
+			if err == nil {
+				added(got, deadline)
+			}
+		case 3, 4:
+			check("renew", id, tab.Renew(id, at(now), at(deadline)), live[id] > now, lease.ErrStale)
+			if live[id] > now {
+				live[id] = max(live[id], deadline)
+			}
+		case 5:
+			_, held := live[id]
+			if rng.IntN(2) == 0 {
+				check("revoke", id, tab.Revoke(id), held, lease.ErrStale)
+			} else {
+				got, err := tab.Regrant(id, at(now), at(deadline))
+				check("regrant", id, err, held, lease.ErrStale)
+				if err == nil {
+					added(got, deadline)
+				}
+			}
+			delete(live, id)
+		case 6:
+			check("verify", id, tab.Verify(id, at(now)), live[id] > now, lease.ErrStale)
+		default:
+			now += rng.IntN(3)
+			n := tab.Expire(at(now), func(id lease.ID) {
+				if d, held := live[id]; !held || d > now {
+					t.Errorf("%v lapsed at %d; held %v, deadline %d", id, now, held, d)
+				}
+				delete(live, id)
+			})
+			for id, d := range live {
+				if d <= now {
+					t.Errorf("%v with deadline %d is still there after the sweep at %d, which ended %d", id, d, now, n)
+				}
+			}
+		}
+		if got := tab.Live(); got != len(live) {
+			t.Errorf("%d live, want %d", got, len(live))
+		}
+	}
+}

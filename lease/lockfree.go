@@ -1,0 +1,351 @@
+package lease
+
+import (
+	"math/bits"
+	"time"
+	"unsafe"
+
+	"go.uber.org/atomic"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+// A lease is one word in a flat array:
+//
+//	bits 63..32  epoch     of the present grant, else of the last; 0 before the first
+//	bits 31..0   deadline  in ticks; 0: free
+//
+// A block is 512 words, 4 KiB: what one sweep reads or skips, and one page to a
+// hardware prefetcher.
+const (
+	blockShift = 9
+	blockWords = 1 << blockShift
+	mapWords   = blockWords / 64 // of a block's free map
+)
+
+// lockFree keeps its leases in words that are renewed by one compare-and-swap.
+//
+// Who may write a slot's word:
+//
+//	slot     free bit   word's writers
+//	free     1          nobody
+//	taken    0, and deadline 0    the one Grant that cleared the bit; or, on the way
+//	                    out, the Revoke or Expire that swapped the deadline to 0,
+//	                    until it sets the bit
+//	granted  0, deadline > 0      anybody, by compare-and-swap from the word it read
+//
+// So a word with deadline 0 is never swapped by a holder of an ID, and an epoch
+// rises only under Grant's or Regrant's hand.
+type lockFree struct {
+	n     int // slots; the last block may have fewer than blockWords
+	words []atomic.Uint64
+
+	// bounds[b] is at or before the earliest deadline in block b; noDeadline: none
+	// that this bound must know of. A renewal moves a deadline later and leaves the
+	// bound valid. Where a deadline is new, the word is written first and the bound
+	// lowered after; a sweep raises the bound first, reads the words, and lowers it
+	// after. In either order of the two, one of them sees the other's word.
+	bounds []atomic.Uint32
+
+	// free has a bit for each slot that a Grant may take, 8 words a block; some has
+	// a bit for each block that may have one. A bit of some is set after the bit in
+	// free, and cleared before a second look at free, so a free slot is overlooked
+	// for that moment only, and Grant looks at all of free before it says ErrFull.
+	free []atomic.Uint64
+	some []atomic.Uint64
+
+	regions []region
+}
+
+// region is where a worker looks for free slots first, so that workers write to
+// words, maps and bounds of their own as long as there is room.
+type region struct {
+	at atomic.Uint32 // word of some at which the last Grant found a slot
+	// Keeps one worker's at from the next one's.
+	_ [padBytes]byte
+}
+
+func newLockFree(env Env, v catalog.Values) (Table, error) {
+	blocks := (env.Leases + blockWords - 1) / blockWords
+	some := (blocks + 63) / 64
+	t := &lockFree{
+		n:       env.Leases,
+		words:   make([]atomic.Uint64, env.Leases),
+		bounds:  make([]atomic.Uint32, blocks),
+		free:    make([]atomic.Uint64, blocks*mapWords),
+		some:    make([]atomic.Uint64, some),
+		regions: make([]region, min(parts(v.Int("regions"), env, 1), some)),
+	}
+	for b := range t.bounds {
+		t.bounds[b].Store(noDeadline)
+		setBit(t.some, uint32(b))
+	}
+	for i := range t.free {
+		if left := env.Leases - 64*i; left >= 64 {
+			t.free[i].Store(^uint64(0))
+		} else if left > 0 {
+			t.free[i].Store(1<<left - 1)
+		}
+	}
+	for i := range t.regions {
+		t.regions[i].at.Store(uint32(i * some / len(t.regions)))
+	}
+	return t, nil
+}
+
+func packWord(epoch, deadline uint32) uint64 { return uint64(epoch)<<32 | uint64(deadline) }
+
+func setBit(m []atomic.Uint64, i uint32) {
+	w, bit := &m[i/64], uint64(1)<<(i%64)
+	for {
+		old := w.Load()
+		if old&bit != 0 || w.CompareAndSwap(old, old|bit) {
+			return
+		}
+	}
+}
+
+func clearBit(m []atomic.Uint64, i uint32) {
+	w, bit := &m[i/64], uint64(1)<<(i%64)
+	for {
+		old := w.Load()
+		if old&bit == 0 || w.CompareAndSwap(old, old&^bit) {
+			return
+		}
+	}
+}
+
+// lower is an atomic minimum.
+func (t *lockFree) lower(block, deadline uint32) {
+	b := &t.bounds[block]
+	for {
+		old := b.Load()
+		if old <= deadline || b.CompareAndSwap(old, deadline) {
+			return
+		}
+	}
+}
+
+func (t *lockFree) Grant(now, deadline time.Duration, worker int) (ID, error) {
+	d, ok := deadlineTick(now, deadline)
+	if !ok {
+		return 0, ErrDeadline
+	}
+	slot, ok := t.take(&t.regions[uint(worker)%uint(len(t.regions))])
+	if !ok {
+		return 0, ErrFull
+	}
+	epoch := nextEpoch(uint32(t.words[slot].Load() >> 32))
+	t.words[slot].Store(packWord(epoch, d))
+	t.lower(slot>>blockShift, d)
+	return MakeID(slot, epoch), nil
+}
+
+// take finds a free slot and makes it the caller's.
+func (t *lockFree) take(r *region) (uint32, bool) {
+	start := int(r.at.Load())
+	for i := range t.some {
+		at := start + i
+		if at >= len(t.some) {
+			at -= len(t.some)
+		}
+		for {
+			m := t.some[at].Load()
+			if m == 0 {
+				break
+			}
+			block := uint32(at*64 + bits.TrailingZeros64(m))
+			if slot, ok := t.takeFrom(block); ok {
+				if i > 0 {
+					r.at.Store(uint32(at))
+				}
+				return slot, true
+			}
+			clearBit(t.some, block)
+			for i := range t.freeOf(block) {
+				if t.free[block*mapWords+uint32(i)].Load() != 0 {
+					setBit(t.some, block)
+					break
+				}
+			}
+		}
+	}
+	for block := range uint32(len(t.bounds)) {
+		if slot, ok := t.takeFrom(block); ok {
+			return slot, true
+		}
+	}
+	return 0, false
+}
+
+// freeOf is a block's part of the free map.
+
+func (t *lockFree) freeOf(block uint32) []atomic.Uint64 {
+	return t.free[block*mapWords : (block+1)*mapWords]
+}
+
+func (t *lockFree) takeFrom(block uint32) (uint32, bool) {
+	m := t.freeOf(block)
+	for i := range m {
+		for {
+			old := m[i].Load()
+			if old == 0 {
+				break
+			}
+			bit := uint32(bits.TrailingZeros64(old))
+			if m[i].CompareAndSwap(old, old&^(1<<bit)) {
+				return block<<blockShift | uint32(i)*64 | bit, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// release gives back a slot whose deadline the caller has swapped to 0.
+func (t *lockFree) release(slot uint32) {
+	setBit(t.free, slot)
+	setBit(t.some, slot>>blockShift)
+}
+
+// at is the word that id is about, nil where the table has no such slot.
+func (t *lockFree) at(id ID) *atomic.Uint64 {
+	if i := id.Slot(); uint64(i) < uint64(len(t.words)) {
+		return &t.words[i]
+	}
+	return nil
+}
+
+func (t *lockFree) Renew(id ID, now, deadline time.Duration) error {
+	d, ok := deadlineTick(now, deadline)
+	if !ok {
+		return ErrDeadline
+	}
+	return staleUnless(t.renew(id, nowTick(now), d))
+}
+
+func (t *lockFree) renew(id ID, now, deadline uint32) bool {
+	w := t.at(id)
+	if w == nil {
+		return false
+	}
+	for {
+		old := w.Load()
+		if uint32(old>>32) != id.Epoch() || uint32(old) <= now {
+			return false
+		}
+		if uint32(old) >= deadline || w.CompareAndSwap(old, packWord(id.Epoch(), deadline)) {
+			return true
+		}
+	}
+}
+
+func (t *lockFree) Verify(id ID, now time.Duration) error {
+	w := t.at(id)
+	if w == nil {
+		return ErrStale
+	}
+	old := w.Load()
+	return staleUnless(uint32(old>>32) == id.Epoch() && uint32(old) > nowTick(now))
+}
+
+func (t *lockFree) Revoke(id ID) error {
+	w := t.at(id)
+	if w == nil {
+		return ErrStale
+	}
+	for {
+		old := w.Load()
+		if uint32(old>>32) != id.Epoch() || uint32(old) == 0 {
+			return ErrStale
+		}
+		if w.CompareAndSwap(old, packWord(id.Epoch(), 0)) {
+			t.release(id.Slot())
+			return nil
+		}
+	}
+}
+
+func (t *lockFree) Regrant(id ID, now, deadline time.Duration) (ID, error) {
+	d, ok := deadlineTick(now, deadline)
+	if !ok {
+		return 0, ErrDeadline
+	}
+	w := t.at(id)
+	if w == nil {
+		return 0, ErrStale
+	}
+	epoch := nextEpoch(id.Epoch())
+	for {
+		old := w.Load()
+		if uint32(old>>32) != id.Epoch() || uint32(old) == 0 {
+			return 0, ErrStale
+		}
+		if w.CompareAndSwap(old, packWord(epoch, d)) {
+			t.lower(id.Slot()>>blockShift, d)
+			return MakeID(id.Slot(), epoch), nil
+		}
+	}
+}
+
+// Touch loads the words that a batch is about to use, one after the other without
+// waiting: their cache misses overlap.
+func (t *lockFree) Touch(ids []ID) {
+	for _, id := range ids {
+		if w := t.at(id); w != nil {
+			w.Load()
+		}
+	}
+}
+
+func (t *lockFree) Expire(now time.Duration, lapsed func(ID)) int {
+	n := nowTick(now)
+	ended := 0
+	for b := range t.bounds {
+		if t.bounds[b].Load() <= n {
+			ended += t.sweep(uint32(b), n, lapsed)
+		}
+	}
+	return ended
+}
+
+// sweep ends what lapsed in one block and gives it a new bound.
+func (t *lockFree) sweep(block, now uint32, lapsed func(ID)) int {
+	t.bounds[block].Store(noDeadline)
+	first := block << blockShift
+	words := t.words[first:min(int(first)+blockWords, t.n)]
+	ended, bound := 0, uint32(noDeadline)
+	for i := range words {
+		old := words[i].Load()
+		for uint32(old) != 0 && uint32(old) <= now {
+			if words[i].CompareAndSwap(old, old&^uint64(noDeadline)) {
+				slot := first + uint32(i)
+				lapsed(MakeID(slot, uint32(old>>32)))
+				t.release(slot)
+				ended++
+				old = 0
+				break
+			}
+			old = words[i].Load() // renewed or granted anew meanwhile
+		}
+		if d := uint32(old); d != 0 {
+			bound = min(bound, d)
+		}
+	}
+	if bound != noDeadline {
+		t.lower(block, bound)
+	}
+	return ended
+}
+
+func (t *lockFree) Live() int {
+	n := t.n
+	for i := range t.free {
+		n -= bits.OnesCount64(t.free[i].Load())
+	}
+	return n
+}
+
+func (t *lockFree) Bytes() int64 {
+	return int64(unsafe.Sizeof(*t)) + 8*int64(len(t.words)+len(t.free)+len(t.some)) + 4*int64(len(t.bounds)) +
+		int64(len(t.regions))*int64(unsafe.Sizeof(region{}))
+}

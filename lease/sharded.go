@@ -1,0 +1,166 @@
+package lease
+
+import (
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+// padBytes keeps two writers off one cache line wherever they meet in an array.
+// Lines are 64 bytes on most hosts and 128 on some, and on x86 the prefetcher
+// pulls lines in pairs; a gap of 128 bytes does for all of them, whatever the
+// array's own alignment.
+const padBytes = 128
+
+// shardsPerWorker makes collisions rare without a hint of the host's: a caller
+// finds its lock taken with a chance of at most (workers-1)/shards < 1/8.
+const shardsPerWorker = 8
+
+// shardedTable is the mutex table cut into contiguous runs of slots with a lock
+// each. The ID says which: shard = slot / each. Only Grant may look at several.
+type shardedTable struct {
+	each   uint32 // slots in each shard; the last may have fewer
+	shards []tableShard
+}
+
+type tableShard struct {
+	mu sync.Mutex
+	s  store
+	// Keeps the holder of this lock, who writes s.free's length, from whoever
+	// takes the next shard's lock.
+	_ [padBytes]byte
+}
+
+func newSharded(env Env, v catalog.Values) (Table, error) {
+	n := min(parts(v.Int("shards"), env, shardsPerWorker), env.Leases)
+	each := (env.Leases + n - 1) / n
+	n = (env.Leases + each - 1) / each // rounding up may leave the last ones nothing
+	t := &shardedTable{each: uint32(each), shards: make([]tableShard, n)}
+	for i := range t.shards {
+		first := i * each
+		t.shards[i].s.init(uint32(first), min(each, env.Leases-first))
+	}
+	return t, nil
+}
+
+// of returns the shard that id's slot is in, nil when the table has no such slot.
+func (t *shardedTable) of(id ID) *tableShard {
+	i := id.Slot() / t.each
+	if uint64(i) >= uint64(len(t.shards)) {
+		return nil
+	}
+	return &t.shards[i]
+}
+
+func (t *shardedTable) Grant(now, deadline time.Duration, worker int) (ID, error) {
+	d, ok := deadlineTick(now, deadline)
+	if !ok {
+		return 0, ErrDeadline
+	}
+	own := int(uint(worker) % uint(len(t.shards)))
+	for i := range t.shards {
+		at := own + i
+		if at >= len(t.shards) {
+			at -= len(t.shards)
+		}
+		p := &t.shards[at]
+		p.mu.Lock()
+		id, ok := p.s.grant(d)
+		p.mu.Unlock()
+		if ok {
+			return id, nil
+		}
+	}
+	return 0, ErrFull
+}
+
+func (t *shardedTable) Renew(id ID, now, deadline time.Duration) error {
+	d, ok := deadlineTick(now, deadline)
+	if !ok {
+		return ErrDeadline
+	}
+	p := t.of(id)
+	if p == nil {
+		return ErrStale
+	}
+	p.mu.Lock()
+	ok = p.s.renew(id, nowTick(now), d)
+	p.mu.Unlock()
+	return staleUnless(ok)
+}
+
+func (t *shardedTable) Verify(id ID, now time.Duration) error {
+	p := t.of(id)
+	if p == nil {
+		return ErrStale
+	}
+	p.mu.Lock()
+	ok := p.s.verify(id, nowTick(now))
+	p.mu.Unlock()
+	return staleUnless(ok)
+}
+
+func (t *shardedTable) Revoke(id ID) error {
+	p := t.of(id)
+	if p == nil {
+		return ErrStale
+	}
+	p.mu.Lock()
+	ok := p.s.revoke(id)
+	p.mu.Unlock()
+	return staleUnless(ok)
+}
+
+func (t *shardedTable) Regrant(id ID, now, deadline time.Duration) (ID, error) {
+	d, ok := deadlineTick(now, deadline)
+	if !ok {
+		return 0, ErrDeadline
+	}
+	p := t.of(id)
+	if p == nil {
+		return 0, ErrStale
+	}
+	p.mu.Lock()
+	id, ok = p.s.regrant(id, d)
+	p.mu.Unlock()
+	return id, staleUnless(ok)
+}
+
+// Touch does nothing: what it would read is the locks'.
+func (t *shardedTable) Touch([]ID) {}
+
+func (t *shardedTable) Expire(now time.Duration, lapsed func(ID)) int {
+	n := nowTick(now)
+	ended := 0
+	for i := range t.shards {
+		ended += t.shards[i].expire(n, lapsed)
+	}
+	return ended
+}
+
+func (p *tableShard) expire(now uint32, lapsed func(ID)) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.s.expire(now, lapsed)
+}
+
+func (t *shardedTable) Live() int {
+	n := 0
+	for i := range t.shards {
+		p := &t.shards[i]
+		p.mu.Lock()
+		n += p.s.live()
+		p.mu.Unlock()
+	}
+	return n
+}
+
+func (t *shardedTable) Bytes() int64 {
+	n := int64(unsafe.Sizeof(*t)) + int64(len(t.shards))*int64(unsafe.Sizeof(tableShard{}))
+	for i := range t.shards {
+		n += t.shards[i].s.heapBytes()
+	}
+	return n
+}
