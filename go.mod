@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/spf13/cobra v1.10.2
 	go.uber.org/atomic v1.12.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (

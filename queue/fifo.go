@@ -1,0 +1,27 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+var fifoEntry = catalog.Entry[New]{
+	Name:   "fifo",
+	Doc:    "first come, first served, without bound: what an outage's work queue is by default",
+	Source: "no discipline",
+	New:    func(Config, catalog.Values) (Discipline, error) { return &fifo{}, nil },
+}
+
+type fifo struct{ line }
+
+func (q *fifo) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
+	if q.n.Load() == 0 {
+		return 0, 0
+	}
+	q.mu.Lock()
+	taken = q.items.TakeFront(dst)
+	q.n.Store(int64(q.items.Len()))
+	q.mu.Unlock()
+	return taken, 0
+}

@@ -1,0 +1,171 @@
+// Package queue has the queue disciplines that a lease manager's attempts wait
+// in, and the item that waits.
+//
+// A discipline is passive: every method takes now, the time since the run's
+// start, and none reads a clock, starts a goroutine or sleeps. Items travel in
+// batches: locks are shared and cache misses overlap only where several go
+// together. To add a discipline, write one file with its catalog entry and name the
+// entry in builtin.go (or, from another module, call Catalog.Register);
+// queue/queuetest holds it to this page.
+package queue
+
+import (
+	"time"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+// Class says what an attempt asks for.
+type Class uint8
+
+// The classes. A check is the heartbeat that extends a live lease; an establish
+// asks for a new lease after a loss; a launch is a user's request to start an
+// instance on a droplet that must hold a live lease.
+const (
+	Check Class = iota
+	Establish
+	Launch
+	Classes // number of classes, for arrays indexed by Class
+)
+
+func (c Class) String() string {
+	if c < Classes {
+		return [Classes]string{"check", "establish", "launch"}[c]
+	}
+	return "class?"
+}
+
+// Outcome says how an attempt ended.
+type Outcome uint8
+
+// The outcomes. Good: done before the attempt's deadline. Late: done after it, or
+// for a lease epoch that has moved on, so discarded. Shed: refused at the door or
+// dropped from the queue. Failed: done, and the dependency said no.
+const (
+	Good Outcome = iota
+	Late
+	Shed
+	Failed
+	Outcomes // number of outcomes, for arrays indexed by Outcome
+)
+
+func (o Outcome) String() string {
+	if o < Outcomes {
+		return [Outcomes]string{"good", "late", "shed", "failed"}[o]
+	}
+	return "outcome?"
+}
+
+// Reason says why an attempt was shed.
+type Reason uint8
+
+// The reasons. Full: a bounded queue had no room. Expired: it could not be done
+// before its deadline. Delay: active queue management dropped it for the queueing
+// delay. Displaced: another attempt of the same droplet took its place. Refused:
+// the admission controller refused it at the door. Throttled: the operator's
+// throttle did. Restarted: the manager was restarted and its queue emptied.
+const (
+	NotShed Reason = iota
+	Full
+	Expired
+	Delay
+	Displaced
+	Refused
+	Throttled
+	Restarted
+	Reasons // number of reasons, for arrays indexed by Reason
+)
+
+func (r Reason) String() string {
+	if r < Reasons {
+		return [Reasons]string{"not shed", "full", "expired", "delay", "displaced", "refused", "throttled", "restarted"}[r]
+	}
+	return "reason?"
+}
+
+// Told says whether the client hears of it at once. Whoever is dropped from the
+// queue hears nothing and waits for its time-out.
+func (r Reason) Told() bool { return r == Full || r == Refused || r == Throttled }
+
+// Millis is a time since the run's start in whole milliseconds, rounded down: up to
+// 49 days in four bytes.
+type Millis uint32
+
+// Duration is the time since the run's start.
+func (m Millis) Duration() time.Duration { return time.Duration(m) * time.Millisecond }
+
+// ToMillis rounds down, and holds what is before the start or after the range at
+// the range's ends.
+func ToMillis(d time.Duration) Millis {
+	return Millis(min(max(d/time.Millisecond, 0), 1<<32-1))
+}
+
+// Item is one attempt on its way through the manager: 40 bytes without a pointer, so
+// that 10^7 queued attempts are nothing for the collector to scan. An attempt is
+// named by its droplet and its birth.
+type Item struct {
+	Born       time.Duration // when the droplet meant to ask; latency counts from here
+	Deadline   time.Duration // Born + timeout: from here on nobody waits for the answer
+	Lease      uint64        // fencing token: the lease that the droplet holds or held; 0 none
+	Slip       uint32        // µs from Born until it was offered, saturating
+	LeaseUntil Millis        // the deadline of a check's or launch's lease; 0 for an establish
+	Droplet    uint32
+	Zone       uint8 // availability zone: the fairness group
+	Class      Class
+	Try        uint8  // attempts in a row that came to nothing before this one, saturating
+	Why        Reason // set by whoever gives the item up
+}
+
+// Offered is when the attempt came to the manager; sojourn counts from here.
+func (it *Item) Offered() time.Duration { return it.Born + time.Duration(it.Slip)*time.Microsecond }
+
+// SetOffered notes that the attempt comes to the manager at now.
+func (it *Item) SetOffered(now time.Duration) {
+	it.Slip = uint32(min(max((now-it.Born)/time.Microsecond, 0), 1<<32-1))
+}
+
+// Discipline decides which attempt is served next and which never. It is safe for
+// concurrent use by any number of pushing and popping goroutines, whose now may
+// differ and may step back by their skew.
+//
+// Every item pushed is, exactly once, given back by a Push, taken from a Pop,
+// dropped by a Pop, or still counted by Len.
+type Discipline interface {
+	// Push adds a batch. It returns how many items of the batch's slice the caller
+	// is rid of: items[kept:] are given up, with their Why set. They are newcomers
+	// for which there was no room, or older items that a newcomer displaced; never
+	// more than came.
+	Push(now time.Duration, items []Item) (kept int)
+	// Pop fills dst: dst[:taken] are the next to serve, in order, and
+	// dst[len(dst)-dropped:] were dropped on the way, with their Why set. Both 0
+	// means that nothing waits. What is popped is out of the discipline's hands, so
+	// a caller bounds len(dst) by the service that a batch takes.
+	Pop(now time.Duration, dst []Item) (taken, dropped int)
+	// Len is the number of items waiting. Under concurrent use it may lag, but is
+	// exact once all calls have returned.
+	Len() int
+}
+
+// Config is what a discipline's constructor may know of the run: nobody has to guess
+// what the scenario knows.
+type Config struct {
+	Timeout time.Duration          // τ, the droplets' timeout
+	TTL     time.Duration          // a lease's time to live
+	Service [Classes]time.Duration // expected service of a live attempt on one worker
+	Workers int                    // goroutines that pop
+}
+
+// New makes a Discipline from resolved parameters.
+type New func(cfg Config, v catalog.Values) (Discipline, error)
+
+// Catalog lists the disciplines by name.
+var Catalog = catalog.New("queue discipline", builtin...)
+
+// Make builds the discipline that ref names, for example "deadline:margin=1".
+func Make(ref string, cfg Config) (Discipline, error) {
+	e, v, err := Catalog.Resolve(ref)
+	if err != nil {
+		return nil, err
+	}
+	return e.New(cfg, v)
+}
