@@ -1,0 +1,122 @@
+// Package admit has the admission controllers, which decide at the manager's door,
+// and the retry policies, by which a droplet decides when to ask again.
+//
+// Like the disciplines they are passive: now, the time since the run's start, is an
+// argument, and no method reads a clock, sleeps or starts a goroutine. To add one,
+// write one file with its catalog entry and name the entry in builtin.go (or, from
+// another module, call Controllers.Register); queue/admit/admittest holds it to this
+// page.
+package admit
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+// Controller decides which attempts may join the queue. It is safe for concurrent
+// use.
+type Controller interface {
+	// Admit is asked once for each batch at the door; queued is the queue's length.
+	// It moves the admitted attempts to the front, in their order, and returns their
+	// number; items[admitted:] are refused, with Why set.
+	Admit(now time.Duration, items []queue.Item, queued int) (admitted int)
+	// Done tells the end of each admitted attempt, once: sojourn is the time that it
+	// waited in the queue, out how it ended (Shed: the discipline gave it up). It
+	// must not keep it.
+	Done(now time.Duration, it *queue.Item, sojourn time.Duration, out queue.Outcome)
+}
+
+// Config is what a controller's constructor may know of the run.
+type Config struct {
+	Timeout  time.Duration // τ, the droplets' timeout
+	Capacity float64       // establishes a second that the workers serve if they do nothing else
+	Rho      float64       // ρ, the share of capacity that the steady load takes
+	Workers  int           // goroutines that serve
+}
+
+// validate says what is wrong with the run that a controller is made for.
+func (c Config) validate() error {
+	switch {
+	case c.Timeout <= 0:
+		return fmt.Errorf("admit: timeout %v: want more than 0", c.Timeout)
+	case !(c.Capacity > 0) || math.IsInf(c.Capacity, 0):
+		return fmt.Errorf("admit: capacity of %v establishes/s: want a number above 0", c.Capacity)
+	case !(c.Rho >= 0 && c.Rho < 1):
+		return fmt.Errorf("admit: ρ %v: want 0 to below 1", c.Rho)
+	case c.Workers < 1:
+		return fmt.Errorf("admit: %d workers: want at least 1", c.Workers)
+	}
+	return nil
+}
+
+// New makes a Controller from resolved parameters.
+type New func(cfg Config, v catalog.Values) (Controller, error)
+
+// Controllers lists the admission controllers by name.
+var Controllers = catalog.New("admission controller", controllers...)
+
+// Make builds the controller that ref names, for example "token-bucket:rate=0.5".
+func Make(ref string, cfg Config) (Controller, error) {
+	e, v, err := Controllers.Resolve(ref)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return e.New(cfg, v)
+}
+
+// partition moves the items for which admit says true to the front, in their order,
+// and marks the others refused. It is what every controller's Admit ends in.
+func partition(items []queue.Item, admit func(it *queue.Item) bool) (admitted int) {
+	for i := range items {
+		if !admit(&items[i]) {
+			items[i].Why = queue.Refused
+			continue
+		}
+		if i != admitted {
+			items[i], items[admitted] = items[admitted], items[i]
+		}
+		admitted++
+	}
+	return admitted
+}
+
+// Failure is what a droplet knows when an attempt of its came to nothing.
+type Failure struct {
+	Tries   int           // attempts in a row that came to nothing, this one included; at least 1
+	Prev    time.Duration // the wait chosen before this attempt; 0 before the first
+	Timeout time.Duration // τ, the droplets' timeout
+}
+
+// Retry decides how long a droplet waits between the end of an attempt that came to
+// nothing (its time-out, or a refusal) and the next one. After a refusal a wait of 0
+// means until the time-out, or a droplet would ask for ever in one instant. A policy
+// holds no state of one droplet: 10^6 share it, from one goroutine.
+type Retry interface {
+	Wait(f Failure, rng *rand.Rand) time.Duration
+}
+
+// NewRetry makes a retry policy for droplets with the given timeout.
+type NewRetry func(timeout time.Duration, v catalog.Values) (Retry, error)
+
+// Retries lists the retry policies by name.
+var Retries = catalog.New("retry policy", retries...)
+
+// MakeRetry builds the retry policy that ref names, for example "backoff:cap=4".
+func MakeRetry(ref string, timeout time.Duration) (Retry, error) {
+	e, v, err := Retries.Resolve(ref)
+	if err != nil {
+		return nil, err
+	}
+	if timeout <= 0 {
+		return nil, fmt.Errorf("admit: timeout %v: want more than 0", timeout)
+	}
+	return e.New(timeout, v)
+}

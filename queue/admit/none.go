@@ -1,0 +1,21 @@
+package admit
+
+import (
+	"time"
+
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+var noneEntry = catalog.Entry[New]{
+	Name:   "none",
+	Doc:    "admits everything: the baseline",
+	Source: "no admission control",
+	New:    func(Config, catalog.Values) (Controller, error) { return none{}, nil },
+}
+
+type none struct{}
+
+func (none) Admit(_ time.Duration, items []queue.Item, _ int) int { return len(items) }
+
+func (none) Done(time.Duration, *queue.Item, time.Duration, queue.Outcome) {}
