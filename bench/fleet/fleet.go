@@ -1,0 +1,352 @@
+// Package fleet has the droplets: who asks when, what a time-out does, when the next
+// try comes. It is passive and belongs to one goroutine, the generator's; 10^6
+// droplets are flat arrays and a calendar of timers, without a goroutine or a
+// pointer each.
+package fleet
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+	"unsafe"
+
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// Config says who the droplets are and how they behave.
+type Config struct {
+	Droplets int         // N
+	Broken   int         // B, droplets whose lease lapses during the outage
+	Outage   dwfm.Outage // leases lapse on a ramp from From to To; at To the broken ask anew
+	Spread   time.Duration
+	Interval time.Duration // H, between two checks of a droplet
+	TTL      time.Duration
+	Timeout  time.Duration // τ
+	Retry    admit.Retry
+	Wait     time.Duration // w, between a timed-out attempt and the next, before what Retry adds
+	Zones    int           // availability zones; 0 is 1
+	Seed     uint64
+}
+
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	switch {
+	case c.Droplets < 1 || c.Droplets > math.MaxUint32:
+		return fmt.Errorf("fleet: %d droplets: want 1 to %d", c.Droplets, uint32(math.MaxUint32))
+	case c.Broken < 0 || c.Broken > c.Droplets:
+		return fmt.Errorf("fleet: %d broken leases: want 0 to the %d droplets", c.Broken, c.Droplets)
+	case c.Timeout <= 0 || c.Interval < c.Timeout:
+		return fmt.Errorf("fleet: check interval %v: want at least the timeout, %v", c.Interval, c.Timeout)
+	case c.TTL <= c.Interval:
+		return fmt.Errorf("fleet: lease time %v: want more than the check interval, %v", c.TTL, c.Interval)
+	case c.Broken > 0 && (c.Outage.From <= 0 || c.Outage.To <= c.Outage.From):
+		return fmt.Errorf("fleet: an outage from %v to %v: want it to begin after 0 and to end after it began", c.Outage.From, c.Outage.To)
+	case c.Spread < 0 || c.Wait < 0:
+		return fmt.Errorf("fleet: spread %v and retry wait %v: want at least 0", c.Spread, c.Wait)
+	case c.Zones < 0 || c.Zones > math.MaxUint8+1:
+		return fmt.Errorf("fleet: %d zones: want 1 to 256", c.Zones)
+	case c.Retry == nil:
+		return fmt.Errorf("fleet: no retry policy given")
+	}
+	return nil
+}
+
+// droplet is one client: 40 bytes.
+type droplet struct {
+	lease uint64        // held, or last held
+	until time.Duration // held: the lease's deadline as the droplet knows it; else: when it lapsed
+	born  time.Duration // the attempt that is out; never if none is
+	next  time.Duration // its next timer; a calendar entry with another time is void
+	wait  uint32        // last retry wait, µs, saturating
+	tries uint8         // attempts in a row that came to nothing, saturating
+	zone  uint8
+	held  bool
+}
+
+// Fleet is the droplets' state.
+type Fleet struct {
+	cfg      Config
+	droplets []droplet
+	checks   lane // next regular checks
+	timeouts lane
+	random   *wheel // retries and first checks
+	rng      *rand.Rand
+	lost     int
+	due      [batch]event
+	touched  uint8 // keeps the compiler from leaving out touch's loads
+
+	// Leased, if set, is told each time to lease: from the loss of a lease to the next
+	// good establish.
+	Leased func(timeToLease time.Duration)
+}
+
+// batch is how many due timers are looked at together, so that the cache misses on
+// their droplets overlap.
+const batch = 32
+
+// event is a timer on its way through Next.
+type event struct {
+	timer
+	timeout bool
+}
+
+// New makes a fleet in its steady state at time 0, in which seed has granted every
+// droplet a lease with the given deadline.
+func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, error)) (*Fleet, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	f := &Fleet{
+		cfg:      cfg,
+		droplets: make([]droplet, cfg.Droplets),
+		random:   newWheel(),
+		rng:      rand.New(rand.NewPCG(cfg.Seed, 0x6c65617365)),
+	}
+	order := make([]uint32, cfg.Droplets)
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	f.rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	doomed := cfg.Broken
+	for k, i := range order {
+		d := &f.droplets[i]
+		*d = droplet{born: never, held: true, zone: uint8(int(i) % max(1, cfg.Zones))}
+		if f.rng.IntN(cfg.Droplets-k) < doomed { // selection sampling: Knuth, TAOCP 2, 3.4.2, algorithm S
+			// Nothing is heard of it until its lease has lapsed and the dependency is back.
+			d.until = cfg.Outage.From + 1 + f.jitter(cfg.Outage.To-cfg.Outage.From)
+			d.next = cfg.Outage.To + f.jitter(cfg.Spread)
+			f.random.add(timer{d.next, i})
+			doomed--
+		} else {
+			// The k-th of them checks in the k-th part of an interval.
+			d.next = time.Duration((float64(k) + f.rng.Float64()) * float64(cfg.Interval) / float64(cfg.Droplets))
+			d.until = d.next - cfg.Interval + cfg.TTL
+			f.checks.add(timer{d.next, i})
+		}
+		id, err := seed(i, d.until)
+		if err != nil {
+			return nil, fmt.Errorf("fleet: droplet %d: %w", i, err)
+		}
+		d.lease = uint64(id)
+	}
+	return f, nil
+}
+
+// Lost is the number of droplets that know of the loss of their lease.
+func (f *Fleet) Lost() int { return f.lost }
+
+// BytesPerDroplet is the heap of one droplet's state, without its timers.
+const BytesPerDroplet = int64(unsafe.Sizeof(droplet{}))
+
+// Due is a time before which no attempt comes, given that it is now. A virtual engine
+// may jump there.
+func (f *Fleet) Due(now time.Duration) time.Duration {
+	return min(f.checks.due(), f.timeouts.due(), f.random.due(now))
+}
+
+// Next fills dst with the attempts that are due at or before now, in the order of
+// their births, and returns how many; as many as dst holds means that there may be more.
+func (f *Fleet) Next(now time.Duration, dst []queue.Item) int {
+	n := 0
+	for n < len(dst) {
+		due := f.collect(now, min(batch, len(dst)-n))
+		if len(due) == 0 {
+			break
+		}
+		for _, e := range due {
+			if f.fire(e, &dst[n]) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// collect takes up to limit due timers from the calendars, in the order of their
+// times, and touches their droplets.
+func (f *Fleet) collect(now time.Duration, limit int) []event {
+	n := 0
+	check, timeout, random := f.checks.due(), f.timeouts.due(), f.random.due(now)
+	for n < limit {
+		e := &f.due[n]
+		switch {
+		case timeout <= check && timeout <= random:
+			if timeout > now {
+				return f.touch(n)
+			}
+			*e = event{*f.timeouts.timers.Front(), true}
+			f.timeouts.timers.DropFront()
+			timeout = f.timeouts.due()
+		case check <= random:
+			if check > now {
+				return f.touch(n)
+			}
+			*e = event{*f.checks.timers.Front(), false}
+			f.checks.timers.DropFront()
+			check = f.checks.due()
+		default:
+			if random > now {
+				return f.touch(n)
+			}
+			*e = event{f.random.take(), false}
+			random = f.random.due(now)
+		}
+		n++
+	}
+	return f.touch(n)
+}
+
+// touch loads the droplets of the events, one after the other without waiting.
+func (f *Fleet) touch(n int) []event {
+	x := uint8(0)
+	for i := range f.due[:n] {
+		x |= f.droplets[f.due[i].droplet].tries
+	}
+	f.touched = x
+	return f.due[:n]
+}
+
+// fire handles a timer; it says whether the droplet asks now, and what.
+func (f *Fleet) fire(e event, it *queue.Item) bool {
+	d := &f.droplets[e.droplet]
+	if !e.timeout {
+		if d.next != e.due {
+			return false
+		}
+		f.ask(d, e.droplet, e.due, it)
+		return true
+	}
+	if d.born == never || d.born+f.cfg.Timeout != e.due {
+		return false
+	}
+	wait := f.cfg.Wait + f.failed(d)
+	if wait == 0 {
+		f.ask(d, e.droplet, e.due, it)
+		return true
+	}
+	f.schedule(d, e.droplet, e.due+wait)
+	return false
+}
+
+// failed notes that the attempt that was out came to nothing and says how long the
+// policy waits.
+func (f *Fleet) failed(d *droplet) time.Duration {
+	d.born = never
+	d.tries += min(1, 254-d.tries)
+	wait := max(0, f.cfg.Retry.Wait(admit.Failure{
+		Tries: int(d.tries), Prev: time.Duration(d.wait) * time.Microsecond, Timeout: f.cfg.Timeout,
+	}, f.rng))
+	d.wait = uint32(min(wait/time.Microsecond, math.MaxUint32))
+	return wait
+}
+
+func (f *Fleet) schedule(d *droplet, i uint32, due time.Duration) {
+	d.next = due
+	f.random.add(timer{due, i})
+}
+
+// ask makes the attempt that is born at the droplet's timer.
+func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
+	if d.held && d.until <= born {
+		d.held, d.tries, d.wait = false, 0, 0
+		f.lost++
+	}
+	*it = queue.Item{
+		Born: born, Deadline: born + f.cfg.Timeout, Lease: d.lease,
+		Droplet: i, Zone: d.zone, Class: queue.Establish, Try: d.tries,
+	}
+	d.born, d.next = born, never
+	f.timeouts.add(timer{it.Deadline, i})
+	if d.held {
+		it.Class, it.LeaseUntil = queue.Check, queue.ToMillis(d.until)
+		if d.tries == 0 { // a retried check is followed by the next one when it is answered
+			d.next = born + f.cfg.Interval
+			f.checks.add(timer{d.next, i})
+		}
+	}
+}
+
+// Refused delivers refusals at the door that came at now.
+func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
+	for i := range items {
+		it := &items[i]
+		d := &f.droplets[it.Droplet]
+		if d.born == it.Born {
+			f.refused(now, d, it.Droplet)
+		}
+	}
+}
+
+// refused lets the policy choose the wait; without one the droplet waits out its
+// timeout, whose timer stands.
+func (f *Fleet) refused(now time.Duration, d *droplet, i uint32) {
+	born, tries := d.born, d.tries
+	if wait := f.failed(d) + f.cfg.Wait; wait > 0 {
+		f.schedule(d, i, now+wait)
+		return
+	}
+	d.born, d.tries = born, tries
+}
+
+// Answers delivers answers that came at now. A good one that crosses its time-out
+// still counts: the manager has acted on it.
+func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
+	for i := range answers {
+		a := &answers[i]
+		d := &f.droplets[a.Droplet]
+		switch a.Outcome {
+		case queue.Good:
+			f.good(now, d, a)
+		case queue.Failed:
+			if d.born == a.Born {
+				f.refused(now, d, a.Droplet)
+			}
+		}
+	}
+}
+
+func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
+	switch a.Class {
+	case queue.Check:
+		if !d.held || d.lease != a.Lease {
+			return // it has noticed the loss, or has a newer lease
+		}
+		d.until = max(d.until, a.Until)
+		if d.tries > 0 {
+			f.schedule(d, a.Droplet, max(now, a.Born+f.cfg.Interval))
+		}
+	case queue.Establish:
+		if !d.held {
+			f.lost--
+			if f.Leased != nil {
+				f.Leased(now - d.until)
+			}
+		}
+		d.held, d.lease, d.until = true, a.Lease, a.Until
+		// A first check at a random phase: leases that were won in one burst must not
+		// be checked in one burst for ever.
+		f.schedule(d, a.Droplet, now+1+f.jitter(f.cfg.Interval))
+	default:
+		return
+	}
+	d.born, d.tries, d.wait = never, 0, 0
+}
+
+// jitter is uniform on 0..d, without d.
+func (f *Fleet) jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(f.rng.Int64N(int64(d)))
+}
+
+// Bytes is the heap of the fleet: droplets and calendars.
+func (f *Fleet) Bytes() int64 {
+	const entry = int64(unsafe.Sizeof(timer{}))
+	return int64(len(f.droplets))*BytesPerDroplet + f.random.bytes() +
+		entry*int64(f.checks.timers.Len()+f.timeouts.timers.Len())
+}

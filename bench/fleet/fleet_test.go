@@ -1,0 +1,266 @@
+package fleet
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+const sec = time.Second
+
+// waits is a retry policy of one fixed wait.
+type waits time.Duration
+
+func (w waits) Wait(admit.Failure, *rand.Rand) time.Duration { return time.Duration(w) }
+
+func config(droplets, broken int) Config {
+	return Config{
+		Droplets: droplets, Broken: broken, Outage: dwfm.Outage{From: sec, To: 2 * sec}, Spread: sec / 10,
+		Interval: 20 * sec, TTL: 60 * sec, Timeout: sec, Retry: waits(0), Seed: 1,
+	}
+}
+
+func newFleet(t testing.TB, cfg Config) *Fleet {
+	t.Helper()
+	f, err := New(cfg, func(i uint32, _ time.Duration) (lease.ID, error) { return lease.MakeID(i, 1), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// drain takes everything that is due at now.
+func drain(f *Fleet, now time.Duration) []queue.Item {
+	var all []queue.Item
+	dst := make([]queue.Item, 7)
+	for {
+		n := f.Next(now, dst)
+		all = append(all, dst[:n]...)
+		if n < len(dst) {
+			return all
+		}
+	}
+}
+
+func good(now time.Duration, it *queue.Item, id lease.ID) []dwfm.Answer {
+	return []dwfm.Answer{{Born: it.Born, Until: now + 60*sec, Lease: uint64(id), Droplet: it.Droplet, Class: it.Class}}
+}
+
+// Checks come evenly, one a droplet and interval, as long as they are answered.
+func TestSteady(t *testing.T) {
+	f := newFleet(t, config(1000, 0))
+	last := map[uint32]time.Duration{}
+	for now := time.Duration(0); now < 100*sec; now += sec {
+		items := drain(f, now)
+		if len(items) < 30 && now > 0 || len(items) > 70 {
+			t.Errorf("%d checks in the second before %v, want about 50", len(items), now)
+		}
+		for i := range items {
+			it := &items[i]
+			if prev, ok := last[it.Droplet]; it.Class != queue.Check || it.Try != 0 || it.Born > now || ok && it.Born != prev+20*sec {
+				t.Fatalf("%+v at %v, the last was born at %v", it, now, prev)
+			}
+			last[it.Droplet] = it.Born
+			f.Answers(now, good(now, it, lease.ID(it.Lease)))
+		}
+	}
+	if len(last) != 1000 || f.Lost() != 0 {
+		t.Errorf("%d droplets asked and %d lost their lease; want 1000 and 0", len(last), f.Lost())
+	}
+}
+
+// The broken ask once each within the spread after the return, then once a timeout.
+func TestBroken(t *testing.T) {
+	f := newFleet(t, config(1000, 100))
+	establishes := func(items []queue.Item) (out []queue.Item) {
+		for _, it := range items {
+			if it.Class == queue.Establish {
+				out = append(out, it)
+			}
+		}
+		return out
+	}
+	if got := establishes(drain(f, 2*sec-1)); len(got) != 0 {
+		t.Fatalf("%d establishes before the return", len(got))
+	}
+	first := establishes(drain(f, 2*sec+sec/10))
+	if len(first) != 100 || f.Lost() != 100 {
+		t.Fatalf("%d establishes, %d lost; want 100", len(first), f.Lost())
+	}
+	var without []time.Duration
+	f.Leased = func(d time.Duration) { without = append(without, d) }
+	now := 2*sec + sec/5
+	for i := range first[:40] {
+		it := &first[i]
+		if it.LeaseUntil != 0 || it.Deadline != it.Born+sec || it.Born < 2*sec {
+			t.Fatalf("%+v", it)
+		}
+		f.Answers(now, good(now, it, lease.MakeID(it.Droplet, 2)))
+	}
+	if f.Lost() != 60 || len(without) != 40 {
+		t.Fatalf("%d lost, %d times to lease; want 60, 40", f.Lost(), len(without))
+	}
+	for _, d := range without {
+		if d < sec/5 || d > sec+sec/5 {
+			t.Errorf("a time to lease of %v: lost between 1 s and 2 s, leased at %v", d, now)
+		}
+	}
+	second := establishes(drain(f, 3*sec+sec/10))
+	if len(second) != 60 {
+		t.Fatalf("%d asked again, want the 60 without an answer", len(second))
+	}
+	for _, it := range second {
+		if it.Try != 1 || it.Born < 3*sec {
+			t.Fatalf("%+v", it)
+		}
+	}
+	// The answer to the first try comes after its time-out: the manager has acted on it.
+	for i := range first {
+		if first[i].Droplet == second[0].Droplet {
+			f.Answers(3*sec+sec/10, good(3*sec, &first[i], lease.MakeID(first[i].Droplet, 2)))
+		}
+	}
+	if f.Lost() != 59 {
+		t.Errorf("%d lost after an answer that crossed its time-out, want 59", f.Lost())
+	}
+	for _, it := range establishes(drain(f, 4*sec+sec/10)) {
+		if it.Droplet == second[0].Droplet {
+			t.Errorf("droplet %d asks although it was answered", it.Droplet)
+		}
+	}
+}
+
+// A refusal is followed by the policy's wait; without one, by the time-out.
+func TestRefused(t *testing.T) {
+	for _, tt := range []struct{ wait, next time.Duration }{{0, sec}, {3 * sec, 3*sec + sec/2}} {
+		cfg := config(1, 0)
+		cfg.Retry = waits(tt.wait)
+		f := newFleet(t, cfg)
+		var items []queue.Item
+		now := time.Duration(0)
+		for ; len(items) == 0; now += sec / 2 {
+			items = drain(f, now)
+		}
+		f.Refused(items[0].Born+sec/2, items)
+		again := drain(f, items[0].Born+tt.next)
+		if len(again) != 1 || again[0].Born != items[0].Born+tt.next || again[0].Try != 1 {
+			t.Errorf("wait %v: refused half a second after birth at %v: got %+v", tt.wait, items[0].Born, again)
+		}
+	}
+}
+
+// A droplet whose checks stay without an answer loses its lease, and asks for a new one.
+func TestLoses(t *testing.T) {
+	f := newFleet(t, config(100, 0))
+	seen := map[queue.Class]int{}
+	for now := time.Duration(0); now < 62*sec; now += sec {
+		for _, it := range drain(f, now) {
+			seen[it.Class]++
+			if (it.Class == queue.Establish) != (it.Born >= 40*sec && it.LeaseUntil == 0) {
+				t.Fatalf("%+v", it)
+			}
+		}
+	}
+	if f.Lost() != 100 || seen[queue.Establish] == 0 || seen[queue.Check] < 40*100 {
+		t.Errorf("%d lost, %v", f.Lost(), seen)
+	}
+}
+
+func TestDue(t *testing.T) {
+	f := newFleet(t, config(100, 10))
+	now := time.Duration(0)
+	for range 5000 {
+		due := f.Due(now)
+		if due < now {
+			t.Fatalf("due at %v, it is %v", due, now)
+		}
+		if due > now && len(drain(f, due-1)) > 0 {
+			t.Fatalf("something was due before %v", due)
+		}
+		now = due
+		for i, items := 0, drain(f, now); i < len(items); i++ {
+			f.Answers(now, good(now, &items[i], lease.ID(items[i].Lease)))
+		}
+	}
+}
+
+// The wheel gives back what was put in, in order, however far ahead.
+func TestWheel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWheel()
+		var want []timer
+		now := time.Duration(0)
+		for i := range uint32(200) {
+			due := now + time.Duration(rapid.Int64Range(0, int64(100*sec)).Draw(t, "delay"))
+			if rapid.Bool().Draw(t, "soon") {
+				due = now + time.Duration(rapid.Int64Range(0, 3e6).Draw(t, "delay"))
+			}
+			w.add(timer{due, i})
+			want = append(want, timer{due, i})
+			now += time.Duration(rapid.Int64Range(0, int64(3*sec)).Draw(t, "step"))
+			last := time.Duration(0)
+			for w.due(now) <= now {
+				got := w.take()
+				if got.due > now || got.due < last {
+					t.Fatalf("at %v: %v after %v", now, got, last)
+				}
+				last = got.due
+				for k := range want {
+					if want[k] == got {
+						want = append(want[:k], want[k+1:]...)
+						break
+					}
+				}
+			}
+			for _, x := range want {
+				if x.due <= now {
+					t.Fatalf("at %v: %v is missing", now, x)
+				}
+				if d := w.due(now); d > x.due {
+					t.Fatalf("at %v: due says %v, there is %v", now, d, x)
+				}
+			}
+			if w.n != len(want) {
+				t.Fatalf("%d timers, want %d", w.n, len(want))
+			}
+		}
+	})
+}
+
+func TestValidate(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"droplets": func(c *Config) { c.Droplets = 0 }, "broken": func(c *Config) { c.Broken = 2000 },
+		"timeout": func(c *Config) { c.Timeout = 0 }, "interval": func(c *Config) { c.Interval = 1 },
+		"ttl": func(c *Config) { c.TTL = sec }, "outage": func(c *Config) { c.Outage.To = 0 },
+		"spread": func(c *Config) { c.Spread = -1 }, "zones": func(c *Config) { c.Zones = 257 }, "retry": func(c *Config) { c.Retry = nil },
+	} {
+		cfg := config(1000, 10)
+		change(&cfg)
+		if cfg.Validate() == nil {
+			t.Errorf("a bad %s is valid", name)
+		}
+	}
+}
+
+func BenchmarkNext(b *testing.B) {
+	f := newFleet(b, config(1_000_000, 0))
+	dst := make([]queue.Item, 64)
+	answers := make([]dwfm.Answer, 64)
+	now := time.Duration(0)
+	for i := 0; i < b.N; {
+		now = f.Due(now) + 64*20*time.Microsecond
+		n := f.Next(now, dst)
+		for k := range dst[:n] {
+			answers[k] = good(now, &dst[k], lease.ID(dst[k].Lease))[0]
+		}
+		f.Answers(now, answers[:n])
+		i += n
+	}
+}

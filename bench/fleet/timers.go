@@ -1,0 +1,179 @@
+package fleet
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/leasestorm/leasestorm/queue/chunk"
+)
+
+// never is a time that does not come.
+const never = time.Duration(math.MaxInt64)
+
+// timer is an entry of the fleet's calendar. Entries are not taken out when what they
+// stand for is off: the droplet's record says whether one is still true.
+type timer struct {
+	due     time.Duration
+	droplet uint32
+}
+
+// lane is a calendar for timers of one constant delay: they are added in the order
+// in which they come due, so it is a queue. (One that comes out of turn waits for
+// those before it.)
+type lane struct{ timers chunk.Deque[timer] }
+
+func (l *lane) add(t timer) { l.timers.PushBack(t) }
+
+func (l *lane) due() time.Duration {
+	if l.timers.Len() == 0 {
+		return never
+	}
+	return l.timers.Front().due
+}
+
+// A wheel is a calendar for timers of any delay: slots of 2^20 ns, about a
+// millisecond, of which each has a list of chunks in one pool. A slot is sorted when
+// its time comes. (A linked list through the droplets cost three to five times as
+// much: a cache miss an entry.)
+const (
+	slotShift = 20
+	slots     = 1 << 15 // 34 s; what is due later goes round again
+	perChunk  = 15
+	slabSize  = 1 << 10 // chunks allocated at a time
+)
+
+type timerChunk struct {
+	timers [perChunk]timer
+	n      uint32
+	next   uint32 // in the pool; 0 ends the list
+}
+
+type wheel struct {
+	heads [slots]uint32
+	slabs [][]timerChunk // the pool; chunk 0 is nobody's
+	spare uint32
+	used  uint32
+	n     int           // timers in slots and near
+	cur   int64         // slots up to this one have been emptied into near
+	near  []timer       // ascending
+	next  int           // near[:next] is spent
+	first time.Duration // a lower bound of what is due in the slots
+}
+
+func newWheel() *wheel { return &wheel{cur: -1, used: 1, first: never} }
+
+func (w *wheel) chunk(i uint32) *timerChunk { return &w.slabs[i/slabSize][i%slabSize] }
+
+func (w *wheel) add(t timer) {
+	w.n++
+	slot := int64(t.due) >> slotShift
+	if slot <= w.cur {
+		i, _ := slices.BinarySearchFunc(w.near[w.next:], t, compare)
+		w.near = slices.Insert(w.near, w.next+i, t)
+		return
+	}
+	w.put(min(slot, w.cur+slots-1), t)
+}
+
+func (w *wheel) put(slot int64, t timer) {
+	w.first = min(w.first, time.Duration(slot<<slotShift))
+	head := &w.heads[slot%slots]
+	if *head == 0 || w.chunk(*head).n == perChunk {
+		i := w.alloc()
+		w.chunk(i).next = *head
+		*head = i
+	}
+	c := w.chunk(*head)
+	c.timers[c.n] = t
+	c.n++
+}
+
+func (w *wheel) alloc() uint32 {
+	if i := w.spare; i != 0 {
+		c := w.chunk(i)
+		w.spare = c.next
+		c.n, c.next = 0, 0
+		return i
+	}
+	if int(w.used/slabSize) == len(w.slabs) {
+		w.slabs = append(w.slabs, make([]timerChunk, slabSize))
+	}
+	w.used++
+	return w.used - 1
+}
+
+func compare(a, b timer) int {
+	if a.due != b.due {
+		if a.due < b.due {
+			return -1
+		}
+		return 1
+	}
+	return int(int64(a.droplet) - int64(b.droplet))
+}
+
+// due is when the first timer is due; it turns the wheel up to now to know.
+func (w *wheel) due(now time.Duration) time.Duration {
+	for w.next == len(w.near) {
+		if w.n == 0 || w.first > now {
+			if w.n == 0 {
+				w.cur = max(w.cur, int64(now)>>slotShift)
+			}
+			return max(w.first, time.Duration((w.cur+1)<<slotShift))
+		}
+		w.turn(now)
+	}
+	return w.near[w.next].due
+}
+
+// take removes the first timer, which due has just found.
+func (w *wheel) take() timer {
+	t := w.near[w.next]
+	w.next++
+	w.n--
+	return t
+}
+
+// turn empties slots into near until one had something, or all up to now are done.
+func (w *wheel) turn(now time.Duration) {
+	w.near, w.next = w.near[:0], 0
+	for last := int64(now) >> slotShift; w.cur < last && len(w.near) == 0; {
+		w.cur++
+		head := &w.heads[w.cur%slots]
+		i := *head
+		*head = 0
+		for i != 0 {
+			c := w.chunk(i)
+			for _, t := range c.timers[:c.n] {
+				if int64(t.due)>>slotShift <= w.cur {
+					w.near = append(w.near, t)
+				} else {
+					w.put(min(int64(t.due)>>slotShift, w.cur+slots-1), t)
+				}
+			}
+			next := c.next
+			c.next, w.spare = w.spare, i
+			i = next
+		}
+	}
+	w.first = w.bound()
+	slices.SortFunc(w.near, compare)
+}
+
+// bound is the start of the first slot that has something.
+func (w *wheel) bound() time.Duration {
+	if w.n == len(w.near) {
+		return never
+	}
+	for slot := w.cur + 1; slot < w.cur+slots; slot++ {
+		if w.heads[slot%slots] != 0 {
+			return time.Duration(slot << slotShift)
+		}
+	}
+	return never
+}
+
+func (w *wheel) bytes() int64 {
+	return slots*4 + int64(len(w.slabs))*slabSize*(perChunk*16+8) + int64(cap(w.near))*16
+}

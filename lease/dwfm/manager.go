@@ -1,0 +1,224 @@
+// Package dwfm is the lease manager under test, after the DropletWorkflow Manager
+// that keeps the leases of EC2's physical servers: a lease table, a queue discipline
+// and an admission controller, and the workers' side of the protocol.
+//
+// The manager is passive: now, the time since the run's start, is an argument, and
+// an engine owns the goroutines and the clock. A service's work is the engine's as
+// well: it asks [Manager.Cost] how much, does it, and then calls [Worker.Complete].
+package dwfm
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/atomic"
+
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// Outage is the time in which the dependency is away. Calls of live leases' checks go
+// on working over connections that are open, as they did on the day; an establish
+// needs a new one, and fails.
+type Outage struct{ From, To time.Duration }
+
+// Away says whether a new call to the dependency fails at now.
+func (o Outage) Away(now time.Duration) bool { return now >= o.From && now < o.To }
+
+// Costs are what services cost, in units of one check's service.
+type Costs struct {
+	Class   [queue.Classes]float64
+	Dead    float64 // δ: cost of an attempt that was past its deadline when taken up, over that of a live one
+	Backlog float64 // κ: how much each waiting attempt slows a service; 0 is not at all
+}
+
+// Config has the manager's parts.
+type Config struct {
+	Droplets int           // N; droplets are 0..N-1
+	TTL      time.Duration // lease time from each check or establish
+	Costs    Costs
+	Outage   Outage
+	Table    lease.Table
+	Queue    queue.Discipline
+	Admit    admit.Controller
+}
+
+// Manager keeps the droplets' leases. Its methods are safe for concurrent use; one
+// Worker belongs to one goroutine.
+type Manager struct {
+	cfg Config
+
+	// holder is the lease that each droplet was last granted. It moves on by
+	// compare-and-swap from the lease that the attempt presented, and that swap is
+	// the epoch check: of two establishes of one droplet the second finds it moved.
+	holder []atomic.Uint64
+}
+
+// New checks the configuration and makes a manager without leases.
+func New(cfg Config) (*Manager, error) {
+	switch {
+	case cfg.Droplets < 1:
+		return nil, fmt.Errorf("dwfm: %d droplets: want at least 1", cfg.Droplets)
+	case cfg.TTL < lease.Tick:
+		return nil, fmt.Errorf("dwfm: lease time %v: want at least one tick, %v", cfg.TTL, lease.Tick)
+	case cfg.Table == nil || cfg.Queue == nil || cfg.Admit == nil:
+		return nil, errors.New("dwfm: table, queue and admission controller must all be given")
+	}
+	return &Manager{cfg: cfg, holder: make([]atomic.Uint64, cfg.Droplets)}, nil
+}
+
+// Table is the manager's lease table.
+func (m *Manager) Table() lease.Table { return m.cfg.Table }
+
+// Queued is the number of attempts in the queue.
+func (m *Manager) Queued() int { return m.cfg.Queue.Len() }
+
+// Bytes is the heap that the manager itself holds, beside table and queue.
+func (m *Manager) Bytes() int64 { return 8 * int64(len(m.holder)) }
+
+// Seed grants a droplet a lease outside the protocol, for the state in which a run
+// begins.
+func (m *Manager) Seed(now, until time.Duration, droplet uint32) (lease.ID, error) {
+	id, err := m.cfg.Table.Grant(now, until, 0)
+	if err == nil {
+		m.holder[droplet].Store(uint64(id))
+	}
+	return id, err
+}
+
+// Cost is how much service the attempt takes when it is taken up at now, in units of
+// one check's service.
+func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
+	cost := m.cfg.Costs.Class[it.Class]
+	if now >= it.Deadline {
+		cost *= m.cfg.Costs.Dead
+	}
+	if m.cfg.Costs.Backlog > 0 {
+		cost *= 1 + m.cfg.Costs.Backlog*float64(m.Queued())
+	}
+	return cost
+}
+
+// Sweep frees the lapsed leases and returns their number.
+func (m *Manager) Sweep(now time.Duration) int { return m.cfg.Table.Expire(now, ignore) }
+
+func ignore(lease.ID) {}
+
+// Offer brings a batch of attempts to the door: past the admission controller, into
+// the queue. items[queued:] are shed, with their Why set: refused, or given up by the
+// discipline.
+func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
+	for i := range items {
+		items[i].SetOffered(now)
+	}
+	admitted := m.cfg.Admit.Admit(now, items, m.cfg.Queue.Len())
+	queued = m.cfg.Queue.Push(now, items[:admitted])
+	m.shed(now, items[queued:admitted])
+	return queued
+}
+
+// shed tells the controller of admitted attempts that the discipline gave up.
+func (m *Manager) shed(now time.Duration, items []queue.Item) {
+	for i := range items {
+		m.cfg.Admit.Done(now, &items[i], max(0, now-items[i].Offered()), queue.Shed)
+	}
+}
+
+// Answer is what a finished service tells the droplet.
+type Answer struct {
+	Born    time.Duration // names the attempt, with Droplet
+	Until   time.Duration // until when the droplet may count on the lease
+	Lease   uint64        // the lease that was extended or granted; 0 unless Good
+	Droplet uint32
+	Class   queue.Class
+	Outcome queue.Outcome
+}
+
+// Worker is one server's side of the protocol.
+type Worker struct {
+	m     *Manager
+	index int
+	ids   [32]lease.ID // for Touch
+}
+
+// Worker makes the i-th worker's side.
+func (m *Manager) Worker(i int) *Worker { return &Worker{m: m, index: i} }
+
+// Take pops the next attempts to serve into dst: dst[:taken] in order, and
+// dst[len(dst)-dropped:] were shed. What the taken ones will look at is brought into
+// the cache on the way.
+func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) {
+	taken, dropped = w.m.cfg.Queue.Pop(now, dst)
+	w.m.shed(now, dst[len(dst)-dropped:])
+	if n := min(taken, len(w.ids)); n > 1 {
+		for i := range n {
+			w.ids[i] = lease.ID(dst[i].Lease)
+			w.m.holder[dst[i].Droplet].Load()
+		}
+		w.m.cfg.Table.Touch(w.ids[:n])
+	}
+	return taken, dropped
+}
+
+// Complete ends a service that was taken up at taken and whose work was done at now:
+// the epoch check, and what the attempt asked for. It fills in the answer.
+//
+// The whole work was done by then, whoever waits for it: a worker finds out that an
+// attempt is worth nothing only here. That is what sustains the collapse.
+func (w *Worker) Complete(taken, now time.Duration, it *queue.Item, a *Answer) {
+	*a = Answer{Born: it.Born, Droplet: it.Droplet, Class: it.Class}
+	if now >= it.Deadline {
+		a.Outcome = queue.Late
+	} else {
+		w.apply(now, it, a)
+	}
+	w.m.cfg.Admit.Done(now, it, max(0, taken-it.Offered()), a.Outcome)
+}
+
+// apply does what a live attempt asked for.
+func (w *Worker) apply(now time.Duration, it *queue.Item, a *Answer) {
+	until := now + w.m.cfg.TTL
+	held := lease.ID(it.Lease)
+	switch it.Class {
+	case queue.Check:
+		if w.m.cfg.Table.Renew(held, now, until) != nil {
+			a.Outcome = queue.Late // the lease lapsed, or the epoch moved on
+			return
+		}
+	case queue.Establish:
+		if w.m.cfg.Outage.Away(now) {
+			a.Outcome = queue.Failed
+			return
+		}
+		if held, a.Outcome = w.establish(now, until, it); a.Outcome != queue.Good {
+			return
+		}
+	default: // a launch works only under a live lease
+		if w.m.cfg.Table.Verify(held, now) != nil {
+			a.Outcome = queue.Failed
+			return
+		}
+	}
+	a.Lease, a.Until = uint64(held), until
+}
+
+// establish grants the droplet a new lease, in its old slot if it still has one.
+func (w *Worker) establish(now, until time.Duration, it *queue.Item) (lease.ID, queue.Outcome) {
+	holder := &w.m.holder[it.Droplet]
+	if holder.Load() != it.Lease {
+		return 0, queue.Late // another attempt of this droplet was served already
+	}
+	id, err := w.m.cfg.Table.Regrant(lease.ID(it.Lease), now, until)
+	if err != nil {
+		if id, err = w.m.cfg.Table.Grant(now, until, w.index); err != nil {
+			return 0, queue.Failed
+		}
+	}
+	if !holder.CompareAndSwap(it.Lease, uint64(id)) {
+		_ = w.m.cfg.Table.Revoke(id) // ours, and nobody has heard of it
+		return 0, queue.Late
+	}
+	return id, queue.Good
+}

@@ -1,0 +1,112 @@
+package dwfm_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+const sec = time.Second
+
+func manager(t *testing.T, table, q, controller string) *dwfm.Manager {
+	t.Helper()
+	tab, err := lease.Make(table, lease.Env{Leases: 10, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := queue.Make(q, queue.Config{Timeout: sec, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := admit.Make(controller, admit.Config{Timeout: sec, Capacity: 10, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := dwfm.New(dwfm.Config{
+		Droplets: 10, TTL: time.Minute, Table: tab, Queue: d, Admit: c, Outage: dwfm.Outage{From: 5 * sec, To: 6 * sec},
+		Costs: dwfm.Costs{Class: [queue.Classes]float64{1, 4, 2}, Dead: 0.5, Backlog: 0.1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// The epoch check, call by call, with every table.
+func TestComplete(t *testing.T) {
+	for _, e := range lease.Catalog.List() {
+		t.Run(e.Name, func(t *testing.T) {
+			m := manager(t, e.Name, "fifo", "none")
+			w := m.Worker(0)
+			id, err := m.Seed(0, 10*sec, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			do := func(what string, class queue.Class, token uint64, born, done time.Duration, want queue.Outcome) dwfm.Answer {
+				t.Helper()
+				it := queue.Item{Born: born, Deadline: born + sec, Droplet: 3, Class: class, Lease: token}
+				var a dwfm.Answer
+				w.Complete(born, done, &it, &a)
+				if a.Outcome != want || a.Droplet != 3 || a.Born != born || a.Class != class || (a.Lease != 0) != (want == queue.Good) {
+					t.Errorf("%s: %+v, want %v", what, a, want)
+				}
+				return a
+			}
+			old := uint64(id)
+			if a := do("a check", queue.Check, old, sec, sec+1, queue.Good); a.Until != sec+1+time.Minute || a.Lease != old {
+				t.Errorf("a check: %+v", a)
+			}
+			do("a check that is done at its deadline", queue.Check, old, sec, 2*sec, queue.Late)
+			do("a launch", queue.Launch, old, sec, sec+1, queue.Good)
+			do("an establish in the outage", queue.Establish, old, 5*sec, 5*sec+1, queue.Failed)
+			a := do("an establish", queue.Establish, old, 6*sec, 6*sec+1, queue.Good)
+			do("the same again", queue.Establish, old, 6*sec, 6*sec+2, queue.Late)
+			do("a check under the old lease", queue.Check, old, 7*sec, 7*sec+1, queue.Late)
+			do("a launch under the old lease", queue.Launch, old, 7*sec, 7*sec+1, queue.Failed)
+			do("a check under the new one", queue.Check, a.Lease, 7*sec, 7*sec+1, queue.Good)
+			if n := m.Sweep(10 * time.Minute); n != 1 || m.Table().Live() != 0 {
+				t.Errorf("the sweep ended %d, %d are live; want 1 and 0", n, m.Table().Live())
+			}
+			do("an establish after the lapse", queue.Establish, a.Lease, 600*sec, 600*sec+1, queue.Good)
+			if m.Table().Live() != 1 {
+				t.Errorf("%d live, want 1: a droplet holds at most one lease", m.Table().Live())
+			}
+		})
+	}
+}
+
+func TestOfferTake(t *testing.T) {
+	m := manager(t, "lockfree", "deadline", "token-bucket:rate=1,burst=0.2")
+	items := make([]queue.Item, 6)
+	for i := range items {
+		items[i] = queue.Item{Born: sec, Deadline: sec + time.Duration(i)*sec/4, Droplet: uint32(i), Class: queue.Establish}
+	}
+	items[5].Class = queue.Check
+	if n := m.Offer(sec, items); n != 3 || items[3].Why != queue.Refused || m.Queued() != 3 {
+		t.Fatalf("queued %d of %+v, want two establishes and the check", n, items)
+	}
+	dst := make([]queue.Item, 4)
+	taken, dropped := m.Worker(0).Take(sec+sec/10, dst)
+	if taken != 2 || dropped != 1 || dst[0].Droplet != 1 || dst[1].Droplet != 5 || dst[3].Droplet != 0 || dst[3].Why != queue.Expired {
+		t.Errorf("taken %d, dropped %d of %+v", taken, dropped, dst)
+	}
+}
+
+func TestCost(t *testing.T) {
+	m := manager(t, "mutex", "fifo", "none")
+	it := queue.Item{Class: queue.Establish, Deadline: sec}
+	if got := m.Cost(0, &it); got != 4 {
+		t.Errorf("a live establish costs %v, want 4", got)
+	}
+	if got := m.Cost(sec, &it); got != 2 {
+		t.Errorf("a dead one costs %v, want 2", got)
+	}
+	m.Offer(0, make([]queue.Item, 5))
+	if got := m.Cost(0, &it); got != 6 {
+		t.Errorf("with five waiting it costs %v, want 6", got)
+	}
+}
