@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
 )
 
 func versionCommand() *cobra.Command {
@@ -14,20 +15,12 @@ func versionCommand() *cobra.Command {
 		Short: "print version, commit and Go version",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			version, commit := "unknown", "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version = info.Main.Version
-				for _, s := range info.Settings {
-					switch {
-					case s.Key == "vcs.revision":
-						commit = s.Value
-					case s.Key == "vcs.modified" && s.Value == "true":
-						commit += " (modified)"
-					}
-				}
+			b := bench.ReadBuildInfo()
+			if b.Dirty {
+				b.Commit += " (modified)"
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "leasestorm %s, commit %s, %s %s/%s\n",
-				version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				b.Version, b.Commit, b.Go, runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}

@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// Patience is the timeout of calibration's attempts: none is late. Its manager's leases
+// should live as long.
+const Patience = time.Hour
+
+// floodBacklog is how many attempts a worker finds waiting, so that it never finds the
+// queue empty between two looks of the generator.
+const floodBacklog = 256
+
+// A calibration lasts this many slices of this length, after some that are not
+// counted; its rate is the slices' median, so that what the host steals once does not
+// count.
+const (
+	sliceLength = 10 * time.Millisecond
+	slicesLead  = 2
+	slicesCount = 11
+)
+
+// flood is a source that always has more, of one class.
+type flood struct {
+	m       *dwfm.Manager
+	tokens  []uint64 // each droplet's lease
+	class   queue.Class
+	backlog int
+	next    int
+	stride  int
+	served  int
+	marks   []mark // slice by slice
+}
+
+type mark struct {
+	at     time.Duration
+	served int
+}
+
+func (f *flood) Next(now time.Duration, dst []queue.Item) int {
+	n := min(len(dst), f.backlog-f.m.Queued())
+	for i := range max(0, n) {
+		f.next = (f.next + f.stride) % len(f.tokens)
+		dst[i] = queue.Item{
+			Born: now, Deadline: now + Patience, Droplet: uint32(f.next), Lease: f.tokens[f.next], Class: f.class,
+		}
+	}
+	return max(0, n)
+}
+
+func (f *flood) Refused(time.Duration, []queue.Item) {}
+
+func (f *flood) Answers(_ time.Duration, answers []dwfm.Answer) {
+	f.served += len(answers)
+	for i := range answers {
+		f.tokens[answers[i].Droplet] = answers[i].Lease
+	}
+}
+
+// watch marks each slice and ends the flood after the last.
+func (f *flood) watch(now time.Duration, _ State) bool {
+	f.marks = append(f.marks, mark{now, f.served})
+	return len(f.marks) > slicesLead+slicesCount
+}
+
+// perSecond is the median over the slices.
+func (f *flood) perSecond() float64 {
+	var rates []float64
+	for i := slicesLead + 1; i < len(f.marks); i++ {
+		a, b := f.marks[i-1], f.marks[i]
+		rates = append(rates, float64(b.served-a.served)/(b.at-a.at).Seconds())
+	}
+	if len(rates) == 0 {
+		return 0
+	}
+	slices.Sort(rates)
+	return rates[len(rates)/2]
+}
+
+// Service is the mean service time by class, on one worker.
+type Service [queue.Classes]time.Duration
+
+// Calibration measures service times through the whole path, queue, epoch check and
+// record, with the generator running beside the workers as it will in the run: beside
+// sibling cores a bare loop is off by up to half.
+type Calibration struct {
+	real    *Real
+	manager *dwfm.Manager
+	tokens  []uint64
+}
+
+// NewCalibration seeds m, which must admit everything, with a lease for each of n
+// droplets.
+func NewCalibration(r *Real, m *dwfm.Manager, n int) (*Calibration, error) {
+	c := &Calibration{real: r, manager: m, tokens: make([]uint64, n)}
+	for i := range c.tokens {
+		id, err := m.Seed(0, min(Patience, lease.MaxDeadline), uint32(i))
+		if err != nil {
+			return nil, fmt.Errorf("calibration: %w", err)
+		}
+		c.tokens[i] = uint64(id)
+	}
+	return c, nil
+}
+
+// Measure floods the manager with one class and returns the mean service time.
+func (c *Calibration) Measure(ctx context.Context, class queue.Class) (time.Duration, error) {
+	workers := len(c.real.Placement.Workers)
+	f := &flood{
+		m: c.manager, tokens: c.tokens, class: class,
+		backlog: max(1, min(floodBacklog*workers, len(c.tokens)/2)),
+		stride:  coprime(len(c.tokens)), marks: make([]mark, 0, slicesLead+slicesCount+1),
+	}
+	log := record.NewLog(record.Shape{
+		Leases: len(c.tokens), Workers: workers, Step: 100 * time.Millisecond, Phases: []record.Phase{{Name: "calibration"}},
+	})
+	if _, err := c.real.Run(ctx, &Plan{
+		Manager: c.manager, Source: f, Log: log, End: math.MaxInt64, Watch: f.watch, WatchPeriod: sliceLength,
+	}); err != nil {
+		return 0, err
+	}
+	// What still waits would stand ahead of the next measurement's.
+	for side, dst := c.manager.Worker(0), make([]queue.Item, 64); ; {
+		if taken, dropped := side.Take(0, dst); taken+dropped == 0 {
+			break
+		}
+	}
+	rate := f.perSecond()
+	if rate <= 0 {
+		return 0, fmt.Errorf("calibration: no %v was served within %v: this host cannot run the scenario", class, sliceLength)
+	}
+	return time.Duration(float64(workers) / rate * 1e9), nil
+}
+
+// coprime is a stride that visits every droplet, far from the last one.
+func coprime(n int) int {
+	for s := max(1, n*618/1000); ; s++ {
+		if gcd(s, n) == 1 {
+			return s
+		}
+	}
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// Fits are how close a service must come to what is wanted, and how often it is tried.
+const (
+	fitGood  = 0.02
+	fitTries = 6
+)
+
+// Fit finds the blocks for which the service times are as wanted and leaves them in
+// the engine; it returns the service times that were measured with them. A launch gets
+// what an establish has, by its own cost.
+func (c *Calibration) Fit(ctx context.Context, want Service, costs dwfm.Costs) (got Service, err error) {
+	for class := range queue.Launch {
+		if got[class], err = c.fit(ctx, class, want[class], costs.Class[class]); err != nil {
+			return got, err
+		}
+	}
+	perUnit := c.real.Blocks[queue.Establish]
+	c.real.Blocks[queue.Launch] = perUnit
+	got[queue.Launch] = time.Duration(float64(got[queue.Establish]) * costs.Class[queue.Launch] / costs.Class[queue.Establish])
+	return got, nil
+}
+
+// fit solves service = path + slope·blocks for one class, by measuring, and again with
+// what came of it.
+func (c *Calibration) fit(ctx context.Context, class queue.Class, want time.Duration, cost float64) (time.Duration, error) {
+	blocks := math.Max(2, float64(want)/float64(blockTime()))
+	at := func(n float64) (time.Duration, error) {
+		c.real.Blocks[class] = n / cost
+		return c.Measure(ctx, class)
+	}
+	low, err := at(blocks / 2)
+	if err != nil {
+		return 0, err
+	}
+	slope := float64(want) / blocks
+	best, bestBlocks := time.Duration(0), blocks
+	n := blocks
+	for range fitTries {
+		got, err := at(n)
+		if err != nil {
+			return 0, err
+		}
+		if best == 0 || (got-want).Abs() < (best-want).Abs() {
+			best, bestBlocks = got, n
+		}
+		if float64((got - want).Abs()) < fitGood*float64(want) {
+			break
+		}
+		if n > blocks*0.6 {
+			if s := float64(got-low) / (n - blocks/2); s > 0 {
+				slope = s
+			}
+		}
+		if n = n + float64(want-got)/slope; n < 1 {
+			if n = 1; got > want && bestBlocks <= 1 {
+				return 0, fmt.Errorf("calibration: a %v is to take %v, but the path around its work alone takes %v: the host needs fewer leases, a longer interval or a larger rho", class, want, got)
+			}
+		}
+	}
+	c.real.Blocks[class] = bestBlocks / cost
+	return best, nil
+}
+
+// blockTime is a first guess of what hashing one block takes, from a bare loop.
+func blockTime() time.Duration {
+	const turns, blocks = 200, 250
+	l := newLabourer()
+	start := time.Now()
+	for range turns {
+		l.work(0, blocks)
+	}
+	return max(1, time.Since(start)/(turns*blocks))
+}

@@ -1,0 +1,101 @@
+// Package engine drives the passive model of manager and droplets: [Real] on pinned
+// goroutines, the host's clock and real work.
+package engine
+
+import (
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// Source is where attempts come from and answers go: a fleet of droplets, or a flood
+// that calibrates. It belongs to the generator's goroutine.
+type Source interface {
+	// Next fills dst with attempts that are due at or before now.
+	Next(now time.Duration, dst []queue.Item) int
+	// Refused delivers refusals at the door.
+	Refused(now time.Duration, items []queue.Item)
+	// Answers delivers good and failed answers.
+	Answers(now time.Duration, answers []dwfm.Answer)
+}
+
+// State is what a run's watcher sees.
+type State struct {
+	Active int    // live leases
+	Queued int    // attempts waiting
+	Good   uint64 // good establishes since the start
+}
+
+// SweepPeriod is how often the manager looks for lapsed leases, in run time.
+const SweepPeriod = 10 * time.Millisecond
+
+// Plan is one run.
+type Plan struct {
+	Manager *dwfm.Manager
+	Source  Source
+	Log     *record.Log
+	End     time.Duration // at the latest
+	// Watch is called every WatchPeriod, on the generator's goroutine; the run ends
+	// when it returns true. May be nil.
+	Watch       func(now time.Duration, s State) bool
+	WatchPeriod time.Duration
+}
+
+// Result is what an engine knows of a run beside its log.
+type Result struct {
+	Elapsed time.Duration // run time
+	Queued  int           // attempts still waiting at the end
+}
+
+// watcher has what any engine does between two batches of attempts.
+type watcher struct {
+	plan *Plan
+	rec  *record.Recorder // the generator's
+	next time.Duration
+	good uint64
+}
+
+func newWatcher(p *Plan) *watcher { return &watcher{plan: p, rec: p.Log.Recorder(p.Log.Workers)} }
+
+// answers delivers answers to the source.
+func (w *watcher) answers(now time.Duration, answers []dwfm.Answer) {
+	for i := range answers {
+		if answers[i].Class == queue.Establish && answers[i].Outcome == queue.Good {
+			w.good++
+		}
+	}
+	w.plan.Source.Answers(now, answers)
+}
+
+// tick returns true when the run is over.
+func (w *watcher) tick(now time.Duration) bool {
+	w.rec.Tick(now)
+	if now < w.next {
+		return false
+	}
+	w.next = now + w.plan.WatchPeriod
+	s := State{Active: w.plan.Manager.Table().Live(), Queued: w.plan.Manager.Queued(), Good: w.good}
+	w.rec.Sample(s.Active, s.Queued)
+	return now >= w.plan.End || w.plan.Watch != nil && w.plan.Watch(now, s)
+}
+
+// offer brings a batch to the manager and its refusals back.
+func (w *watcher) offer(now time.Duration, items []queue.Item) {
+	w.rec.Offered(now, items)
+	queued := w.plan.Manager.Offer(now, items)
+	if queued == len(items) {
+		return
+	}
+	shed := items[queued:]
+	w.rec.Shed(shed)
+	told := 0
+	for i := range shed {
+		if shed[i].Why.Told() {
+			shed[told] = shed[i]
+			told++
+		}
+	}
+	w.plan.Source.Refused(now, shed[:told])
+}

@@ -1,0 +1,152 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/fleet"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// step of a run's series.
+const step = 100 * time.Millisecond
+
+// experiment is a scenario fitted to a number of workers.
+type experiment struct {
+	Scenario          // fitted
+	asked    Scenario // as it was given
+	workers  int
+	seed     uint64
+	costs    dwfm.Costs
+	want     engine.Service
+	outage   dwfm.Outage // To is the return; 0 where there is no outage
+	end      time.Duration
+	phases   []record.Phase
+}
+
+// The path around the work bounds what one worker can serve. Below this a check's
+// service is more path than work, and the run would measure the harness.
+const shortestCheck = 500 * time.Nanosecond
+
+func newExperiment(s Scenario, workers int, seed uint64) (*experiment, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	x := &experiment{Scenario: s, asked: s, workers: workers, seed: seed}
+	x.costs = dwfm.Costs{Class: [queue.Classes]float64{1, s.Sigma, s.Sigma}, Dead: s.Delta, Backlog: s.Kappa}
+	check := s.CheckService
+	capacity := float64(workers) * s.Rho * float64(s.Interval) // worker time for one check of every lease
+	switch s.Scale {
+	case "service":
+		check = time.Duration(capacity / float64(s.Leases))
+	case "leases":
+		n := int(capacity / float64(check))
+		x.Broken = int(float64(s.Broken) * float64(n) / float64(s.Leases))
+		x.Leases = n
+	default:
+		x.Rho = float64(s.Leases) * float64(check) / (float64(workers) * float64(s.Interval))
+	}
+	if x.Rho >= 1 {
+		return nil, &keyError{"leases", fmt.Sprintf("%d leases whose checks take %v each need %.2f of %d workers: lower leases or check_service", s.Leases, check, x.Rho, workers)}
+	}
+	if x.Leases < 1 || check < shortestCheck {
+		return nil, &keyError{"leases", fmt.Sprintf("%d leases on %d workers leave %v for a check, and the path around it alone takes about %v: lower leases, or raise rho, interval or --workers", s.Leases, workers, check, shortestCheck)}
+	}
+	for class, cost := range x.costs.Class {
+		x.want[class] = time.Duration(cost * float64(check))
+	}
+	x.phases = []record.Phase{{Name: "steady"}}
+	x.end = s.Duration
+	if s.Outage > 0 {
+		x.outage = dwfm.Outage{From: s.Steady, To: s.Steady + s.Outage}
+		x.end = x.outage.To + s.Duration
+		x.phases = append(x.phases, record.Phase{Name: "outage", Start: x.outage.From}, record.Phase{Name: "return", Start: x.outage.To})
+	}
+	return x, nil
+}
+
+// capacity is the establishes a second that the workers serve if they do nothing else.
+func (x *experiment) capacity(s engine.Service) float64 {
+	return float64(x.workers) / s[queue.Establish].Seconds()
+}
+
+// beta is the collapse number: how many timeouts the spare capacity needs to serve the
+// surge once.
+func (x *experiment) beta(capacity float64) float64 {
+	return float64(x.Broken) / (capacity * x.Timeout.Seconds() * (1 - x.Rho))
+}
+
+// manager makes a fresh one, with its table, queue and controller.
+func (x *experiment) manager(controller string, s engine.Service, ttl time.Duration) (*dwfm.Manager, error) {
+	// A grant comes before the end of what it supersedes.
+	table, err := lease.Make(x.Table, lease.Env{Leases: x.Leases + 64*x.workers, Workers: x.workers})
+	if err != nil {
+		return nil, err
+	}
+	q, err := queue.Make(x.Queue, queue.Config{Timeout: x.Timeout, TTL: x.TTL, Service: s, Workers: x.workers})
+	if err != nil {
+		return nil, err
+	}
+	c, err := admit.Make(controller, admit.Config{Timeout: x.Timeout, Capacity: x.capacity(s), Rho: x.Rho, Workers: x.workers})
+	if err != nil {
+		return nil, err
+	}
+	return dwfm.New(dwfm.Config{
+		Droplets: x.Leases, TTL: ttl, Costs: x.costs, Outage: x.outage, Table: table, Queue: q, Admit: c,
+	})
+}
+
+// calibrationManager is the manager of a calibration: the same parts, but nothing is
+// refused, dropped for its age, dead or slowed.
+func (x *experiment) calibrationManager() (*dwfm.Manager, error) {
+	y := *x
+	y.costs.Backlog = 0
+	y.outage = dwfm.Outage{}
+	return y.manager("none", x.want, 2*engine.Patience)
+}
+
+// plan makes the run with the service times as they were measured.
+func (x *experiment) plan(s engine.Service) (*engine.Plan, *Judge, error) {
+	m, err := x.manager(x.Admit, s, x.TTL)
+	if err != nil {
+		return nil, nil, err
+	}
+	retry, err := admit.MakeRetry(x.Retry, x.Timeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := fleet.New(fleet.Config{
+		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
+		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Zones: x.Zones, Seed: x.seed,
+	}, func(droplet uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, droplet) })
+	if err != nil {
+		return nil, nil, err
+	}
+	log := record.NewLog(record.Shape{Leases: x.Leases, Workers: x.workers, Step: step, Phases: x.phases})
+	f.Leased = log.Recorder(x.workers).TimeToLease
+	j := &Judge{Leases: x.Leases, Timeout: x.Timeout, Capacity: x.capacity(s), Return: x.outage.To}
+	return &engine.Plan{
+		Manager: m, Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / watchesPerTimeout,
+	}, j, nil
+}
+
+// command is the command line that makes the run again: the built-in scenario of that
+// name with what differs from it, else a file with the manifest's scenario_toml.
+func (x *experiment) command() string {
+	base, err := LoadScenario(x.Name)
+	c := fmt.Sprintf("leasestorm run %s", x.Name)
+	if err != nil {
+		base, c = x.asked, "leasestorm run "+x.Name+".toml"
+	}
+	for _, k := range keys {
+		if v := k.value(&x.asked); v != k.value(&base) && k.name != "about" {
+			c += fmt.Sprintf(" --set %s=%s", k.name, v)
+		}
+	}
+	return c + fmt.Sprintf(" --workers %d --seed %d", x.workers, x.seed)
+}

@@ -1,0 +1,36 @@
+package host
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// allowed is the IDs of the processors in this thread's affinity mask.
+func allowed() []int {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return first(runtime.NumCPU())
+	}
+	var ids []int
+	for i := 0; len(ids) < set.Count(); i++ {
+		if set.IsSet(i) {
+			ids = append(ids, i)
+		}
+	}
+	return ids
+}
+
+// Pin binds the calling goroutine to its thread, and the thread to a processor. The
+// goroutine must end without unlocking, so that the thread ends with it and nobody
+// inherits its mask.
+func Pin(cpu int) error {
+	runtime.LockOSThread()
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("host: pinning to processor %d: %w", cpu, err)
+	}
+	return nil
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package host
+
+import "runtime"
+
+func allowed() []int { return first(runtime.NumCPU()) }
+
+// Pin binds the calling goroutine to its thread; this system does not bind threads to
+// processors.
+func Pin(int) error {
+	runtime.LockOSThread()
+	return nil
+}

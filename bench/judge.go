@@ -1,0 +1,138 @@
+package bench
+
+import (
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/engine"
+)
+
+// Verdict is what became of a run. Near the border a single run's verdict is a coin
+// toss.
+type Verdict string
+
+// The verdicts.
+const (
+	Healthy   Verdict = "healthy"   // never left the steady state
+	Recovered Verdict = "recovered" // came back, after TTR
+	Degraded  Verdict = "degraded"  // progress, but not there at the end
+	Collapsed Verdict = "collapsed" // no progress worth the name for 5 timeouts on end
+	Invalid   Verdict = "invalid"   // the harness itself could not keep up
+)
+
+// In the steady state 99.9 % of the leases are active; a recovery must hold for 5
+// timeouts; a collapse is 5 timeouts on end in which a timeout's good establishes are
+// less than 5 % of capacity while more than 1 % of what was lost is still lost.
+const (
+	steadyShare   = 0.999
+	holdTimeouts  = 5
+	collapseShare = 0.05
+	collapseLost  = 0.01
+	// watchesPerTimeout is how finely the judge looks: η needs it.
+	watchesPerTimeout = 100
+)
+
+// Judge watches a run and says when its verdict is clear. It is passive.
+type Judge struct {
+	Leases   int
+	Timeout  time.Duration
+	Capacity float64       // establishes a second
+	Return   time.Duration // of the dependency; 0 where there is no outage
+
+	ActiveMin, ActiveEnd int
+
+	begun    bool
+	end      time.Duration // of the run so far
+	lost     int           // most leases lost at any time
+	below    bool          // has it ever been below the steady state?
+	belowAt  time.Duration // last time that it was
+	good     [watchesPerTimeout]uint64
+	seen     int
+	starved  time.Duration // since when there is no progress; 0: there is
+	collapse bool
+	steadyQ  int // longest queue before the return
+	longAt   time.Duration
+	long     bool
+}
+
+// Watch is an engine's watcher, to be called every Timeout/watchesPerTimeout; true ends
+// the run.
+func (j *Judge) Watch(now time.Duration, s engine.State) bool {
+	if !j.begun {
+		j.begun, j.ActiveMin = true, s.Active
+	}
+	j.end = now
+	j.ActiveMin, j.ActiveEnd = min(j.ActiveMin, s.Active), s.Active
+	j.lost = max(j.lost, j.Leases-s.Active)
+	if float64(s.Active) < steadyShare*float64(j.Leases) {
+		j.below, j.belowAt = true, now
+	}
+	if now < j.Return {
+		j.steadyQ = max(j.steadyQ, s.Queued)
+		return false
+	}
+	// "Back at its steady level" allows for the noise of a queue that is nearly empty.
+	if j.long = s.Queued > 2*j.steadyQ+64; j.long {
+		j.longAt = now
+	}
+	j.progress(now, s)
+	hold := holdTimeouts * j.Timeout
+	if j.collapse {
+		return true
+	}
+	back := now-max(j.belowAt, j.Return) >= hold
+	// One that is back but drags a tail of dead work is watched a little longer.
+	return back && (!j.long || now-max(j.belowAt, j.Return) >= 2*hold)
+}
+
+// progress looks for 5 timeouts on end without goodput, over a sliding timeout.
+func (j *Judge) progress(now time.Duration, s engine.State) {
+	slot := j.seen % watchesPerTimeout
+	before := j.good[slot]
+	j.good[slot] = s.Good
+	j.seen++
+	if j.seen <= watchesPerTimeout {
+		return
+	}
+	few := float64(s.Good-before) < collapseShare*j.Capacity*j.Timeout.Seconds()
+	if !few || float64(j.Leases-s.Active) <= collapseLost*float64(j.lost) {
+		j.starved = 0
+		return
+	}
+	if j.starved == 0 {
+		j.starved = now
+	}
+	if now-j.starved >= holdTimeouts*j.Timeout {
+		j.collapse = true
+	}
+}
+
+// Verdict is the verdict of the run as it stands.
+func (j *Judge) Verdict() Verdict {
+	switch {
+	case !j.below:
+		return Healthy
+	case j.collapse:
+		return Collapsed
+	case j.end-max(j.belowAt, j.Return) >= holdTimeouts*j.Timeout:
+		return Recovered
+	}
+	return Degraded
+}
+
+// TTR is the time from the dependency's return to the steady state, if the run came
+// back to it.
+func (j *Judge) TTR() (time.Duration, bool) {
+	switch j.Verdict() {
+	case Healthy:
+		return 0, true
+	case Recovered:
+		return max(0, j.belowAt-j.Return), true
+	}
+	return 0, false
+}
+
+// Drain is the time from the dependency's return until the queue was back at its
+// steady level, if it was at the end.
+func (j *Judge) Drain() (time.Duration, bool) {
+	return max(0, j.longAt-j.Return), !j.long && j.Verdict() != Collapsed
+}

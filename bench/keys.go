@@ -1,0 +1,203 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// key is one number or name of a scenario: how it is written in a file, by --set and in
+// a manifest, and what it may be.
+type key struct {
+	name     string
+	at       func(*Scenario) any // *int, *float64, *time.Duration or *string
+	min, max float64             // times in seconds; not for names
+	unit     string
+	doc      string
+}
+
+// keys are all of them, in the order of a manifest.
+var keys = []key{
+	{name: "name", at: func(s *Scenario) any { return &s.Name }, doc: "folders are named after it"},
+	{name: "about", at: func(s *Scenario) any { return &s.About }, doc: "one line on what it is"},
+	{"leases", func(s *Scenario) any { return &s.Leases }, 1, 1 << 31, "leases", "N, leases under management"},
+	{"broken", func(s *Scenario) any { return &s.Broken }, 0, 1 << 31, "leases", "B, leases that lapse in the outage"},
+	{"timeout", func(s *Scenario) any { return &s.Timeout }, 0.01, 3600, "s", "τ, how long a droplet waits for an answer"},
+	{"interval", func(s *Scenario) any { return &s.Interval }, 0.01, 86400, "s", "H, between two checks of a droplet"},
+	{"ttl", func(s *Scenario) any { return &s.TTL }, 0.01, 2.6e6, "s", "a lease's time to live"},
+	{"rho", func(s *Scenario) any { return &s.Rho }, 0.001, 0.99, "of capacity", "ρ, what the steady checks take"},
+	{"sigma", func(s *Scenario) any { return &s.Sigma }, 0.1, 1e4, "checks", "σ, cost of an establish"},
+	{"delta", func(s *Scenario) any { return &s.Delta }, 0, 100, "times a live attempt's", "δ, cost of serving a dead attempt"},
+	{"kappa", func(s *Scenario) any { return &s.Kappa }, 0, 1, "a waiting attempt", "κ, how much a service slows with the backlog"},
+	{"spread", func(s *Scenario) any { return &s.Spread }, 0, 3600, "s", "over which the broken ask after the return"},
+	{"wait", func(s *Scenario) any { return &s.Wait }, 0, 86400, "s", "w, between a timed-out attempt and the next"},
+	{"steady", func(s *Scenario) any { return &s.Steady }, 0.01, 86400, "s", "steady state before the outage"},
+	{"outage", func(s *Scenario) any { return &s.Outage }, 0, 86400, "s", "how long the dependency is away; 0 is no outage"},
+	{"duration", func(s *Scenario) any { return &s.Duration }, 0.1, 86400, "s", "how long the run goes on after the return, at most"},
+	{"zones", func(s *Scenario) any { return &s.Zones }, 1, 256, "zones", "availability zones of the droplets"},
+	{name: "scale", at: func(s *Scenario) any { return &s.Scale }, doc: "what is fitted to the host: service (how long a check takes), leases (their number), none"},
+	{"check_service", func(s *Scenario) any { return &s.CheckService }, 1e-7, 10, "s", "a check's service, for scale leases and none"},
+	{name: "table", at: func(s *Scenario) any { return &s.Table }, doc: "lease table"},
+	{name: "queue", at: func(s *Scenario) any { return &s.Queue }, doc: "queue discipline"},
+	{name: "admit", at: func(s *Scenario) any { return &s.Admit }, doc: "admission controller"},
+	{name: "retry", at: func(s *Scenario) any { return &s.Retry }, doc: "retry policy"},
+}
+
+func findKey(name string) (key, error) {
+	for _, k := range keys {
+		if k.name == name {
+			return k, nil
+		}
+	}
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.name
+	}
+	return key{}, &keyError{name, "unknown key; there are: " + strings.Join(names, ", ")}
+}
+
+// keyError is a value that cannot be.
+type keyError struct{ key, what string }
+
+func (e *keyError) Error() string { return fmt.Sprintf("%v: %s: %s", ErrScenario, e.key, e.what) }
+func (e *keyError) Unwrap() error { return ErrScenario }
+
+func (k key) bad(format string, args ...any) error {
+	return &keyError{k.name, fmt.Sprintf(format, args...)}
+}
+
+// set takes a value as a TOML file has it.
+func (k key) set(s *Scenario, value any) error {
+	switch p := k.at(s).(type) {
+	case *string:
+		text, ok := value.(string)
+		if !ok {
+			return k.bad("%v is not a name; write it in quotes", value)
+		}
+		*p = text
+	case *time.Duration:
+		text, ok := value.(string)
+		d, err := time.ParseDuration(text)
+		if !ok || err != nil {
+			return k.bad(`%v is not a time; write a number with its unit, in quotes in a file, as in "1s" or "500ms"`, value)
+		}
+		*p = d
+	case *int:
+		n, ok := value.(int64)
+		if !ok {
+			return k.bad("%v is not a whole number", value)
+		}
+		*p = int(n)
+	case *float64:
+		switch x := value.(type) {
+		case float64:
+			*p = x
+		case int64:
+			*p = float64(x)
+		default:
+			return k.bad("%v is not a number", value)
+		}
+	}
+	return nil
+}
+
+// parse takes a value as a command line has it.
+func (k key) parse(s *Scenario, text string) error {
+	switch k.at(s).(type) {
+	case *int:
+		if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+			return k.set(s, n)
+		}
+	case *float64:
+		if x, err := strconv.ParseFloat(text, 64); err == nil {
+			return k.set(s, x)
+		}
+	}
+	return k.set(s, text)
+}
+
+// check says whether the value is within its bounds.
+func (k key) check(s *Scenario) error {
+	x, shown := 0.0, ""
+	switch p := k.at(s).(type) {
+	case *int:
+		x, shown = float64(*p), strconv.Itoa(*p)
+	case *float64:
+		x, shown = *p, strconv.FormatFloat(*p, 'g', -1, 64)
+	case *time.Duration:
+		x, shown = p.Seconds(), p.String()
+	default:
+		return nil
+	}
+	if math.IsNaN(x) || x < k.min || x > k.max {
+		return k.bad("%s is out of range: %.10g to %.10g %s", shown, k.min, k.max, k.unit)
+	}
+	return nil
+}
+
+// Settings are the scenario's keys and values, as a file has them, in order.
+func (s *Scenario) Settings() [][2]string {
+	var all [][2]string
+	for _, k := range keys {
+		all = append(all, [2]string{k.name, k.value(s)})
+	}
+	return all
+}
+
+func (k key) value(s *Scenario) string {
+	switch p := k.at(s).(type) {
+	case *int:
+		return strconv.Itoa(*p)
+	case *float64:
+		return strconv.FormatFloat(*p, 'g', -1, 64)
+	case *time.Duration:
+		return p.String()
+	case *string:
+		return *p
+	}
+	return ""
+}
+
+// TOML is the scenario as a file that LoadScenario reads back.
+func (s *Scenario) TOML() string {
+	var b strings.Builder
+	for _, k := range keys {
+		v := k.value(s)
+		switch k.at(s).(type) {
+		case *string, *time.Duration:
+			v = strconv.Quote(v)
+		}
+		fmt.Fprintf(&b, "%s = %s\n", k.name, v)
+	}
+	return b.String()
+}
+
+// Set sets keys as a command line has them: "rho=0.4", "spread=0.5s".
+func (s *Scenario) Set(assignments ...string) error {
+	for _, a := range assignments {
+		name, text, ok := strings.Cut(a, "=")
+		if !ok {
+			return fmt.Errorf("%w: %q is not of the form key=value", ErrScenario, a)
+		}
+		k, err := findKey(name)
+		if err != nil {
+			return err
+		}
+		if err := k.parse(s, text); err != nil {
+			return err
+		}
+	}
+	return s.Validate()
+}
+
+// Keys are the names of all keys with a line on each.
+func Keys() [][2]string {
+	var all [][2]string
+	for _, k := range keys {
+		all = append(all, [2]string{k.name, k.doc})
+	}
+	return slices.Clip(all)
+}

@@ -1,0 +1,160 @@
+package record
+
+import (
+	"slices"
+	"time"
+
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// windows a recorder has: one that it writes, the rest on the way to the collector
+// and back.
+const windows = 4
+
+// Shape says what a log is of.
+type Shape struct {
+	Leases  int           // N
+	Workers int           // c
+	Step    time.Duration // of the series
+	Phases  []Phase       // the first starts at 0, the others follow in order of time
+}
+
+// Log is the record of one run: its recorders, and the series that a collector merges
+// from their windows.
+type Log struct {
+	Shape
+	recorders []*Recorder
+	full      chan *window
+	spares    []*window
+	rows      map[int]*Row
+}
+
+// Row is one step of the series, over all recorders.
+type Row struct {
+	Tally
+	Step           int
+	Active, Queued int // at the step's end
+	sojourn, slip  *Latency
+	sampled        bool
+}
+
+// NewLog makes a record with one recorder a worker, 0..Workers-1, and one for the
+// generator, number Workers.
+func NewLog(shape Shape) *Log {
+	n := shape.Workers + 1
+	l := &Log{Shape: shape, full: make(chan *window, n*windows), rows: map[int]*Row{}}
+	for range n {
+		r := &Recorder{
+			step: shape.Step, free: make(chan *window, windows), full: l.full, phases: shape.Phases,
+			latency: make([][queue.Classes][Clocks]*Latency, len(shape.Phases)), slip: NewLatency(), toLease: NewLatency(),
+		}
+		for range windows {
+			r.free <- &window{step: -1, sojourn: newCoarse(), slip: newCoarse()}
+		}
+		r.cur = <-r.free
+		for p := range r.latency {
+			for c := range r.latency[p] {
+				for k := range r.latency[p][c] {
+					r.latency[p][c][k] = NewLatency()
+				}
+			}
+		}
+		r.cur.step = 0
+		r.turn(0)
+		l.recorders = append(l.recorders, r)
+	}
+	return l
+}
+
+// Recorder returns the i-th recorder.
+func (l *Log) Recorder(i int) *Recorder { return l.recorders[i] }
+
+// Collect merges the windows that have been handed over. An engine calls it from one
+// goroutine about once a step.
+func (l *Log) Collect() {
+	for {
+		select {
+		case w := <-l.full:
+			l.merge(w)
+			l.spares = append(l.spares, w)
+		default:
+			for _, r := range l.recorders {
+				for len(l.spares) > 0 && len(r.free) < windows-1 { // all windows are alike
+					r.free <- l.spares[len(l.spares)-1]
+					l.spares = l.spares[:len(l.spares)-1]
+				}
+			}
+			return
+		}
+	}
+}
+
+func (l *Log) merge(w *window) {
+	row := l.rows[w.step]
+	if row == nil {
+		row = &Row{Step: w.step, sojourn: newCoarse(), slip: newCoarse()}
+		l.rows[w.step] = row
+	}
+	row.Tally.add(&w.Tally)
+	row.sojourn.Merge(w.sojourn)
+	row.slip.Merge(w.slip)
+	if w.sampled {
+		row.Active, row.Queued, row.sampled = w.active, w.queued, true
+	}
+}
+
+// Finish takes in what the recorders still hold. No recorder may be written any more.
+func (l *Log) Finish() {
+	l.Collect()
+	for _, r := range l.recorders {
+		r.sums.add(&r.cur.Tally)
+		l.merge(r.cur)
+	}
+}
+
+// Rows returns the series in order of time, after Finish.
+func (l *Log) Rows() []*Row {
+	rows := make([]*Row, 0, len(l.rows))
+	for _, r := range l.rows {
+		rows = append(rows, r)
+	}
+	slices.SortFunc(rows, func(a, b *Row) int { return a.Step - b.Step })
+	for i, r := range rows {
+		if !r.sampled && i > 0 {
+			r.Active, r.Queued = rows[i-1].Active, rows[i-1].Queued
+		}
+	}
+	return rows
+}
+
+// Total sums up the run, after Finish.
+func (l *Log) Total() (t Tally) {
+	for _, r := range l.recorders {
+		t.add(&r.sums)
+	}
+	return t
+}
+
+// Slip is the distribution of how late attempts were offered, after Finish.
+func (l *Log) Slip() *Latency { return l.recorders[l.Workers].slip }
+
+// TimeToLease is the distribution of the times to lease, after Finish.
+func (l *Log) TimeToLease() *Latency { return l.recorders[l.Workers].toLease }
+
+// Latency merges the recorders' histograms of one phase, class and clock, after Finish.
+func (l *Log) Latency(phase int, class queue.Class, clock Clock) *Latency {
+	h := NewLatency()
+	for _, r := range l.recorders {
+		h.Merge(r.latency[phase][class][clock])
+	}
+	return h
+}
+
+// phaseAt is the phase that the instant lies in.
+func (l *Log) phaseAt(t time.Duration) int {
+	phase := 0
+	for phase+1 < len(l.Phases) && l.Phases[phase+1].Start <= t {
+		phase++
+	}
+	return phase
+}

@@ -1,0 +1,135 @@
+package record
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// WriteFiles writes the log's part of a run's folder: series.csv and latency.hlog.
+// origin is the wall time of run time 0.
+func (l *Log) WriteFiles(f *Folder, origin time.Time) error {
+	if err := f.Write("series.csv", l.writeSeries); err != nil {
+		return err
+	}
+	return f.Write("latency.hlog", func(w io.Writer) error { return l.writeHistograms(w, origin) })
+}
+
+// writeHistograms writes the interval log that the HdrHistogram tools of every
+// language read: one interval a phase, class and clock, tagged with them. Its base
+// time has whole seconds only, so the log begins on the last full one.
+func (l *Log) writeHistograms(w io.Writer, origin time.Time) error {
+	lw := hdrhistogram.NewHistogramLogWriter(w)
+	base := origin.Truncate(time.Second).UnixMilli()
+	lw.SetBaseTime(base)
+	for _, step := range []func() error{
+		lw.OutputLogFormatVersion,
+		func() error {
+			return lw.OutputComment("[Latencies in microseconds; one interval a phase; tag: class/phase/clock]")
+		},
+		func() error { return lw.OutputBaseTime(base) },
+		func() error { return lw.OutputStartTime(base) },
+		lw.OutputLegend,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	last := time.Duration(0)
+	if rows := l.Rows(); len(rows) > 0 {
+		last = time.Duration(rows[len(rows)-1].Step+1) * l.Step
+	}
+	for p, phase := range l.Phases {
+		end := max(phase.Start, last)
+		if p+1 < len(l.Phases) {
+			end = l.Phases[p+1].Start
+		}
+		for class := range queue.Classes {
+			for clock := range Clocks {
+				h := l.Latency(p, class, clock)
+				if h.TotalCount() == 0 {
+					continue
+				}
+				h.SetTag(fmt.Sprintf("%v/%s/%v", class, phase.Name, clock))
+				h.SetStartTimeMs(origin.Add(phase.Start).UnixMilli())
+				h.SetEndTimeMs(origin.Add(end).UnixMilli())
+				if err := lw.OutputIntervalHistogram(h.Histogram); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// writeSeries writes series.csv. Counts are of the step that ends at t_s; active,
+// lost and queued are as they stood at its end.
+func (l *Log) writeSeries(w io.Writer) error {
+	c := csv.NewWriter(w)
+	header := []string{"t_s", "phase"}
+	for _, what := range []string{"offered", "admitted", "good", "late", "shed", "failed"} {
+		for class := range queue.Classes {
+			header = append(header, what+"_"+class.String())
+		}
+	}
+	header = append(header, "active", "lost", "queued", "sojourn_p50_s", "sojourn_p99_s", "sojourn_max_s",
+		"wasted_work", "busy", "slip_p50_s", "slip_p999_s", "slip_max_s")
+	for why := queue.NotShed + 1; why < queue.Reasons; why++ {
+		header = append(header, "shed_"+why.String())
+	}
+	if err := c.Write(header); err != nil {
+		return err
+	}
+	for _, r := range l.Rows() {
+		if err := c.Write(l.fields(r)); err != nil {
+			return err
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
+
+func (l *Log) fields(r *Row) []string {
+	start := time.Duration(r.Step) * l.Step
+	out := []string{number((start + l.Step).Seconds()), l.Phases[l.phaseAt(start)].Name}
+	admitted := r.Offered
+	for i := range admitted {
+		admitted[i] -= r.Refused[i]
+	}
+	for _, c := range []Counts{r.Offered, admitted, r.Done[queue.Good], r.Done[queue.Late], r.Done[queue.Shed], r.Done[queue.Failed]} {
+		for _, n := range c {
+			out = append(out, strconv.FormatUint(n, 10))
+		}
+	}
+	for _, n := range []int{r.Active, l.Leases - r.Active, r.Queued} {
+		out = append(out, strconv.Itoa(n))
+	}
+	busy := r.Busy.Seconds() / (l.Step.Seconds() * float64(l.Workers))
+	for _, x := range []float64{
+		r.sojourn.Quantile(.5), r.sojourn.Quantile(.99), r.sojourn.Max.Seconds(), Share(r.Wasted, r.Busy), busy,
+		r.slip.Quantile(.5), r.slip.Quantile(.999), r.slip.Max.Seconds(),
+	} {
+		out = append(out, number(x))
+	}
+	for _, n := range r.Why[queue.NotShed+1:] {
+		out = append(out, strconv.FormatUint(n, 10))
+	}
+	return out
+}
+
+// Share is part/whole, and 0 of nothing.
+func Share(part, whole time.Duration) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+// number formats to the microsecond.
+func number(x float64) string { return strconv.FormatFloat(x, 'f', 6, 64) }

@@ -1,0 +1,175 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// Result is what one run says, as --json prints it.
+type Result struct {
+	Scenario string `json:"scenario"`
+	Table    string `json:"table"`
+	Queue    string `json:"queue"`
+	Admit    string `json:"admit"`
+	Retry    string `json:"retry"`
+	Leases   int    `json:"leases"`
+	Broken   int    `json:"broken"`
+	Seed     uint64 `json:"seed"`
+	Workers  int    `json:"workers"`
+	Engine   string `json:"engine"`
+
+	Verdict     Verdict            `json:"verdict"`
+	TTR         *float64           `json:"ttr_s"`               // null: it did not come back
+	Drain       *float64           `json:"drain_s"`             // null: the queue was not back at its steady level
+	Efficiency  *float64           `json:"efficiency"`          // η; null where there is no recovery to speak of
+	Capacity    float64            `json:"capacity_per_s"`      // establishes a second with all workers doing nothing else
+	Beta        float64            `json:"beta"`                // β
+	Goodput     map[string]float64 `json:"goodput_per_s"`       // by class, mean from the return to the verdict
+	WastedWork  float64            `json:"wasted_work"`         // from the return to the verdict
+	Shed        uint64             `json:"shed"`                // attempts
+	ShedBy      map[string]uint64  `json:"shed_by"`             // by reason
+	ActiveMin   int                `json:"active_min"`          // leases
+	ActiveEnd   int                `json:"active_end"`          // leases
+	TimeToLease Quantiles          `json:"time_to_lease_s"`     // over all retries
+	Slip        Pair               `json:"slip_ms"`             // of the generator
+	HostGap     Pair               `json:"host_gap_ms"`         // what the host alone does to it
+	Service     map[string]float64 `json:"service_us"`          // calibrated, by class
+	Drift       float64            `json:"drift"`               // of capacity over the run, as a share; the larger of in and after it
+	GCs         uint32             `json:"gc_cycles"`           // in the run
+	Noisy       []string           `json:"noisy,omitempty"`     // what a reader must know of a valid run
+	Valid       bool               `json:"valid"`               //
+	Because     string             `json:"invalid_because"`     // empty if valid
+	Placement   string             `json:"placement,omitempty"` // what is odd about it
+	Run         float64            `json:"run_s"`               // of the experiment itself
+	Elapsed     float64            `json:"elapsed_s"`           // with set-up and calibration
+	Folder      string             `json:"folder,omitempty"`
+}
+
+// Quantiles of a time, in seconds.
+type Quantiles struct {
+	P50  float64 `json:"p50"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+	Max  float64 `json:"max"`
+	N    int64   `json:"n"`
+}
+
+// Pair of quantiles, in milliseconds.
+type Pair struct {
+	P50  float64 `json:"p50"`
+	P999 float64 `json:"p999"`
+}
+
+func pair(l *record.Latency) Pair {
+	return Pair{P50: l.Quantile(.5) * 1e3, P999: l.Quantile(.999) * 1e3}
+}
+
+func seconds(d time.Duration, ok bool) *float64 {
+	if !ok {
+		return nil
+	}
+	s := d.Seconds()
+	return &s
+}
+
+// ErrAccounting is returned, wrapped, when attempts were lost or counted twice.
+var ErrAccounting = fmt.Errorf("accounting violated")
+
+// result puts together what judge, log and engine know. The error is a violation of
+// conservation.
+func (x *experiment) result(r engine.Result, log *record.Log, j *Judge, s engine.Service) (*Result, error) {
+	total := log.Total()
+	ttl := log.TimeToLease()
+	res := &Result{
+		Scenario: x.Name, Table: x.Table, Queue: x.Queue, Admit: x.Admit, Retry: x.Retry,
+		Leases: x.Leases, Broken: x.Broken, Seed: x.seed, Workers: x.workers,
+		Verdict: j.Verdict(), Capacity: x.capacity(s), Beta: x.beta(x.capacity(s)),
+		TTR: seconds(j.TTR()), Drain: seconds(j.Drain()),
+		ActiveMin: j.ActiveMin, ActiveEnd: j.ActiveEnd,
+		TimeToLease: Quantiles{P50: ttl.Quantile(.5), P99: ttl.Quantile(.99), P999: ttl.Quantile(.999), Max: ttl.Max.Seconds(), N: ttl.TotalCount()},
+		Shed:        total.Done[queue.Shed].Sum(), ShedBy: map[string]uint64{},
+		Slip: pair(log.Slip()), Valid: true, Run: r.Elapsed.Seconds(),
+		Goodput: map[string]float64{}, Service: map[string]float64{},
+	}
+	for why, n := range total.Why {
+		if n > 0 {
+			res.ShedBy[queue.Reason(why).String()] = n
+		}
+	}
+	if ttr, ok := j.TTR(); ok && ttr > 0 {
+		eta := float64(x.Broken) / (res.Capacity * ttr.Seconds())
+		res.Efficiency = &eta
+	}
+	x.sinceReturn(res, log, r.Elapsed)
+	for class := range queue.Classes {
+		res.Service[class.String()] = float64(s[class].Nanoseconds()) / 1e3
+	}
+	if n := total.Unaccounted(r.Queued); n != 0 {
+		return res, fmt.Errorf("%w: %d of %d attempts offered are neither done nor queued: a bug in discipline %q or in the harness",
+			ErrAccounting, n, total.Offered.Sum(), x.Queue)
+	}
+	return res, nil
+}
+
+// sinceReturn fills in the means from the dependency's return to the verdict.
+func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration) {
+	var t record.Tally
+	var good record.Counts
+	from := x.outage.To.Truncate(step)
+	for _, row := range log.Rows() {
+		if time.Duration(row.Step)*step < from {
+			continue
+		}
+		for class, n := range row.Done[queue.Good] {
+			good[class] += n
+		}
+		t.Busy += row.Busy
+		t.Wasted += row.Wasted
+	}
+	for class, n := range good {
+		res.Goodput[queue.Class(class).String()] = float64(n) / max(step.Seconds(), (end-from).Seconds())
+	}
+	res.WastedWork = record.Share(t.Wasted, t.Busy)
+}
+
+// What makes a run noisy or invalid: slip as a share of the timeout, drift of capacity.
+const (
+	noisySlip, invalidSlip   = 0.01, 0.05
+	noisyDrift, invalidDrift = 0.10, 0.25
+	noisyFit                 = 0.05
+)
+
+// judgeHarness says whether the harness kept up.
+func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
+	ms := timeout.Seconds() * 1e3
+	invalid := func(format string, args ...any) {
+		if res.Valid {
+			res.Valid, res.Verdict, res.Because = false, Invalid, fmt.Sprintf(format, args...)
+		}
+	}
+	noisy := func(format string, args ...any) { res.Noisy = append(res.Noisy, fmt.Sprintf(format, args...)) }
+	switch slip := res.Slip.P999 / ms; {
+	case res.Slip.P50 > noisySlip*ms:
+		invalid("the generator was behind for good: slip p50 %.1f ms is above %.0f %% of the timeout", res.Slip.P50, 100*noisySlip)
+	case slip > invalidSlip:
+		invalid("the generator could not keep its schedule: slip p99.9 %.1f ms is above %.0f %% of the timeout (the host's own gaps: %.1f ms)", res.Slip.P999, 100*invalidSlip, res.HostGap.P999)
+	case slip > noisySlip:
+		noisy("slip p99.9 %.1f ms is above %.0f %% of the timeout (the host's own gaps: %.1f ms)", res.Slip.P999, 100*noisySlip, res.HostGap.P999)
+	}
+	switch drift := max(res.Drift, -res.Drift); {
+	case drift > invalidDrift:
+		invalid("capacity drifted by %+.0f %% against its calibration, more than %.0f %%", 100*res.Drift, 100*invalidDrift)
+	case drift > noisyDrift:
+		noisy("capacity drifted by %+.0f %% against its calibration", 100*res.Drift)
+	}
+	switch fit = max(fit, -fit); {
+	case fit > invalidDrift:
+		invalid("the service time could not be fitted to the scenario: %.0f %% off", 100*fit)
+	case fit > noisyFit:
+		noisy("the service time is %.0f %% off the scenario's; β is with what was measured", 100*fit)
+	}
+}

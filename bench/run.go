@@ -1,0 +1,123 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// Options are how a scenario is run.
+type Options struct {
+	Workers int    // 0: from the host's topology
+	Seed    uint64 // 0: a random one, which the result names
+	// Folder, if set, is made for the run's files; it must not exist.
+	Folder   string
+	Progress io.Writer // what happens, a line each; nil is nobody
+}
+
+func (o *Options) say(format string, args ...any) {
+	if o.Progress != nil {
+		fmt.Fprintf(o.Progress, format+"\n", args...)
+	}
+}
+
+// memoryLimit is the heap at which the parked collector runs all the same.
+const memoryLimit = 16 << 30
+
+// Run runs a scenario on this host's cores. The error is ctx's if it was interrupted;
+// a verdict, even that the run is invalid, is none.
+func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
+	began := time.Now()
+	topology := host.ReadTopology()
+	place := topology.Place(o.Workers)
+	if o.Seed == 0 {
+		o.Seed = rand.Uint64()>>32 + 1
+	}
+	x, err := newExperiment(s, len(place.Workers), o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	var folder *record.Folder
+	if o.Folder != "" {
+		if folder, err = record.Create(o.Folder); err != nil {
+			return nil, err
+		}
+		defer folder.Abandon()
+	}
+	real := &engine.Real{Placement: place, Batch: workerBatch(x), MemoryLimit: memoryLimit}
+	o.say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.workers, x.seed)
+	cal, service, err := x.calibrate(ctx, real)
+	if err != nil {
+		return nil, err
+	}
+	real.Service = service
+	o.say("calibrated: check %v, establish %v; capacity %.0f establishes/s, β %.2f", service[queue.Check], service[queue.Establish], x.capacity(service), x.beta(x.capacity(service)))
+	p, judge, err := x.plan(service)
+	if err != nil {
+		return nil, err
+	}
+	run, err := real.Run(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	res, err := x.result(run.Result, p.Log, judge, service)
+	if err != nil {
+		return res, err
+	}
+	after, err := cal.Measure(ctx, queue.Establish)
+	if err != nil {
+		return nil, err
+	}
+	res.Engine, res.GCs, res.HostGap, res.Placement = "real", run.GCs, pair(run.Gaps), place.Note
+	res.Drift = drift(p.Log.Total(), service, after)
+	res.judgeHarness(x.Timeout, float64(service[queue.Establish])/float64(x.want[queue.Establish])-1)
+	res.Elapsed = time.Since(began).Seconds()
+	if folder != nil {
+		res.Folder = o.Folder
+		if err := x.write(folder, p.Log, res, run, topology, place); err != nil {
+			return res, err
+		}
+	}
+	return res, nil
+}
+
+// workerBatch is how many attempts a worker takes at a time: as many as an establish's
+// share of the timeout allows, for what is taken is out of the discipline's hands.
+func workerBatch(x *experiment) int {
+	return int(min(max(x.Timeout/5000/x.want[queue.Establish], 1), 32))
+}
+
+// calibrate fits the work to the service times that the scenario wants.
+func (x *experiment) calibrate(ctx context.Context, real *engine.Real) (*engine.Calibration, engine.Service, error) {
+	m, err := x.calibrationManager()
+	if err != nil {
+		return nil, engine.Service{}, err
+	}
+	cal, err := engine.NewCalibration(real, m, x.Leases)
+	if err != nil {
+		return nil, engine.Service{}, err
+	}
+	service, err := cal.Fit(ctx, x.want, x.costs)
+	return cal, service, err
+}
+
+// drift is how far capacity was from its calibration, in the run itself by the time
+// that its services took, and after it; the larger of the two.
+func drift(t record.Tally, calibrated engine.Service, after time.Duration) float64 {
+	in := 0.0
+	if t.Busy > 0 && t.Planned > 0 {
+		in = float64(t.Planned)/float64(t.Busy) - 1
+	}
+	then := float64(calibrated[queue.Establish])/float64(after) - 1
+	if max(in, -in) > max(then, -then) {
+		return in
+	}
+	return then
+}

@@ -1,0 +1,183 @@
+// Package bench runs experiments: a scenario, on an engine, to a verdict and files.
+package bench
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// ErrScenario is returned, wrapped, for a scenario that cannot be run as written.
+var ErrScenario = errors.New("bad scenario")
+
+// Scenario is one experiment. Its loads are shares of capacity and its costs are in
+// checks, so that every host runs the same one: the service time of a check is fitted
+// to the host (scale "service"). keys.go says what each key means and may be.
+type Scenario struct {
+	Name, About            string
+	Leases, Broken         int
+	Timeout, Interval, TTL time.Duration
+	Rho, Sigma             float64
+	Delta, Kappa           float64
+	Spread, Wait           time.Duration
+	Steady, Outage         time.Duration
+	Duration               time.Duration
+	Zones                  int
+	Scale                  string
+	CheckService           time.Duration
+	Table, Queue           string
+	Admit, Retry           string
+}
+
+// Default has the numbers from which every scenario starts.
+func Default() Scenario {
+	return Scenario{
+		Leases: 1_000_000, Timeout: time.Second, Interval: 20 * time.Second, TTL: 60 * time.Second,
+		Rho: 0.25, Sigma: 4, Delta: 1, Spread: 100 * time.Millisecond,
+		Steady: time.Second, Outage: time.Second, Duration: 25 * time.Second, Zones: 3,
+		Scale: "service", CheckService: 5 * time.Microsecond,
+		Table: "lockfree", Queue: "fifo", Admit: "none", Retry: "immediate",
+	}
+}
+
+//go:embed scenarios/*.toml
+var builtin embed.FS
+
+func builtinNames() []string {
+	files, err := fs.Glob(builtin, "scenarios/*.toml")
+	if err != nil {
+		panic(err) // a malformed pattern
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(path.Base(f), ".toml")
+	}
+	return files
+}
+
+// Scenarios returns the built-in scenarios, sorted by name.
+func Scenarios() []Scenario {
+	var all []Scenario
+	for _, name := range builtinNames() {
+		s, err := LoadScenario(name)
+		if err != nil {
+			panic(err) // a test loads them all
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// LoadScenario returns the built-in scenario of that name, or reads the file if the
+// name ends in ".toml".
+func LoadScenario(name string) (Scenario, error) {
+	if strings.HasSuffix(name, ".toml") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return Scenario{}, fmt.Errorf("%w: %w", ErrScenario, err)
+		}
+		return ParseScenario(name, text)
+	}
+	text, err := builtin.ReadFile("scenarios/" + name + ".toml")
+	if err != nil {
+		return Scenario{}, fmt.Errorf("%w: no scenario %q; there are: %s; a file's name must end in .toml",
+			ErrScenario, name, strings.Join(builtinNames(), ", "))
+	}
+	return ParseScenario(name+".toml", text)
+}
+
+// ParseScenario reads a scenario; file names it in errors.
+func ParseScenario(file string, text []byte) (Scenario, error) {
+	s := Default()
+	values := map[string]any{}
+	if err := toml.Unmarshal(text, &values); err != nil {
+		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+			line, column := e.Position()
+			return s, fmt.Errorf("%s:%d:%d: %w: %s", file, line, column, ErrScenario, strings.TrimPrefix(e.Error(), "toml: "))
+		}
+		return s, fmt.Errorf("%s: %w: %w", file, ErrScenario, err)
+	}
+	where := func(err error) error {
+		if e, ok := errors.AsType[*keyError](err); ok {
+			if line := lineOf(text, e.key); line > 0 {
+				return fmt.Errorf("%s:%d: %w", file, line, err)
+			}
+		}
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		k, err := findKey(name)
+		if err == nil {
+			err = k.set(&s, values[name])
+		}
+		if err != nil {
+			return s, where(err)
+		}
+	}
+	if err := s.Validate(); err != nil {
+		return s, where(err)
+	}
+	return s, nil
+}
+
+// lineOf finds the line of a key, or 0 if the file leaves it out.
+func lineOf(text []byte, key string) int {
+	for i, line := range strings.Split(string(text), "\n") {
+		name, _, ok := strings.Cut(line, "=")
+		if ok && strings.Trim(strings.TrimSpace(name), `"'`) == key || strings.Trim(strings.TrimSpace(line), "[]") == key {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// Validate says which key has an impossible value, and what it may be.
+func (s *Scenario) Validate() error {
+	for _, k := range keys {
+		if err := k.check(s); err != nil {
+			return err
+		}
+	}
+	bad := func(key, format string, args ...any) error { return &keyError{key, fmt.Sprintf(format, args...)} }
+	switch {
+	case s.Name == "":
+		return bad("name", "missing: a scenario has a name")
+	case strings.ContainsAny(s.Name, "/\\ \t\n") || strings.HasPrefix(s.Name, "."):
+		return bad("name", "%q: a name has no spaces or slashes and does not begin with a dot, since folders are named after it", s.Name)
+	case s.Broken > s.Leases:
+		return bad("broken", "%d is out of range: 0 to %d leases (key leases)", s.Broken, s.Leases)
+	case s.Interval < s.Timeout:
+		return bad("interval", "%v is out of range: at least the timeout, %v", s.Interval, s.Timeout)
+	case s.TTL <= s.Interval:
+		return bad("ttl", "%v is out of range: more than the interval, %v", s.TTL, s.Interval)
+	case s.Broken > 0 && s.Outage == 0:
+		return bad("broken", "%d leases cannot break without an outage; set outage", s.Broken)
+	case !slices.Contains([]string{"service", "leases", "none"}, s.Scale):
+		return bad("scale", "%q: want service, leases or none", s.Scale)
+	}
+	_, _, table := lease.Catalog.Resolve(s.Table)
+	_, _, discipline := queue.Catalog.Resolve(s.Queue)
+	_, _, controller := admit.Controllers.Resolve(s.Admit)
+	_, _, retry := admit.Retries.Resolve(s.Retry)
+	for _, part := range []struct {
+		key string
+		err error
+	}{{"table", table}, {"queue", discipline}, {"admit", controller}, {"retry", retry}} {
+		if part.err != nil {
+			return bad(part.key, "%v", part.err)
+		}
+	}
+	return nil
+}
