@@ -2,7 +2,7 @@
 # the race detector in `make test` a C compiler. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build test lint fmt fuzz clean
+.PHONY: help need-go build bench test lint fmt fuzz clean
 
 # Arguments for the benchmark: make bench ARGS='--seeds 3'
 ARGS ?=
@@ -22,6 +22,9 @@ need-go:
 build: need-go ## build bin/leasestorm
 	CGO_ENABLED=0 go build -trimpath -o bin/leasestorm ./cmd/leasestorm
 
+
+bench: build ## run the suite: some minutes (ARGS=... for more)
+	bin/leasestorm bench $(ARGS)
 
 test: need-go ## run all tests, then the concurrent packages' under the race detector
 	@scripts/test

@@ -70,8 +70,9 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 		j.steadyQ = max(j.steadyQ, s.Queued)
 		return false
 	}
-	// "Back at its steady level" allows for the noise of a queue that is nearly empty.
-	if j.long = s.Queued > 2*j.steadyQ+64; j.long {
+	// "Back at its steady level" allows for a hiccup of the host: a queue of less than
+	// 2 % of what a timeout can serve is as good as empty.
+	if j.long = float64(s.Queued) > max(2*float64(j.steadyQ), 0.02*j.Capacity*j.Timeout.Seconds()); j.long {
 		j.longAt = now
 	}
 	j.progress(now, s)

@@ -64,7 +64,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w\ntry '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(runCommand(), versionCommand())
+	root.AddCommand(benchCommand(), plotCommand(), runCommand(), versionCommand())
 	return root
 }
 

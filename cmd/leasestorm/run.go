@@ -87,7 +87,7 @@ Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
 			opts.Workers, opts.Progress, opts.Folder = workers, os.Stderr, out
 			switch out {
 			case "":
-				opts.Folder = fmt.Sprintf("results/%s-%s-%s", time.Now().UTC().Format("20060102T150405Z"), s.Name, strings.NewReplacer(":", "-", "=", "", ",", "-").Replace(s.Queue))
+				opts.Folder = fmt.Sprintf("results/%s-%s-%s", time.Now().UTC().Format("20060102T150405Z"), s.Name, strings.NewReplacer(":", "-", "=", "", ",", "-", "+", "-").Replace(s.Queue))
 			case "none":
 				opts.Folder = ""
 			}

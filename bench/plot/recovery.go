@@ -1,0 +1,134 @@
+package plot
+
+import (
+	"slices"
+	"strings"
+)
+
+// Recovery is the data of a figure of recovery curves: panels over time since the
+// dependency's return, a line a contestant.
+type Recovery struct {
+	Title  string
+	Outage float64 // s before the return
+	Panels []Panel
+	Names  []string // of the lines, in all panels
+}
+
+// Panel is one quantity.
+type Panel struct {
+	Label string // with its unit
+	Lines []Line // as many as the figure has names
+}
+
+// Line is the median over a contestant's runs, and their extremes.
+type Line struct {
+	X, Y      []float64
+	Low, High []float64 // nil of one run
+}
+
+// group is the runs of one contestant.
+type group struct {
+	name  string
+	cells []Cell
+}
+
+// contestants groups cells by what differs between them: table, discipline, controller,
+// retry policy.
+func contestants(cells []Cell) []group {
+	parts := func(c Cell) [4]string {
+		r := c.Manifest.Result
+		return [4]string{r.Queue, r.Admit, r.Retry, r.Table}
+	}
+	var differs [4]bool
+	for _, c := range cells {
+		for i, p := range parts(c) {
+			differs[i] = differs[i] || p != parts(cells[0])[i]
+		}
+	}
+	differs[0] = true
+	plain := [4]string{"", "none", "immediate", ""}
+	var groups []group
+	for _, c := range cells {
+		var words []string
+		for i, p := range parts(c) {
+			if differs[i] && p != plain[i] {
+				words = append(words, p)
+			}
+		}
+		name := strings.Join(words, " + ")
+		at := slices.IndexFunc(groups, func(g group) bool { return g.name == name })
+		if at < 0 {
+			groups = append(groups, group{name: name})
+			at = len(groups) - 1
+		}
+		groups[at].cells = append(groups[at].cells, c)
+	}
+	return groups
+}
+
+// recoveryPanels are the quantities of the figure.
+var recoveryPanels = []struct {
+	label string
+	of    func(c Cell, i int) float64
+}{
+	{"active leases (%)", func(c Cell, i int) float64 {
+		return 100 * c.Series["active"][i] / float64(c.Manifest.Result.Leases)
+	}},
+	{"queued (thousand)", func(c Cell, i int) float64 { return c.Series["queued"][i] / 1e3 }},
+	{"establishes (% of capacity)", func(c Cell, i int) float64 {
+		dt := c.Series["t_s"][0]
+		if i > 0 {
+			dt = c.Series["t_s"][i] - c.Series["t_s"][i-1]
+		}
+		return 100 * c.Series["good_establish"][i] / dt / c.Manifest.Result.Capacity
+	}},
+}
+
+// NewRecovery makes the figure's data from the runs of one scenario with an outage.
+func NewRecovery(cells []Cell) Recovery {
+	var f Recovery
+	for _, g := range contestants(cells) {
+		f.Names = append(f.Names, g.name)
+		for p, panel := range recoveryPanels {
+			if len(f.Panels) <= p {
+				f.Panels = append(f.Panels, Panel{Label: panel.label})
+			}
+			f.Panels[p].Lines = append(f.Panels[p].Lines, merge(g.cells, panel.of))
+		}
+	}
+	m := &cells[0].Manifest
+	from, _ := m.Phase("outage")
+	to, _ := m.Phase("return")
+	f.Outage = to - from
+	f.Title = title(cells)
+	return f
+}
+
+// merge is the median and the extremes over runs, step by step. A run that ended early
+// is out of the count from there on.
+func merge(cells []Cell, of func(Cell, int) float64) Line {
+	var l Line
+	at := map[int][]float64{} // by tenths of a second from the return
+	for _, c := range cells {
+		to, _ := c.Manifest.Phase("return")
+		for i, t := range c.Series["t_s"] {
+			k := int((t-to)*10 + 1000.5)
+			at[k] = append(at[k], of(c, i))
+		}
+	}
+	steps := make([]int, 0, len(at))
+	for k := range at {
+		steps = append(steps, k)
+	}
+	slices.Sort(steps)
+	for _, k := range steps {
+		ys := at[k]
+		slices.Sort(ys)
+		l.X = append(l.X, float64(k-1000)/10)
+		l.Y = append(l.Y, (ys[(len(ys)-1)/2]+ys[len(ys)/2])/2)
+		if len(cells) > 1 {
+			l.Low, l.High = append(l.Low, ys[0]), append(l.High, ys[len(ys)-1])
+		}
+	}
+	return l
+}

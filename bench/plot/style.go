@@ -1,0 +1,189 @@
+package plot
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/font/liberation"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// One style for all figures: a sans-serif face, colours of Okabe and Ito (2008) that
+// colour-blind readers can tell apart, and dashes for those who print in black. Lengths
+// without a unit are points.
+const (
+	width     vg.Length = 7 * vg.Inch
+	margin    vg.Length = 6
+	labelSize vg.Length = 8
+	tickSize  vg.Length = 7
+	lineWidth vg.Length = 1.3
+)
+
+var (
+	colours = []color.Color{
+		color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff},
+		color.RGBA{0xcc, 0x79, 0xa7, 0xff}, color.RGBA{0xe6, 0x9f, 0x00, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff}, color.Black,
+	}
+	dashes = [][]vg.Length{
+		nil, {6, 2}, {2, 1.5}, {6, 2, 1.5, 2}, {10, 3}, {4, 1.5, 1.5, 1.5, 1.5, 1.5}, {1, 1},
+	}
+	grey    = color.Gray{0x60}
+	shade   = color.NRGBA{0, 0, 0, 0x18}
+	gridRGB = color.Gray{0xdd}
+)
+
+var fonts = font.NewCache(liberation.Collection())
+
+func style(size font.Length) text.Style {
+	return text.Style{
+		Color: color.Black, Handler: text.Plain{Fonts: fonts},
+		Font: font.From(font.Font{Typeface: "Liberation", Variant: "Sans"}, size),
+	}
+}
+
+func lineStyle(i int) draw.LineStyle {
+	return draw.LineStyle{Color: colours[i%len(colours)], Width: lineWidth, Dashes: dashes[i%len(dashes)]}
+}
+
+// newPlot is a plot in this style.
+func newPlot(x, y string) *plot.Plot {
+	p := plot.New()
+	p.TextHandler = text.Plain{Fonts: fonts}
+	p.X.Label.Text, p.Y.Label.Text = x, y
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.Label.TextStyle.Font = style(labelSize).Font
+		a.Label.TextStyle.Handler = p.TextHandler
+		a.Tick.Label.Font = style(tickSize).Font
+		a.Tick.Label.Handler = p.TextHandler
+		a.Tick.Marker = ticks{}
+		a.LineStyle.Width = 0.5
+		a.Tick.LineStyle.Width = 0.5
+		a.Padding = 2
+	}
+	g := plotter.NewGrid()
+	g.Horizontal.Color, g.Vertical.Color = gridRGB, gridRGB
+	g.Horizontal.Width, g.Vertical.Width = 0.4, 0.4
+	p.Add(g)
+	return p
+}
+
+// ticks are gonum's, with labels without idle zeros.
+type ticks struct{}
+
+func (ticks) Ticks(low, high float64) []plot.Tick {
+	all := plot.DefaultTicks{}.Ticks(low, high)
+	for i := range all {
+		if all[i].Label != "" {
+			all[i].Label = short(all[i].Value)
+		}
+	}
+	return all
+}
+
+func short(x float64) string {
+	if math.Abs(x) < 1e-12 {
+		return "0"
+	}
+	return strings.Replace(strconv.FormatFloat(x, 'g', 5, 64), "-", "−", 1)
+}
+
+// addLine adds a line, broken where it has no value, and its band.
+func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
+	if l.Low != nil {
+		outline := make(plotter.XYs, 0, 2*len(l.X))
+		for i, x := range l.X {
+			outline = append(outline, plotter.XY{X: x, Y: l.Low[i]})
+		}
+		for i := len(l.X) - 1; i >= 0; i-- {
+			outline = append(outline, plotter.XY{X: l.X[i], Y: l.High[i]})
+		}
+		band, err := plotter.NewPolygon(outline)
+		if err != nil {
+			return err
+		}
+		r, g, b, _ := s.Color.RGBA()
+		band.Color = color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0x30}
+		band.LineStyle.Width = 0
+		p.Add(band)
+	}
+	xys := make(plotter.XYs, len(l.X))
+	for i := range xys {
+		xys[i].X, xys[i].Y = l.X[i], l.Y[i]
+	}
+	line, err := plotter.NewLine(xys)
+	if err != nil {
+		return err
+	}
+	line.LineStyle = s
+	p.Add(line)
+	return nil
+}
+
+// legend draws names in rows above the plots, so that it covers nothing; it returns
+// the canvas that is left.
+func legend(c draw.Canvas, title string, names []string) draw.Canvas {
+	const sample, gap, pad = 24, 4, 14
+	s := style(labelSize)
+	s.YAlign = draw.YCenter
+	height := 1.5 * labelSize
+	y := c.Max.Y - height/2
+	c.FillText(s, vg.Point{X: c.Min.X, Y: y}, title)
+	y -= height
+	x := c.Min.X
+	for i, name := range names {
+		w := sample + gap + s.Width(name) + pad
+		if x+w-pad > c.Max.X && x > c.Min.X {
+			x, y = c.Min.X, y-height
+		}
+		c.StrokeLine2(lineStyle(i), x, y, x+sample, y)
+		c.FillText(s, vg.Point{X: x + sample + gap, Y: y}, name)
+		x += w
+	}
+	c.Max.Y = y - height
+	return c
+}
+
+// save draws a figure as DIR/NAME.svg and DIR/NAME.png.
+func save(dir, name string, height vg.Length, paint func(draw.Canvas) error) error {
+	svg := vgsvg.New(width, height)
+	img := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(200), vgimg.UseBackgroundColor(color.White))}
+	for _, out := range []struct {
+		file   string
+		canvas vg.CanvasSizer
+		write  func(*bytes.Buffer) error
+	}{
+		{name + ".svg", svg, func(b *bytes.Buffer) error { _, err := svg.WriteTo(b); return err }},
+		{name + ".png", img, func(b *bytes.Buffer) error { _, err := img.WriteTo(b); return err }},
+	} {
+		c := draw.New(out.canvas)
+		if err := paint(draw.Crop(c, margin, -margin, margin, -margin)); err != nil {
+			return fmt.Errorf("figure %s: %w", name, err)
+		}
+		var b bytes.Buffer
+		if err := out.write(&b); err != nil {
+			return fmt.Errorf("figure %s: %w", name, err)
+		}
+		path := filepath.Join(dir, out.file)
+		temp := path + ".unfinished"
+		if err := os.WriteFile(temp, b.Bytes(), 0o644); err != nil {
+			return err
+		}
+		if err := os.Rename(temp, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
