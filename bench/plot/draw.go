@@ -3,6 +3,7 @@ package plot
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -12,7 +13,7 @@ import (
 // title says what a figure is of: scenario, size, and what a reader must know.
 func title(cells []Cell) string {
 	r := cells[0].Manifest.Result
-	t := fmt.Sprintf("%s: %s leases, %s broken, %d workers", r.Scenario, short(float64(r.Leases)), short(float64(r.Broken)), r.Workers)
+	t := fmt.Sprintf("%s: %s leases, %s broken, %d worker%s", r.Scenario, thousands(r.Leases), thousands(r.Broken), r.Workers, plural(r.Workers))
 	low, high := math.Inf(1), 0.0
 	seeds := map[uint64]bool{}
 	invalid := 0
@@ -38,6 +39,22 @@ func title(cells []Cell) string {
 		t += fmt.Sprintf("; %d INVALID runs", invalid)
 	}
 	return t
+}
+
+// thousands writes a count in groups of three digits.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
 }
 
 // Draw makes all figures that the runs in a folder allow, into that folder, and

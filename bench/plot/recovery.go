@@ -75,7 +75,7 @@ var recoveryPanels = []struct {
 		return 100 * c.Series["active"][i] / float64(c.Manifest.Result.Leases)
 	}},
 	{"queued (thousand)", func(c Cell, i int) float64 { return c.Series["queued"][i] / 1e3 }},
-	{"establishes (% of capacity)", func(c Cell, i int) float64 {
+	{"good establishes (%)", func(c Cell, i int) float64 {
 		dt := c.Series["t_s"][0]
 		if i > 0 {
 			dt = c.Series["t_s"][i] - c.Series["t_s"][i-1]

@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/fleet"
+	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// smallPlan is 20,000 droplets that check every 100 ms.
+func smallPlan(t *testing.T) *Plan {
+	t.Helper()
+	const droplets = 20_000
+	table, err := lease.Make("lockfree", lease.Env{Leases: droplets + 64, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := queue.Make("deadline", queue.Config{Timeout: time.Second, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := admit.Make("token-bucket", admit.Config{Timeout: time.Second, Capacity: 1000, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := dwfm.New(dwfm.Config{
+		Droplets: droplets, TTL: time.Hour, Table: table, Queue: q, Admit: c,
+		Costs: dwfm.Costs{Class: [queue.Classes]float64{1, 4, 4}, Dead: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	retry, err := admit.MakeRetry("backoff", time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := fleet.New(fleet.Config{
+		Droplets: droplets, Broken: 1000, Outage: dwfm.Outage{From: 1, To: 2}, Spread: time.Second,
+		Interval: time.Second, TTL: time.Hour, Timeout: time.Second, Retry: retry, Seed: 1,
+	}, func(d uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, d) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Plan{
+		Manager: m, Source: f, End: time.Hour, WatchPeriod: time.Millisecond,
+		Log: record.NewLog(record.Shape{Leases: droplets, Workers: 1, Step: 10 * time.Millisecond, Phases: []record.Phase{{Name: "all"}}}),
+	}
+}
+
+// A window of the measured loops allocates nothing: generator and worker, turn by turn,
+// with checks, establishes, refusals, time-outs and answers going through.
+func TestTurnsAllocateNothing(t *testing.T) {
+	plan := smallPlan(t)
+	r := &running{
+		Real: &Real{Batch: 8, Blocks: Blocks{1, 1, 1}, Placement: host.Placement{Workers: []int{0}}},
+		plan: plan, clock: host.NewClock(), rings: []*ring{new(ring)},
+	}
+	res := RealResult{Gaps: record.NewLatency()}
+	gen, worker := newGeneratorLoop(r, context.Background(), &res), newWorkerLoop(r, 0)
+	now := time.Duration(0) // a made-up time: nothing here depends on the host's speed
+	turn := func() {
+		now += 40 * time.Microsecond
+		gen.turn(now)
+		for range 4 {
+			worker.turn(now)
+		}
+	}
+	for range 30_000 { // 1.2 s: all calendars and lists have their size
+		turn()
+		plan.Log.Collect()
+	}
+	before := plan.Log.Total()
+	if n := testing.AllocsPerRun(2000, turn); n > 0 {
+		t.Errorf("%v allocations a turn, want none", n)
+	}
+	plan.Log.Finish()
+	total := plan.Log.Total()
+	if total.Offered.Sum()-before.Offered.Sum() < 500 || total.Done[queue.Good].Sum() == 0 {
+		t.Errorf("the turns did not do the work: %+v", total)
+	}
+	if n := total.Unaccounted(plan.Manager.Queued()); n != 0 {
+		t.Errorf("%d attempts unaccounted for", n)
+	}
+}
+
+func TestRing(t *testing.T) {
+	r := new(ring)
+	for i := range ringSize {
+		if !r.push(&dwfm.Answer{Droplet: uint32(i)}) {
+			t.Fatalf("full after %d", i)
+		}
+	}
+	if r.push(&dwfm.Answer{}) {
+		t.Error("a full ring took one more")
+	}
+	dst := make([]dwfm.Answer, 100)
+	for next := uint32(0); next < ringSize; {
+		n := r.pop(dst)
+		for _, a := range dst[:n] {
+			if a.Droplet != next {
+				t.Fatalf("got %d, want %d", a.Droplet, next)
+			}
+			next++
+		}
+	}
+	if r.pop(dst) != 0 || !r.push(&dwfm.Answer{}) {
+		t.Error("an emptied ring has something, or takes nothing")
+	}
+}
+
+// Answers cross from one goroutine to the other once and in order.
+func TestRingConcurrent(t *testing.T) {
+	const n = 200_000
+	r := new(ring)
+	go func() {
+		for i := range uint32(n) {
+			for a := (dwfm.Answer{Droplet: i}); !r.push(&a); {
+				host.Pause(10)
+			}
+		}
+	}()
+	dst := make([]dwfm.Answer, 64)
+	for next := uint32(0); next < n; {
+		for _, a := range dst[:r.pop(dst)] {
+			if a.Droplet != next {
+				t.Fatalf("got %d, want %d", a.Droplet, next)
+			}
+			next++
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package record
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+const ms = time.Millisecond
+
+func smallLog() *Log {
+	return NewLog(Shape{Leases: 100, Workers: 1, Step: 100 * ms, Phases: []Phase{{Name: "steady"}, {Name: "return", Start: 250 * ms}}})
+}
+
+// fill records a second of made-up work: each 10 ms an establish is offered, served in
+// 2 ms after 3 ms of queue; every tenth is refused.
+func fill(l *Log) {
+	gen, worker := l.Recorder(1), l.Recorder(0)
+	for now := time.Duration(0); now < time.Second; now += 10 * ms {
+		gen.Tick(now)
+		items := []queue.Item{{Born: now - ms, Deadline: now + time.Second, Class: queue.Establish}}
+		items[0].SetOffered(now)
+		gen.Offered(now, items)
+		gen.Sample(90, 7)
+		if now%(100*ms) == 0 {
+			items[0].Why = queue.Refused
+			gen.Shed(items)
+			continue
+		}
+		worker.Tick(now + 3*ms)
+		out := queue.Good
+		if now > 500*ms {
+			out = queue.Late
+		}
+		worker.Served(now+3*ms, now+5*ms, 2*ms, &items[0], out)
+		l.Collect()
+	}
+	l.Finish()
+}
+
+func TestLog(t *testing.T) {
+	l := smallLog()
+	fill(l)
+	total := l.Total()
+	if total.Offered[queue.Establish] != 100 || total.Done[queue.Shed].Sum() != 10 || total.Why[queue.Refused] != 10 ||
+		total.Done[queue.Good].Sum() != 45 || total.Done[queue.Late].Sum() != 45 || total.Busy != 180*ms || total.Wasted != 90*ms {
+		t.Errorf("%+v", total)
+	}
+	if n := total.Unaccounted(0); n != 0 {
+		t.Errorf("%d unaccounted", n)
+	}
+	if n := total.Unaccounted(3); n != -3 {
+		t.Errorf("with three queued that nobody offered: %d, want -3", n)
+	}
+	rows := l.Rows()
+	if len(rows) != 10 {
+		t.Fatalf("%d rows, want 10", len(rows))
+	}
+	for i, r := range rows {
+		if r.Step != i || r.Offered.Sum() != 10 || r.Active != 90 || r.Queued != 7 {
+			t.Errorf("row %d: %+v", i, r)
+		}
+	}
+	if got := l.Latency(0, queue.Establish, Intended).TotalCount() + l.Latency(1, queue.Establish, Intended).TotalCount(); got != 90 {
+		t.Errorf("%d latencies, want 90", got)
+	}
+	if got := l.Latency(1, queue.Establish, Intended).Quantile(.5); got < 0.0059 || got > 0.0061 {
+		t.Errorf("latency from birth %v s, want 6 ms", got)
+	}
+	if got := l.Latency(1, queue.Establish, Actual).Quantile(.5); got < 0.0049 || got > 0.0051 {
+		t.Errorf("latency from the offer %v s, want 5 ms", got)
+	}
+}
+
+// A collector that does not come loses nothing.
+func TestLateCollector(t *testing.T) {
+	l := smallLog()
+	gen := l.Recorder(1)
+	for now := time.Duration(0); now < 10*time.Second; now += 10 * ms {
+		gen.Tick(now)
+		gen.Offered(now, make([]queue.Item, 1))
+	}
+	l.Finish()
+	sum := uint64(0)
+	for _, r := range l.Rows() {
+		sum += r.Offered.Sum()
+	}
+	if total := l.Total(); total.Offered.Sum() != 1000 || sum != 1000 {
+		t.Errorf("%d offered, %d in the series; want 1000", total.Offered.Sum(), sum)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	l := smallLog()
+	fill(l)
+	f, err := Create(filepath.Join(t.TempDir(), "a", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := time.Date(2025, 10, 20, 9, 25, 0, 123456789, time.UTC)
+	if err := l.WriteFiles(f, origin); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(f.path); err == nil {
+		t.Error("the folder is there before it is finished")
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(f.path, "series.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil || len(rows) != 11 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	column := map[string]int{}
+	for i, name := range rows[0] {
+		column[name] = i
+	}
+	want := map[string]string{
+		"t_s": "0.800000", "phase": "return", "offered_establish": "10", "admitted_establish": "9", "good_establish": "0", "late_establish": "9",
+		"shed_establish": "1", "active": "90", "lost": "10", "queued": "7", "shed_refused": "1", "wasted_work": "1.000000", "sojourn_max_s": "0.003000",
+	}
+	for name, w := range want {
+		if got := rows[8][column[name]]; got != w {
+			t.Errorf("%s at 0.8 s: %s, want %s", name, got, w)
+		}
+	}
+	file, err := os.Open(filepath.Join(f.path, "latency.hlog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	reader := hdrhistogram.NewHistogramLogReader(file)
+	got := map[string]int64{}
+	for {
+		h, err := reader.NextIntervalHistogram()
+		if h == nil || err != nil {
+			break
+		}
+		got[h.Tag()] = h.TotalCount()
+	}
+	for tag, n := range map[string]int64{"establish/steady/intended": 22, "establish/return/intended": 68, "establish/return/actual": 68} {
+		if got[tag] != n {
+			t.Errorf("%s: %d values, want %d; there are %v", tag, got[tag], n, got)
+		}
+	}
+}
+
+func TestFolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	a, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("no space left on device")
+	if err := a.Write("x", func(io.Writer) error { return full }); !errors.Is(err, full) {
+		t.Errorf("a write that fails: %v", err)
+	}
+	if left, _ := os.ReadDir(a.temp); len(left) != 0 {
+		t.Errorf("a write that failed left %v", left)
+	}
+	if err := b.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Commit(); !errors.Is(err, ErrExists) {
+		t.Errorf("a second folder at the same place: %v", err)
+	}
+	a.Abandon()
+	if _, err := Create(path); !errors.Is(err, ErrExists) {
+		t.Errorf("a folder that exists: %v", err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// A gap is seen as whoever had come every 10 µs would have seen it.
+func TestRecordGap(t *testing.T) {
+	l := NewLatency()
+	for now := 0; now < 1000; now++ { // a loop of 1 µs a turn, 1 ms
+		l.RecordGap(time.Duration(now)*time.Microsecond, time.Duration(now+1)*time.Microsecond)
+	}
+	if n := l.TotalCount(); n != 100 {
+		t.Errorf("1 ms without a gap: %d records, want 100", n)
+	}
+	l.RecordGap(time.Millisecond, 2*time.Millisecond)
+	if n := l.TotalCount(); n != 200 || l.Max != time.Millisecond {
+		t.Errorf("a gap of 1 ms: %d records, max %v", n, l.Max)
+	}
+	if q := l.Quantile(.75); q < 0.0004 || q > 0.0006 {
+		t.Errorf("half of the records lie in a gap of 1 ms; p75 is %v s, want about 0.5 ms", q)
+	}
+}
+
+func TestLatency(t *testing.T) {
+	l := NewLatency()
+	for i := 1; i <= 1000; i++ {
+		l.Record(time.Duration(i) * ms)
+	}
+	l.Record(-time.Second)
+	l.Record(100 * time.Hour)
+	if l.Over != 1 || l.Max != 100*time.Hour {
+		t.Errorf("over %d, max %v", l.Over, l.Max)
+	}
+	if q := l.Quantile(.5); q < 0.499 || q > 0.502 {
+		t.Errorf("p50 %s", strconv.FormatFloat(q, 'g', -1, 64))
+	}
+	if NewLatency().Quantile(.5) != 0 {
+		t.Error("a quantile of nothing is not 0")
+	}
+}

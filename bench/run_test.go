@@ -1,0 +1,148 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// tiny is a surge that any host gets through in a second or two.
+func tiny(t *testing.T, set ...string) Scenario {
+	t.Helper()
+	s, err := LoadScenario("surge")
+	if err == nil {
+		err = s.Set(append([]string{"leases=2000", "broken=500", "timeout=50ms", "interval=1s", "ttl=3s", "spread=5ms", "steady=50ms", "outage=50ms", "duration=400ms"}, set...)...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A small run of the real engine with each discipline and each table: what it offers is
+// accounted for. The verdict is the host's business.
+func TestRunConserves(t *testing.T) {
+	var sets [][]string
+	for _, e := range queue.Catalog.List() {
+		sets = append(sets, []string{"queue=" + e.Name})
+	}
+	for _, e := range lease.Catalog.List() {
+		sets = append(sets, []string{"table=" + e.Name, "admit=token-bucket", "retry=backoff"})
+	}
+	if testing.Short() {
+		sets = sets[len(sets)-1:]
+	}
+	for _, set := range sets {
+		res, err := Run(t.Context(), tiny(t, set...), Options{Workers: 1, Seed: 1})
+		if err != nil {
+			t.Fatalf("%v: %v", set, err)
+		}
+		if res.ActiveMin > 2000-250 || res.Verdict == "" || res.Capacity <= 0 {
+			t.Errorf("%v: %+v", set, res)
+		}
+	}
+}
+
+func TestRunFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	res, err := Run(t.Context(), tiny(t), Options{Workers: 1, Folder: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m Manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Result.Verdict != res.Verdict || m.Schema != ManifestSchema || m.Result.Seed == 0 {
+		t.Errorf("%+v", m)
+	}
+	again, err := ParseScenario("manifest", []byte(m.Scenario))
+	if err != nil || again != tiny(t) {
+		t.Errorf("the manifest's scenario: %v", err)
+	}
+	for _, f := range m.Files {
+		if _, err := os.Stat(filepath.Join(dir, f)); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := Run(t.Context(), tiny(t), Options{Workers: 1, Folder: dir}); !errors.Is(err, record.ErrExists) {
+		t.Errorf("a second run into the same folder: %v", err)
+	}
+}
+
+func TestRunInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	parent := t.TempDir()
+	_, err := Run(ctx, tiny(t), Options{Workers: 1, Folder: filepath.Join(parent, "run")})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := os.ReadDir(parent); len(left) > 0 {
+		t.Errorf("an interrupted run left %v", left)
+	}
+}
+
+func TestExperiment(t *testing.T) {
+	s := tiny(t, "leases=1000000", "broken=100000", "timeout=1s", "interval=20s", "ttl=60s")
+	x, err := newExperiment(s, 4, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.want[queue.Check] != 20*time.Microsecond || x.want[queue.Establish] != 80*time.Microsecond {
+		t.Errorf("service times %v; want 20 µs and 80 µs", x.want)
+	}
+	if c := x.capacity(x.want); c < 49_999 || c > 50_001 || x.beta(c) < 2.66 || x.beta(c) > 2.67 {
+		t.Errorf("capacity %v, β %v; want 50,000 and 2.67", c, x.beta(c))
+	}
+	s.Scale, s.CheckService = "leases", 10*time.Microsecond
+	if x, err = newExperiment(s, 4, 1); err != nil || x.Leases != 2_000_000 || x.Broken != 200_000 {
+		t.Errorf("scale leases: %v, %d leases, %d broken; want 2·10^6 and 2·10^5", err, x.Leases, x.Broken)
+	}
+	s.Scale, s.CheckService = "none", 40*time.Microsecond
+	if x, err = newExperiment(s, 4, 1); err != nil || x.Rho != 0.5 {
+		t.Errorf("scale none: %v, ρ %v; want 0.5", err, x.Rho)
+	}
+	if _, err = newExperiment(s, 1, 1); !errors.Is(err, ErrScenario) {
+		t.Errorf("more checks than a worker can serve: %v", err)
+	}
+	s.Scale, s.Leases = "service", 100_000_000
+	if _, err = newExperiment(s, 1, 1); !errors.Is(err, ErrScenario) {
+		t.Errorf("10^8 leases on one worker: %v", err)
+	}
+}
+
+func TestJudgeHarness(t *testing.T) {
+	for _, tt := range []struct {
+		name                 string
+		p50, p999, drift, by float64
+		valid, noisy         bool
+	}{
+		{"quiet", 0.01, 2, 0.02, 0.01, true, false},
+		{"gaps", 0.01, 11, 0, 0, true, true},
+		{"large gaps", 0.01, 51, 0, 0, false, false},
+		{"behind for good", 11, 40, 0, 0, false, false},
+		{"drift", 0.01, 1, -0.11, 0, true, true},
+		{"large drift", 0.01, 1, -0.26, 0, false, false},
+		{"fit", 0.01, 1, 0, 0.06, true, true},
+		{"no fit", 0.01, 1, 0, -0.3, false, false},
+	} {
+		res := &Result{Valid: true, Verdict: Recovered, Slip: Pair{tt.p50, tt.p999}, Drift: tt.drift}
+		res.judgeHarness(time.Second, tt.by)
+		if res.Valid != tt.valid || (res.Verdict == Invalid) == tt.valid || (len(res.Noisy) > 0) != tt.noisy || (res.Because == "") != tt.valid {
+			t.Errorf("%s: %+v", tt.name, res)
+		}
+	}
+}
