@@ -56,8 +56,15 @@ func run(args []string) int {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "leasestorm",
-		Short:         "make the surge of a returning dependency happen, and measure what keeps a lease manager alive",
+		Use:   "leasestorm",
+		Short: "make the surge of a returning dependency happen, and measure what keeps a lease manager alive",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(fmt.Errorf("unknown command %q; 'leasestorm help' lists them", args[0]))
+			}
+			return nil
+		},
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

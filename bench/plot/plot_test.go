@@ -1,0 +1,128 @@
+package plot
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// write makes a run's files: an outage from 1 s to 2 s, and leases that come back at a
+// rate from then on.
+func write(t *testing.T, dir, queue string, seed int, perSecond float64) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	manifest := fmt.Sprintf(`{"schema": 1, "result": {"scenario": "surge", "table": "lockfree", "queue": %q, "admit": "none", "retry": "immediate",
+		"leases": 1000, "broken": 100, "workers": 1, "engine": "real", "verdict": "recovered", "beta": 2.667, "seed": %d, "capacity_per_s": 50, "valid": true},
+		"phases": [{"name": "steady", "start_ns": 0}, {"name": "outage", "start_ns": 1000000000}, {"name": "return", "start_ns": 2000000000}]}`, queue, seed)
+	var csv strings.Builder
+	csv.WriteString("t_s,phase,good_establish,active,queued\n")
+	for i := 1; i <= 50; i++ {
+		at := float64(i) / 10
+		active, good, queued := 1000.0, 0.0, 0.0
+		if at > 1 {
+			active = 1000 - 100*min(at-1, 1)
+		}
+		if at > 2 {
+			active = min(1000, 900+perSecond*(at-2))
+			if active < 1000 {
+				good, queued = perSecond/10, 1000-active
+			}
+		}
+		fmt.Fprintf(&csv, "%.6f,x,%g,%g,%g\n", at, good, active, queued)
+	}
+	for name, text := range map[string]string{"manifest.json": manifest, "series.csv": csv.String()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// runs is a folder with four runs of two contestants, and one that is not finished.
+func runs(t *testing.T) string {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "01-lifo"), "lifo", 1, 50)
+	write(t, filepath.Join(dir, "02-fifo"), "fifo", 1, 20)
+	write(t, filepath.Join(dir, "03-fifo"), "fifo", 2, 30)
+	write(t, filepath.Join(dir, "04-fifo"), "fifo", 3, 40)
+	write(t, filepath.Join(dir, ".05-fifo.unfinished-1"), "fifo", 4, 1)
+	return dir
+}
+
+// The figure's data, not its pixels.
+func TestRecoveryGolden(t *testing.T) {
+	cells, err := Load(runs(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.MarshalIndent(NewRecovery(cells), "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "recovery.json")
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("the figure's data differ from %s; see what changed, then run go test ./bench/plot -update:\n%s", golden, got)
+	}
+}
+
+// The same files make the same figures, to the byte.
+func TestDrawAgain(t *testing.T) {
+	dir := runs(t)
+	var first map[string][]byte
+	for range 2 {
+		made, err := Draw(dir)
+		if err != nil || len(made) != 1 || made[0] != "recovery-surge" {
+			t.Fatalf("%v, %v", made, err)
+		}
+		files := map[string][]byte{}
+		for _, f := range []string{"recovery-surge.svg", "recovery-surge.png"} {
+			if files[f], err = os.ReadFile(filepath.Join(dir, f)); err != nil || len(files[f]) < 5000 {
+				t.Fatalf("%s: %d bytes, %v", f, len(files[f]), err)
+			}
+			if first != nil && !bytes.Equal(first[f], files[f]) {
+				t.Errorf("%s differs when it is drawn again", f)
+			}
+		}
+		first = files
+	}
+}
+
+func TestLoadBad(t *testing.T) {
+	if _, err := Load(t.TempDir()); !errors.Is(err, ErrNoRuns) {
+		t.Errorf("an empty folder: %v", err)
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "nosuch")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
+	}
+	for name, change := range map[string][2]string{
+		"not JSON": {"manifest.json", "{"}, "a later schema": {"manifest.json", `{"schema": 99}`},
+		"no series": {"series.csv", ""}, "a word in the series": {"series.csv", "t_s,active\n0.1,many\n"}, "a torn series": {"series.csv", "t_s,active\n0.1\n"},
+	} {
+		dir := t.TempDir()
+		write(t, dir, "fifo", 1, 10)
+		if err := os.WriteFile(filepath.Join(dir, change[0]), []byte(change[1]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), change[0]) {
+			t.Errorf("%s: %v; want an error that names the file", name, err)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// call runs the command and returns its exit status, stdout and stderr.
+func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	read := func(f **os.File) func() string {
+		old := *f
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		*f = w
+		text := make(chan string)
+		go func() {
+			var b bytes.Buffer
+			_, _ = io.Copy(&b, r)
+			text <- b.String()
+		}()
+		return func() string {
+			_ = w.Close()
+			*f = old
+			return <-text
+		}
+	}
+	out, err := read(&os.Stdout), read(&os.Stderr)
+	status = run(args)
+	return status, out(), err()
+}
+
+func TestUsageErrors(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string // on stderr
+	}{
+		{[]string{"nosuch"}, `unknown command "nosuch"`},
+		{[]string{"run"}, "run takes one scenario, not 0"},
+		{[]string{"run", "nosuch"}, `no scenario "nosuch"; there are: steady, surge-100, surge;`},
+		{[]string{"run", "surge", "--nosuch"}, "unknown flag: --nosuch"},
+		{[]string{"run", "surge", "--queue", "lilo"}, "there are: deadline, fifo, lifo"},
+		{[]string{"run", "surge", "--table", "lilo"}, "there are: lockfree, mutex, sharded"},
+		{[]string{"run", "surge", "--admit", "lilo"}, "there are: none, token-bucket"},
+		{[]string{"run", "surge", "--retry", "lilo"}, "there are: backoff, immediate"},
+		{[]string{"run", "surge", "--broken", "2000000"}, "broken: 2000000 is out of range: 0 to 1000000 leases"},
+		{[]string{"run", "surge", "--leases", "0"}, "leases: 0 is out of range: 1 to"},
+		{[]string{"run", "surge", "--leases", "many"}, "leases: many is not a whole number"},
+		{[]string{"run", "surge", "--duration", "5"}, "duration: 5 is not a time"},
+		{[]string{"run", "surge", "--set", "rho=2"}, "rho: 2 is out of range: 0.001 to 0.99 of capacity"},
+		{[]string{"run", "surge", "--seed", "-1"}, `invalid argument "-1" for "--seed"`},
+		{[]string{"run", "surge", "--workers", "-1"}, "--workers -1 is out of range: 0"},
+		{[]string{"run", "surge", "--leases", "100000000"}, "leave"},
+		{[]string{"plot"}, "plot takes one folder"},
+		{[]string{"bench", "extra"}, "extra"},
+	} {
+		status, stdout, stderr := call(t, tt.args...)
+		if status != exitUsage || stdout != "" || !strings.Contains(stderr, tt.want) || strings.Contains(stderr, "goroutine") {
+			t.Errorf("%v: status %d, stdout %q, stderr %q; want 2, nothing, …%s…", tt.args, status, stdout, stderr, tt.want)
+		}
+	}
+}
+
+// tiny flags make a run of a second.
+var tiny = []string{"--leases", "2000", "--broken", "500", "--duration", "300ms", "--workers", "1", "--seed", "7",
+	"--set", "timeout=50ms", "--set", "interval=1s", "--set", "ttl=3s", "--set", "spread=5ms", "--set", "steady=50ms", "--set", "outage=50ms"}
+
+// --json prints one object with all that is promised, and nothing else on stdout.
+func TestRunJSON(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	status, stdout, stderr := call(t, append([]string{"run", "surge", "--json", "--out", dir, "--queue", "lifo"}, tiny...)...)
+	if status != exitOK && status != exitInvalid {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	var got map[string]any
+	d := json.NewDecoder(strings.NewReader(stdout))
+	if err := d.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		t.Errorf("stdout has more than one object: %v", err)
+	}
+	for _, key := range strings.Fields("scenario table queue admit retry leases broken seed workers verdict ttr_s efficiency capacity_per_s beta " +
+		"goodput_per_s wasted_work shed active_min active_end time_to_lease_s slip_ms host_gap_ms valid invalid_because elapsed_s") {
+		if _, ok := got[key]; !ok {
+			t.Errorf("no key %q in %s", key, stdout)
+		}
+	}
+	for object, keys := range map[string]string{"time_to_lease_s": "p50 p99 p999 max", "slip_ms": "p50 p999", "host_gap_ms": "p50 p999"} {
+		for _, key := range strings.Fields(keys) {
+			if _, ok := got[object].(map[string]any)[key]; !ok {
+				t.Errorf("no key %q in %q", key, object)
+			}
+		}
+	}
+	if got["queue"] != "lifo" || got["seed"] != 7.0 || got["leases"] != 2000.0 {
+		t.Errorf("%s", stdout)
+	}
+	status, stdout, _ = call(t, "plot", dir)
+	if status != exitOK || !strings.Contains(stdout, "recovery-surge.png") {
+		t.Errorf("plot of the run: status %d, %s", status, stdout)
+	}
+	if status, _, stderr = call(t, append([]string{"run", "surge", "--out", dir}, tiny...)...); status != exitFailed || !strings.Contains(stderr, "exists already") {
+		t.Errorf("a run into a folder that exists: status %d, %s", status, stderr)
+	}
+}
+
+func TestPlotFails(t *testing.T) {
+	if status, _, stderr := call(t, "plot", t.TempDir()); status != exitFailed || !strings.Contains(stderr, "no finished run") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if status, stdout, _ := call(t, "version"); status != exitOK || !strings.HasPrefix(stdout, "leasestorm ") {
+		t.Errorf("status %d, %q", status, stdout)
+	}
+}
