@@ -2,4 +2,6 @@ package queue
 
 import "github.com/leasestorm/leasestorm/queue/catalog"
 
-var builtin = []catalog.Entry[New]{fifoEntry, lifoEntry, deadlineEntry}
+var builtin = []catalog.Entry[New]{
+	fifoEntry, fifoLockFreeEntry, lifoEntry, lifoLockFreeEntry, boundedEntry, deadlineEntry, codelEntry,
+}

@@ -31,13 +31,37 @@ func TestOrder(t *testing.T) {
 			return 0, queue.NotShed
 		}
 	}
+	last := func(_ time.Duration, w []queue.Item) (int, queue.Reason) { return len(w) - 1, queue.NotShed }
+	first := func(time.Duration, []queue.Item) (int, queue.Reason) { return 0, queue.NotShed }
 	for ref, model := range map[string]queuetest.Model{
-		"fifo":              func(time.Duration, []queue.Item) (int, queue.Reason) { return 0, queue.NotShed },
-		"lifo":              func(_ time.Duration, w []queue.Item) (int, queue.Reason) { return len(w) - 1, queue.NotShed },
-		"deadline":          dead(0),
-		"deadline:margin=5": dead(5),
+		"fifo-lockfree":         first,
+		"lifo-lockfree":         last,
+		"bounded:limit=1000000": first,
+		"fifo":                  first,
+		"lifo":                  last,
+		"deadline":              dead(0),
+		"deadline:margin=5":     dead(5),
 	} {
 		t.Run(ref, func(t *testing.T) { queuetest.Order(t, maker(ref), model) })
+	}
+}
+
+// What comes to a full queue is turned away, newest first, and only that.
+func TestBounded(t *testing.T) {
+	for ref, limit := range map[string]int{"bounded:limit=3": 3, "bounded": 250, "bounded:depth=0": 1} { // 1 s / 4 ms · 2 workers / 2
+		q, err := queue.Make(ref, queuetest.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		items := make([]queue.Item, limit+2)
+		if kept := q.Push(0, items); kept != limit || items[kept].Why != queue.Full || items[limit-1].Why != queue.NotShed {
+			t.Errorf("%s: %d of %d kept, want %d", ref, kept, len(items), limit)
+		}
+		dst := make([]queue.Item, 1)
+		q.Pop(0, dst)
+		if kept := q.Push(0, items[:2]); kept != 1 {
+			t.Errorf("%s: with room for one, %d of 2 kept", ref, kept)
+		}
 	}
 }
 

@@ -1,0 +1,108 @@
+package queue
+
+import (
+	"math"
+	"time"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+var codelEntry = catalog.Entry[New]{
+	Name:   "codel",
+	Doc:    "first come, first served; at the head, drops one now and then, more often while the wait stands above a target",
+	Source: "K. Nichols, V. Jacobson, A. McGregor, J. Iyengar, RFC 8289 (2018), sections 5.4–5.6",
+	Params: []catalog.Param{
+		{Name: "target", Unit: catalog.Seconds, Default: 0.005, Min: 1e-6, Max: 3600, Doc: "acceptable standing wait (RFC 8289, 4.3)"},
+		{Name: "interval", Unit: catalog.Seconds, Default: 0.1, Min: 1e-6, Max: 3600, Doc: "how long the wait must stand above it (RFC 8289, 4.2)"},
+	},
+	New: func(_ Config, v catalog.Values) (Discipline, error) {
+		return &codel{codelLaw: codelLaw{target: v.Duration("target"), interval: v.Duration("interval")}}, nil
+	},
+}
+
+// codel is the RFC's pseudo-code, with one change that the RFC's packets bring with
+// them: "less than an MTU waits" is "nothing else waits".
+//
+// Its drop rate grows as t/(2·interval²): 500 a second after 10 s. That is enough for
+// TCP, which slows down when something is dropped. Droplets do not.
+type codel struct {
+	line
+	codelLaw
+}
+
+func (q *codel) Pop(now time.Duration, dst []Item) (taken, dropped int) {
+	if q.n.Load() == 0 {
+		return 0, 0
+	}
+	q.mu.Lock()
+	for taken+dropped < len(dst) && q.items.Len() > 0 {
+		it := *q.items.Front()
+		q.items.DropFront()
+		if q.drops(now, now-it.Offered(), q.items.Len() == 0) {
+			it.Why = Delay
+			dropped++
+			dst[len(dst)-dropped] = it
+		} else {
+			dst[taken] = it
+			taken++
+		}
+	}
+	q.n.Store(int64(q.items.Len()))
+	q.mu.Unlock()
+	return taken, dropped
+}
+
+// codelLaw is the RFC's control law, apart from the queue that it works on: it is asked
+// about each item at the head, in turn.
+type codelLaw struct {
+	target, interval time.Duration
+	firstAbove       time.Duration // when the wait will have stood above target for an interval; 0: it does not
+	dropNext         time.Duration
+	count, lastCount int
+	dropping         bool
+}
+
+// drops decides on the item at the head, which has waited for sojourn and may be the last.
+func (c *codelLaw) drops(now, sojourn time.Duration, last bool) bool {
+	standing := c.stands(now, sojourn, last)
+	switch {
+	case c.dropping && !standing:
+		c.dropping = false
+		return false
+	case c.dropping:
+		if now < c.dropNext {
+			return false
+		}
+		c.count++
+		c.dropNext = c.law(c.dropNext)
+		return true
+	case !standing:
+		return false
+	}
+	c.dropping = true
+	// If the last dropping state is not long ago, its rate is where this one starts.
+	delta := c.count - c.lastCount
+	if c.count = 1; delta > 1 && now-c.dropNext < 16*c.interval {
+		c.count = delta
+	}
+	c.dropNext = c.law(now)
+	c.lastCount = c.count
+	return true
+}
+
+// stands says whether the wait has been above the target for an interval.
+func (c *codelLaw) stands(now, sojourn time.Duration, last bool) bool {
+	if sojourn < c.target || last {
+		c.firstAbove = 0
+		return false
+	}
+	if c.firstAbove == 0 {
+		c.firstAbove = max(1, now+c.interval)
+		return false
+	}
+	return now >= c.firstAbove
+}
+
+func (c *codelLaw) law(t time.Duration) time.Duration {
+	return t + time.Duration(float64(c.interval)/math.Sqrt(float64(c.count)))
+}
