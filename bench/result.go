@@ -141,6 +141,7 @@ const (
 	noisySlip, invalidSlip   = 0.01, 0.05
 	noisyDrift, invalidDrift = 0.10, 0.25
 	noisyFit                 = 0.05
+	impossible               = 1.1 // efficiency
 )
 
 // judgeHarness says whether the harness kept up.
@@ -165,6 +166,9 @@ func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
 		invalid("capacity drifted by %+.0f %% against its calibration, more than %.0f %%", 100*res.Drift, 100*invalidDrift)
 	case drift > noisyDrift:
 		noisy("capacity drifted by %+.0f %% against its calibration", 100*res.Drift)
+	}
+	if res.Efficiency != nil && *res.Efficiency > impossible {
+		invalid("an efficiency of %.2f is beyond the physical limit of 1: capacity in the recovery was not what was calibrated", *res.Efficiency)
 	}
 	switch fit = max(fit, -fit); {
 	case fit > invalidDrift:
