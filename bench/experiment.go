@@ -24,7 +24,9 @@ type experiment struct {
 	seed     uint64
 	costs    dwfm.Costs
 	want     engine.Service
-	outage   dwfm.Outage // To is the return; 0 where there is no outage
+	outage   dwfm.Outage     // To is the return; 0 where there is no outage
+	acts     []time.Duration // when the operator acts
+	sweep    []float64       // offered loads
 	end      time.Duration
 	phases   []record.Phase
 }
@@ -38,6 +40,10 @@ func newExperiment(s Scenario, workers int, seed uint64) (*experiment, error) {
 		return nil, err
 	}
 	x := &experiment{Scenario: s, asked: s, workers: workers, seed: seed}
+	var err error
+	if x.sweep, err = s.loads(); err != nil {
+		return nil, err
+	}
 	x.costs = dwfm.Costs{Class: [queue.Classes]float64{1, s.Sigma, s.Sigma}, Dead: s.Delta, Backlog: s.Kappa}
 	check := s.CheckService
 	capacity := float64(workers) * s.Rho * float64(s.Interval) // worker time for one check of every lease
@@ -60,14 +66,30 @@ func newExperiment(s Scenario, workers int, seed uint64) (*experiment, error) {
 	for class, cost := range x.costs.Class {
 		x.want[class] = time.Duration(cost * float64(check))
 	}
-	x.phases = []record.Phase{{Name: "steady"}}
-	x.end = s.Duration
-	if s.Outage > 0 {
-		x.outage = dwfm.Outage{From: s.Steady, To: s.Steady + s.Outage}
-		x.end = x.outage.To + s.Duration
-		x.phases = append(x.phases, record.Phase{Name: "outage", Start: x.outage.From}, record.Phase{Name: "return", Start: x.outage.To})
-	}
+	x.schedule()
 	return x, nil
+}
+
+// schedule lays out the phases.
+func (x *experiment) schedule() {
+	x.phases = []record.Phase{{Name: "steady"}}
+	x.end = x.Duration
+	if len(x.sweep) > 0 {
+		x.scheduleSweep()
+	}
+	if x.Outage == 0 {
+		return
+	}
+	x.outage = dwfm.Outage{From: x.Steady, To: x.Steady + x.Outage}
+	x.end = x.outage.To + x.Duration
+	x.phases = append(x.phases, record.Phase{Name: "outage", Start: x.outage.From}, record.Phase{Name: "return", Start: x.outage.To})
+	if x.Operator != "none" {
+		x.acts = []time.Duration{x.outage.To + x.OperatorAt}
+		for i := 1; i < x.Restarts && x.Operator != "throttle"; i++ {
+			x.acts = append(x.acts, x.acts[i-1]+x.RestartEvery)
+		}
+		x.phases = append(x.phases, record.Phase{Name: "operator", Start: x.acts[0]})
+	}
 }
 
 // capacity is the establishes a second that the workers serve if they do nothing else.
@@ -92,13 +114,21 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 	if err != nil {
 		return nil, err
 	}
-	c, err := admit.Make(controller, admit.Config{Timeout: x.Timeout, Capacity: x.capacity(s), Rho: x.Rho, Workers: x.workers})
+	c, err := admit.Make(controller, x.admitConfig(s))
 	if err != nil {
 		return nil, err
 	}
 	return dwfm.New(dwfm.Config{
 		Droplets: x.Leases, TTL: ttl, Costs: x.costs, Outage: x.outage, Table: table, Queue: q, Admit: c,
 	})
+}
+
+func (x *experiment) admitConfig(s engine.Service) admit.Config {
+	c := admit.Config{Timeout: x.Timeout, Capacity: x.capacity(s), Rho: x.Rho, Workers: x.workers}
+	for class, d := range s {
+		c.Cost[class] = float64(d) / float64(s[queue.Establish])
+	}
+	return c
 }
 
 // calibrationManager is the manager of a calibration: the same parts, but nothing is
@@ -111,7 +141,7 @@ func (x *experiment) calibrationManager() (*dwfm.Manager, error) {
 }
 
 // plan makes the run with the service times as they were measured.
-func (x *experiment) plan(s engine.Service) (*engine.Plan, *Judge, error) {
+func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge, error) {
 	m, err := x.manager(x.Admit, s, x.TTL)
 	if err != nil {
 		return nil, nil, err
@@ -122,17 +152,53 @@ func (x *experiment) plan(s engine.Service) (*engine.Plan, *Judge, error) {
 	}
 	f, err := fleet.New(fleet.Config{
 		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
-		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Zones: x.Zones, Seed: x.seed,
+		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Launches: x.launches(x.Launch, s), Zones: x.Zones, Seed: x.seed,
 	}, func(droplet uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, droplet) })
 	if err != nil {
 		return nil, nil, err
 	}
 	log := record.NewLog(record.Shape{Leases: x.Leases, Workers: x.workers, Step: step, Phases: x.phases})
 	f.Leased = log.Recorder(x.workers).TimeToLease
-	j := &Judge{Leases: x.Leases, Timeout: x.Timeout, Capacity: x.capacity(s), Return: x.outage.To}
-	return &engine.Plan{
+	j := &Judge{Leases: x.Leases, Timeout: x.Timeout, Capacity: x.capacity(s), Return: x.outage.To, MaxQueue: maxQueue}
+	p := &engine.Plan{
 		Manager: m, Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / watchesPerTimeout,
-	}, j, nil
+	}
+	if len(x.acts) > 0 {
+		j.Acts = x.acts[len(x.acts)-1]
+		if p.Events, err = x.operator(m, s); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(x.sweep) > 0 {
+		p.Watch = j.Look
+		p.Events = x.sweepEvents(m, f, s)
+	}
+	return p, j, nil
+}
+
+// launches is the rate at which launches ask for a share of capacity.
+func (x *experiment) launches(share float64, s engine.Service) float64 {
+	return share * x.capacity(s) * x.costs.Class[queue.Establish] / x.costs.Class[queue.Launch]
+}
+
+// operator is what the operator does, and when.
+func (x *experiment) operator(m *dwfm.Manager, s engine.Service) ([]engine.Event, error) {
+	throttle, err := admit.Make(fmt.Sprintf("throttle:rate=%g", x.Throttle), x.admitConfig(s))
+	if err != nil {
+		return nil, err
+	}
+	var events []engine.Event
+	for i, at := range x.acts {
+		events = append(events, engine.Event{At: at, Do: func(time.Duration) {
+			if i == 0 && x.Operator != "restart" {
+				m.Throttle(throttle)
+			}
+			if x.Operator != "throttle" {
+				m.Restart()
+			}
+		}})
+	}
+	return events, nil
 }
 
 // command is the command line that makes the run again: the built-in scenario of that

@@ -37,8 +37,12 @@ type Judge struct {
 	Timeout  time.Duration
 	Capacity float64       // establishes a second
 	Return   time.Duration // of the dependency; 0 where there is no outage
+	Acts     time.Duration // when the operator acts for the last time; 0: never
+	MaxQueue int           // attempts at which the run is ended, before the host swaps; 0: no limit
 
 	ActiveMin, ActiveEnd int
+	CollapsedAt          time.Duration // when a collapse was first seen; 0: never
+	QueueFull            bool          // ended by MaxQueue
 
 	begun    bool
 	end      time.Duration // of the run so far
@@ -49,14 +53,20 @@ type Judge struct {
 	seen     int
 	starved  time.Duration // since when there is no progress; 0: there is
 	collapse bool
+	acted    bool
 	steadyQ  int // longest queue before the return
 	longAt   time.Duration
 	long     bool
 }
 
-// Watch is an engine's watcher, to be called every Timeout/watchesPerTimeout; true ends
-// the run.
-func (j *Judge) Watch(now time.Duration, s engine.State) bool {
+// Look keeps the extremes only: the watcher of a run that goes to its end.
+func (j *Judge) Look(now time.Duration, s engine.State) bool {
+	j.observe(now, s)
+	j.QueueFull = j.MaxQueue > 0 && s.Queued > j.MaxQueue
+	return j.QueueFull
+}
+
+func (j *Judge) observe(now time.Duration, s engine.State) {
 	if !j.begun {
 		j.begun, j.ActiveMin = true, s.Active
 	}
@@ -66,6 +76,12 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 	if float64(s.Active) < steadyShare*float64(j.Leases) {
 		j.below, j.belowAt = true, now
 	}
+}
+
+// Watch is an engine's watcher, to be called every Timeout/watchesPerTimeout; true ends
+// the run.
+func (j *Judge) Watch(now time.Duration, s engine.State) bool {
+	j.observe(now, s)
 	if now < j.Return {
 		j.steadyQ = max(j.steadyQ, s.Queued)
 		return false
@@ -77,7 +93,17 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 	}
 	j.progress(now, s)
 	hold := holdTimeouts * j.Timeout
-	if j.collapse {
+	switch {
+	case j.collapse && j.CollapsedAt == 0:
+		j.CollapsedAt = now
+	case now >= j.Acts && !j.acted: // whatever was, is judged anew
+		j.acted, j.collapse, j.starved = true, false, 0
+	}
+	if j.collapse && now >= j.Acts {
+		return true
+	}
+	if j.MaxQueue > 0 && s.Queued > j.MaxQueue {
+		j.QueueFull = true
 		return true
 	}
 	back := now-max(j.belowAt, j.Return) >= hold
@@ -112,7 +138,7 @@ func (j *Judge) Verdict() Verdict {
 	switch {
 	case !j.below:
 		return Healthy
-	case j.collapse:
+	case j.collapse || j.QueueFull && j.starved > 0:
 		return Collapsed
 	case j.end-max(j.belowAt, j.Return) >= holdTimeouts*j.Timeout:
 		return Recovered

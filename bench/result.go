@@ -23,29 +23,34 @@ type Result struct {
 	Engine   string `json:"engine"`
 
 	Verdict     Verdict            `json:"verdict"`
-	TTR         *float64           `json:"ttr_s"`               // null: it did not come back
-	Drain       *float64           `json:"drain_s"`             // null: the queue was not back at its steady level
-	Efficiency  *float64           `json:"efficiency"`          // η; null where there is no recovery to speak of
-	Capacity    float64            `json:"capacity_per_s"`      // establishes a second with all workers doing nothing else
-	Beta        float64            `json:"beta"`                // β
-	Goodput     map[string]float64 `json:"goodput_per_s"`       // by class, mean from the return to the verdict
-	WastedWork  float64            `json:"wasted_work"`         // from the return to the verdict
-	Shed        uint64             `json:"shed"`                // attempts
-	ShedBy      map[string]uint64  `json:"shed_by"`             // by reason
-	ActiveMin   int                `json:"active_min"`          // leases
-	ActiveEnd   int                `json:"active_end"`          // leases
-	TimeToLease Quantiles          `json:"time_to_lease_s"`     // over all retries
-	Slip        Pair               `json:"slip_ms"`             // of the generator
-	HostGap     Pair               `json:"host_gap_ms"`         // what the host alone does to it
-	Service     map[string]float64 `json:"service_us"`          // calibrated, by class
-	Drift       float64            `json:"drift"`               // of capacity over the run, as a share; the larger of in and after it
-	GCs         uint32             `json:"gc_cycles"`           // in the run
-	Noisy       []string           `json:"noisy,omitempty"`     // what a reader must know of a valid run
-	Valid       bool               `json:"valid"`               //
-	Because     string             `json:"invalid_because"`     // empty if valid
-	Placement   string             `json:"placement,omitempty"` // what is odd about it
-	Run         float64            `json:"run_s"`               // of the experiment itself
-	Elapsed     float64            `json:"elapsed_s"`           // with set-up and calibration
+	TTR         *float64           `json:"ttr_s"`                // null: it did not come back
+	CollapsedAt *float64           `json:"collapsed_at_s"`       // after the return; null: it did not
+	Rescue      *float64           `json:"ttr_after_operator_s"` // from the operator's first action; null: none was needed, or it did not help
+	Ended       string             `json:"ended_by"`             // verdict, duration, max-queue
+	LaunchesOK  *float64           `json:"launches_ok"`          // share of launches that succeeded since the outage began; null: none
+	Points      []Point            `json:"points,omitempty"`     // of a sweep
+	Drain       *float64           `json:"drain_s"`              // null: the queue was not back at its steady level
+	Efficiency  *float64           `json:"efficiency"`           // η; null where there is no recovery to speak of
+	Capacity    float64            `json:"capacity_per_s"`       // establishes a second with all workers doing nothing else
+	Beta        float64            `json:"beta"`                 // β
+	Goodput     map[string]float64 `json:"goodput_per_s"`        // by class, mean from the return to the verdict
+	WastedWork  float64            `json:"wasted_work"`          // from the return to the verdict
+	Shed        uint64             `json:"shed"`                 // attempts
+	ShedBy      map[string]uint64  `json:"shed_by"`              // by reason
+	ActiveMin   int                `json:"active_min"`           // leases
+	ActiveEnd   int                `json:"active_end"`           // leases
+	TimeToLease Quantiles          `json:"time_to_lease_s"`      // over all retries
+	Slip        Pair               `json:"slip_ms"`              // of the generator
+	HostGap     Pair               `json:"host_gap_ms"`          // what the host alone does to it
+	Service     map[string]float64 `json:"service_us"`           // calibrated, by class
+	Drift       float64            `json:"drift"`                // of capacity over the run, as a share; the larger of in and after it
+	GCs         uint32             `json:"gc_cycles"`            // in the run
+	Noisy       []string           `json:"noisy,omitempty"`      // what a reader must know of a valid run
+	Valid       bool               `json:"valid"`                //
+	Because     string             `json:"invalid_because"`      // empty if valid
+	Placement   string             `json:"placement,omitempty"`  // what is odd about it
+	Run         float64            `json:"run_s"`                // of the experiment itself
+	Elapsed     float64            `json:"elapsed_s"`            // with set-up and calibration
 	Folder      string             `json:"folder,omitempty"`
 }
 
@@ -105,6 +110,21 @@ func (x *experiment) result(r engine.Result, log *record.Log, j *Judge, s engine
 		res.Efficiency = &eta
 	}
 	x.sinceReturn(res, log, r.Elapsed)
+	res.CollapsedAt = seconds(j.CollapsedAt-x.outage.To, j.CollapsedAt > 0)
+	if ttr, ok := j.TTR(); ok && len(x.acts) > 0 && j.CollapsedAt > 0 {
+		res.Rescue = seconds(max(0, x.outage.To+ttr-x.acts[0]), true)
+	}
+	switch {
+	case j.QueueFull:
+		res.Ended = "max-queue"
+	case r.Elapsed >= x.end:
+		res.Ended = "duration"
+	default:
+		res.Ended = "verdict"
+	}
+	if len(x.sweep) > 0 {
+		res.Points = x.points(log, s)
+	}
 	for class := range queue.Classes {
 		res.Service[class.String()] = float64(s[class].Nanoseconds()) / 1e3
 	}
@@ -119,8 +139,13 @@ func (x *experiment) result(r engine.Result, log *record.Log, j *Judge, s engine
 func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration) {
 	var t record.Tally
 	var good record.Counts
+	var launched, asked uint64
 	from := x.outage.To.Truncate(step)
 	for _, row := range log.Rows() {
+		if at := time.Duration(row.Step) * step; at >= x.outage.From {
+			launched += row.Done[queue.Good][queue.Launch]
+			asked += row.Offered[queue.Launch]
+		}
 		if time.Duration(row.Step)*step < from {
 			continue
 		}
@@ -132,6 +157,10 @@ func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration
 	}
 	for class, n := range good {
 		res.Goodput[queue.Class(class).String()] = float64(n) / max(step.Seconds(), (end-from).Seconds())
+	}
+	if asked > 0 {
+		ok := float64(launched) / float64(asked)
+		res.LaunchesOK = &ok
 	}
 	res.WastedWork = record.Share(t.Wasted, t.Busy)
 }

@@ -17,6 +17,8 @@ import (
 type Options struct {
 	Workers int    // 0: from the host's topology
 	Seed    uint64 // 0: a random one, which the result names
+	// MaxQueue, if not 0, ends a run whose queue is longer, with its verdict.
+	MaxQueue int
 	// Folder, if set, is made for the run's files; it must not exist.
 	Folder   string
 	Progress io.Writer // what happens, a line each; nil is nobody
@@ -59,7 +61,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	}
 	real.Service = service
 	o.say("calibrated: check %v, establish %v; capacity %.0f establishes/s, β %.2f", service[queue.Check], service[queue.Establish], x.capacity(service), x.beta(x.capacity(service)))
-	p, judge, err := x.plan(service)
+	p, judge, err := x.plan(service, o.MaxQueue)
 	if err != nil {
 		return nil, err
 	}

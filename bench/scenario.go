@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,14 @@ type Scenario struct {
 	Spread, Wait           time.Duration
 	Steady, Outage         time.Duration
 	Duration               time.Duration
+	Launch                 float64
+	Operator               string
+	OperatorAt             time.Duration
+	Throttle               float64
+	Restarts               int
+	RestartEvery           time.Duration
+	Loads                  string
+	Measure                time.Duration
 	Zones                  int
 	Scale                  string
 	CheckService           time.Duration
@@ -48,6 +57,7 @@ func Default() Scenario {
 		Leases: 1_000_000, Timeout: time.Second, Interval: 20 * time.Second, TTL: 60 * time.Second,
 		Rho: 0.25, Sigma: 4, Delta: 1, Spread: 100 * time.Millisecond,
 		Steady: time.Second, Outage: time.Second, Duration: 25 * time.Second, Zones: 3,
+		Operator: "none", OperatorAt: 8 * time.Second, Throttle: 0.8, Restarts: 1, RestartEvery: time.Second, Measure: 1500 * time.Millisecond,
 		Scale: "service", CheckService: 5 * time.Microsecond,
 		Table: "lockfree", Queue: "fifo", Admit: "none", Retry: "immediate",
 	}
@@ -132,6 +142,22 @@ func ParseScenario(file string, text []byte) (Scenario, error) {
 	return s, nil
 }
 
+// loads are the loads of a sweep.
+func (s *Scenario) loads() ([]float64, error) {
+	var all []float64
+	for text := range strings.SplitSeq(s.Loads, ",") {
+		if s.Loads == "" {
+			break
+		}
+		x, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		if err != nil || !(x > s.Rho && x <= 100) {
+			return nil, &keyError{"loads", fmt.Sprintf("%q is not a load: want numbers above rho = %g, which the checks take, up to 100, with commas between them", text, s.Rho)}
+		}
+		all = append(all, x)
+	}
+	return all, nil
+}
+
 // lineOf finds the line of a key, or 0 if the file leaves it out.
 func lineOf(text []byte, key string) int {
 	for i, line := range strings.Split(string(text), "\n") {
@@ -164,8 +190,17 @@ func (s *Scenario) Validate() error {
 		return bad("ttl", "%v is out of range: more than the interval, %v", s.TTL, s.Interval)
 	case s.Broken > 0 && s.Outage == 0:
 		return bad("broken", "%d leases cannot break without an outage; set outage", s.Broken)
+	case !slices.Contains([]string{"none", "throttle", "restart", "both"}, s.Operator):
+		return bad("operator", "%q: want none, throttle, restart or both", s.Operator)
+	case s.Operator != "none" && s.Outage == 0:
+		return bad("operator", "%q acts after the return, and there is no outage; set outage", s.Operator)
+	case s.Loads != "" && s.Outage > 0:
+		return bad("loads", "a sweep has no outage; set outage = \"0s\"")
 	case !slices.Contains([]string{"service", "leases", "none"}, s.Scale):
 		return bad("scale", "%q: want service, leases or none", s.Scale)
+	}
+	if _, err := s.loads(); err != nil {
+		return err
 	}
 	_, _, table := lease.Catalog.Resolve(s.Table)
 	_, _, discipline := queue.Catalog.Resolve(s.Queue)

@@ -41,6 +41,15 @@ type Plan struct {
 	// when it returns true. May be nil.
 	Watch       func(now time.Duration, s State) bool
 	WatchPeriod time.Duration
+	// Events happen on the generator's goroutine, in order of their times.
+	Events []Event
+}
+
+// Event is something that happens to a run at a set time: an operator's action, a change
+// of load.
+type Event struct {
+	At time.Duration
+	Do func(now time.Duration)
 }
 
 // Result is what an engine knows of a run beside its log.
@@ -55,9 +64,12 @@ type watcher struct {
 	rec  *record.Recorder // the generator's
 	next time.Duration
 	good uint64
+	left []Event
 }
 
-func newWatcher(p *Plan) *watcher { return &watcher{plan: p, rec: p.Log.Recorder(p.Log.Workers)} }
+func newWatcher(p *Plan) *watcher {
+	return &watcher{plan: p, rec: p.Log.Recorder(p.Log.Workers), left: p.Events}
+}
 
 // answers delivers answers to the source.
 func (w *watcher) answers(now time.Duration, answers []dwfm.Answer) {
@@ -72,6 +84,10 @@ func (w *watcher) answers(now time.Duration, answers []dwfm.Answer) {
 // tick returns true when the run is over.
 func (w *watcher) tick(now time.Duration) bool {
 	w.rec.Tick(now)
+	for len(w.left) > 0 && w.left[0].At <= now {
+		w.left[0].Do(now)
+		w.left = w.left[1:]
+	}
 	if now < w.next {
 		return false
 	}

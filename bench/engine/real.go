@@ -188,6 +188,10 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 		w.plan.Manager.Sweep(now)
 		w.sweepAt = now + SweepPeriod
 	}
+	if shed := w.side.Drain(now, w.items); shed > 0 {
+		w.rec.Shed(w.items[:shed])
+		return w.clock.Now()
+	}
 	taken, dropped := w.side.Take(now, w.items)
 	if dropped > 0 {
 		w.rec.Shed(w.items[len(w.items)-dropped:])

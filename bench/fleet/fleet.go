@@ -28,6 +28,7 @@ type Config struct {
 	Timeout  time.Duration // τ
 	Retry    admit.Retry
 	Wait     time.Duration // w, between a timed-out attempt and the next, before what Retry adds
+	Launches float64       // instances that users ask to start, a second; nobody retries one
 	Zones    int           // availability zones; 0 is 1
 	Seed     uint64
 }
@@ -47,6 +48,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("fleet: an outage from %v to %v: want it to begin after 0 and to end after it began", c.Outage.From, c.Outage.To)
 	case c.Spread < 0 || c.Wait < 0:
 		return fmt.Errorf("fleet: spread %v and retry wait %v: want at least 0", c.Spread, c.Wait)
+	case !(c.Launches >= 0) || c.Launches > 1e9:
+		return fmt.Errorf("fleet: %v launches a second: want 0 to 10^9", c.Launches)
 	case c.Zones < 0 || c.Zones > math.MaxUint8+1:
 		return fmt.Errorf("fleet: %d zones: want 1 to 256", c.Zones)
 	case c.Retry == nil:
@@ -74,6 +77,7 @@ type Fleet struct {
 	checks   lane // next regular checks
 	timeouts lane
 	random   *wheel // retries and first checks
+	launch   stream
 	rng      *rand.Rand
 	lost     int
 	due      [batch]event
@@ -91,8 +95,16 @@ const batch = 32
 // event is a timer on its way through Next.
 type event struct {
 	timer
-	timeout bool
+	kind kind
 }
+
+type kind uint8
+
+const (
+	asks    kind = iota // a droplet's next attempt
+	timeout             // of the attempt that is out
+	launch              // a user's, on this droplet
+)
 
 // New makes a fleet in its steady state at time 0, in which seed has granted every
 // droplet a lease with the given deadline.
@@ -111,6 +123,7 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 		order[i] = uint32(i)
 	}
 	f.rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	f.SetLaunches(0, cfg.Launches)
 	doomed := cfg.Broken
 	for k, i := range order {
 		d := &f.droplets[i]
@@ -145,7 +158,7 @@ const BytesPerDroplet = int64(unsafe.Sizeof(droplet{}))
 // Due is a time before which no attempt comes, given that it is now. A virtual engine
 // may jump there.
 func (f *Fleet) Due(now time.Duration) time.Duration {
-	return min(f.checks.due(), f.timeouts.due(), f.random.due(now))
+	return min(f.checks.due(), f.timeouts.due(), f.random.due(now), f.launch.due)
 }
 
 // Next fills dst with the attempts that are due at or before now, in the order of
@@ -170,32 +183,30 @@ func (f *Fleet) Next(now time.Duration, dst []queue.Item) int {
 // times, and touches their droplets.
 func (f *Fleet) collect(now time.Duration, limit int) []event {
 	n := 0
-	check, timeout, random := f.checks.due(), f.timeouts.due(), f.random.due(now)
+	check, out, random := f.checks.due(), f.timeouts.due(), f.random.due(now)
 	for n < limit {
+		first := min(check, out, random, f.launch.due)
+		if first > now {
+			break
+		}
 		e := &f.due[n]
-		switch {
-		case timeout <= check && timeout <= random:
-			if timeout > now {
-				return f.touch(n)
-			}
-			*e = event{*f.timeouts.timers.Front(), true}
+		n++
+		switch first {
+		case out:
+			*e = event{*f.timeouts.timers.Front(), timeout}
 			f.timeouts.timers.DropFront()
-			timeout = f.timeouts.due()
-		case check <= random:
-			if check > now {
-				return f.touch(n)
-			}
-			*e = event{*f.checks.timers.Front(), false}
+			out = f.timeouts.due()
+		case check:
+			*e = event{*f.checks.timers.Front(), asks}
 			f.checks.timers.DropFront()
 			check = f.checks.due()
-		default:
-			if random > now {
-				return f.touch(n)
-			}
-			*e = event{f.random.take(), false}
+		case random:
+			*e = event{f.random.take(), asks}
 			random = f.random.due(now)
+		default:
+			*e = event{timer{first, f.rng.Uint32N(uint32(len(f.droplets)))}, launch}
+			f.launch.advance(f.rng)
 		}
-		n++
 	}
 	return f.touch(n)
 }
@@ -213,7 +224,14 @@ func (f *Fleet) touch(n int) []event {
 // fire handles a timer; it says whether the droplet asks now, and what.
 func (f *Fleet) fire(e event, it *queue.Item) bool {
 	d := &f.droplets[e.droplet]
-	if !e.timeout {
+	switch e.kind {
+	case launch:
+		*it = queue.Item{
+			Born: e.due, Deadline: e.due + f.cfg.Timeout, Lease: d.lease,
+			Droplet: e.droplet, Zone: d.zone, Class: queue.Launch, LeaseUntil: queue.ToMillis(d.until),
+		}
+		return true
+	case asks:
 		if d.next != e.due {
 			return false
 		}
@@ -275,7 +293,7 @@ func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 	for i := range items {
 		it := &items[i]
 		d := &f.droplets[it.Droplet]
-		if d.born == it.Born {
+		if d.born == it.Born && it.Class != queue.Launch {
 			f.refused(now, d, it.Droplet)
 		}
 	}
@@ -302,7 +320,7 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 		case queue.Good:
 			f.good(now, d, a)
 		case queue.Failed:
-			if d.born == a.Born {
+			if d.born == a.Born && a.Class != queue.Launch {
 				f.refused(now, d, a.Droplet)
 			}
 		}

@@ -191,6 +191,44 @@ func TestDue(t *testing.T) {
 	}
 }
 
+// Launches come as a Poisson stream, on all droplets, and leave the droplets' own
+// attempts alone.
+func TestLaunches(t *testing.T) {
+	cfg := config(1000, 0)
+	cfg.Launches = 500
+	f := newFleet(t, cfg)
+	launches, checks, zones := 0, 0, map[uint8]int{}
+	for now := time.Duration(0); now < 100*sec; now += sec / 10 {
+		items := drain(f, now)
+		for i := range items {
+			it := &items[i]
+			if it.Class != queue.Launch {
+				checks++
+				f.Answers(now, good(now, it, lease.ID(it.Lease)))
+				continue
+			}
+			launches++
+			zones[it.Zone]++
+			switch i % 3 {
+			case 0:
+				f.Refused(now, items[i:i+1])
+			case 1:
+				f.Answers(now, []dwfm.Answer{{Born: it.Born, Droplet: it.Droplet, Class: queue.Launch, Outcome: queue.Failed}})
+			}
+		}
+	}
+	// 50,000 are expected; five times the standard deviation is 1,118.
+	if launches < 48_800 || launches > 51_200 || checks < 4990 || checks > 5010 || f.Lost() != 0 {
+		t.Errorf("%d launches, %d checks, %d lost; want about 50,000, 5,000, none", launches, checks, f.Lost())
+	}
+	f.SetLaunches(100*sec, 0)
+	for _, it := range drain(f, 101*sec) {
+		if it.Class == queue.Launch && it.Born > 100*sec {
+			t.Errorf("a launch after the stream was stopped: %+v", it)
+		}
+	}
+}
+
 // The wheel gives back what was put in, in order, however far ahead.
 func TestWheel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -44,12 +44,13 @@ func run(args []string) int {
 	if err == nil {
 		return exitOK
 	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "leasestorm: interrupted; what was finished is whole")
+		return exitInterrupted
+	}
 	fmt.Fprintln(os.Stderr, "leasestorm:", err)
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.status
-	}
-	if errors.Is(err, context.Canceled) {
-		return exitInterrupted
 	}
 	return exitFailed
 }

@@ -50,6 +50,11 @@ type Config struct {
 type Manager struct {
 	cfg Config
 
+	// The operator's levers. The throttle is an admission controller of its own, in
+	// front of the run's; nil is off. A restart is carried out by a worker.
+	throttle atomic.Pointer[admit.Controller]
+	restart  atomic.Bool
+
 	// holder is the lease that each droplet was last granted. It moves on by
 	// compare-and-swap from the lease that the attempt presented, and that swap is
 	// the epoch check: of two establishes of one droplet the second finds it moved.
@@ -106,17 +111,60 @@ func (m *Manager) Sweep(now time.Duration) int { return m.cfg.Table.Expire(now, 
 
 func ignore(lease.ID) {}
 
-// Offer brings a batch of attempts to the door: past the admission controller, into
-// the queue. items[queued:] are shed, with their Why set: refused, or given up by the
-// discipline.
+// Offer brings a batch of attempts to the door: past the operator's throttle and the
+// admission controller, into the queue. items[queued:] are shed, with their Why set:
+// throttled, refused, or given up by the discipline.
 func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
 	for i := range items {
 		items[i].SetOffered(now)
 	}
-	admitted := m.cfg.Admit.Admit(now, items, m.cfg.Queue.Len())
+	passed := len(items)
+	if t := m.throttle.Load(); t != nil {
+		passed = (*t).Admit(now, items, 0)
+		for i := range items[passed:] {
+			items[passed+i].Why = queue.Throttled
+		}
+	}
+	admitted := m.cfg.Admit.Admit(now, items[:passed], m.cfg.Queue.Len())
 	queued = m.cfg.Queue.Push(now, items[:admitted])
 	m.shed(now, items[queued:admitted])
 	return queued
+}
+
+// Throttle puts an admission controller of the operator's in front of the run's own, or
+// takes it away: nil.
+func (m *Manager) Throttle(c admit.Controller) {
+	if c == nil {
+		m.throttle.Store(nil)
+		return
+	}
+	m.throttle.Store(&c)
+}
+
+// Restart orders the queue to be emptied, as restarting the manager's hosts did on the
+// day; the leases stay. The next worker that calls Drain carries it out.
+func (m *Manager) Restart() { m.restart.Store(true) }
+
+// Drain carries out a restart that was ordered: what waits now is shed, and told to
+// nobody. The engine calls it with a buffer until it returns 0.
+func (w *Worker) Drain(now time.Duration, dst []queue.Item) (shed int) {
+	if w.left == 0 {
+		if !w.m.restart.Load() || !w.m.restart.CompareAndSwap(true, false) {
+			return 0
+		}
+		w.left = w.m.Queued() // what comes from now on finds the new manager
+	}
+	dst = dst[:min(len(dst), w.left)]
+	taken, dropped := w.m.cfg.Queue.Pop(now, dst)
+	for i := range dst[:taken] {
+		dst[i].Why = queue.Restarted
+	}
+	shed = taken + copy(dst[taken:], dst[len(dst)-dropped:])
+	w.m.shed(now, dst[:shed])
+	if w.left -= shed; shed == 0 {
+		w.left = 0
+	}
+	return shed
 }
 
 // shed tells the controller of admitted attempts that the discipline gave up.
@@ -141,6 +189,7 @@ type Worker struct {
 	m     *Manager
 	index int
 	ids   [32]lease.ID // for Touch
+	left  int          // of a restart that is being carried out
 }
 
 // Worker makes the i-th worker's side.

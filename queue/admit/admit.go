@@ -37,6 +37,8 @@ type Config struct {
 	Capacity float64       // establishes a second that the workers serve if they do nothing else
 	Rho      float64       // ρ, the share of capacity that the steady load takes
 	Workers  int           // goroutines that serve
+	// Cost is what an attempt of each class costs, over an establish; all 0 is 1 each.
+	Cost [queue.Classes]float64
 }
 
 // validate says what is wrong with the run that a controller is made for.

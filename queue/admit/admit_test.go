@@ -47,7 +47,7 @@ func TestMakeRefuses(t *testing.T) {
 // A manager of 10 establishes a second; with rate=1 the bucket gains one each d.
 const d = 100 * time.Millisecond
 
-var small = admit.Config{Timeout: time.Second, Capacity: 10, Workers: 1}
+var small = admit.Config{Timeout: time.Second, Capacity: 10, Workers: 1, Cost: [queue.Classes]float64{0.25, 1, 1}}
 
 func TestTokenBucket(t *testing.T) {
 	type ask struct {
@@ -68,6 +68,9 @@ func TestTokenBucket(t *testing.T) {
 		}},
 		{"a burst below one establish is one", "token-bucket:rate=1,burst=0", []ask{{0, "ee", "e"}, {d, "ee", "e"}}},
 		{"the others pass freely", "token-bucket:rate=1,burst=0.1", []ask{{0, "clecle", "clecl"}, {0, "ce", "c"}}},
+		{"a throttle takes all, by their costs", "throttle:rate=1,burst=0.2", []ask{
+			{0, "eccccc", "ecccc"}, {0, "c", ""}, {d / 2, "ecc", "cc"}, {d, "lcc", "cc"}, {9 * d, "lel", "le"},
+		}},
 		{"a clock that steps back earns nothing", "token-bucket:rate=1,burst=0.1", []ask{
 			{d, "e", "e"}, {0, "e", ""}, {d, "e", ""}, {0, "e", ""}, {2 * d, "ee", "e"}, {d, "e", ""}, {2 * d, "e", ""},
 		}},

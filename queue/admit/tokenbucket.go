@@ -10,15 +10,40 @@ import (
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
+var burstParam = catalog.Param{
+	Name: "burst", Unit: "timeouts", Default: 0.1, Min: 0, Max: 100, Doc: "burst, as the time in which the rate fills the bucket",
+}
+
+const gcra = "as a virtual schedule: GCRA, ITU-T I.371 (03/2004), annex A"
+
 var tokenBucketEntry = catalog.Entry[New]{
 	Name:   "token-bucket",
 	Doc:    "admits establishes at a fixed rate, and a burst; checks and launches pass freely",
-	Source: "as a virtual schedule: GCRA, ITU-T I.371 (03/2004), annex A",
+	Source: gcra,
 	Params: []catalog.Param{
 		{Name: "rate", Unit: "1", Default: 0.8, Min: 0.001, Max: 100, Doc: "rate of establishes, as a share of the capacity that the steady load leaves"},
-		{Name: "burst", Unit: "timeouts", Default: 0.1, Min: 0, Max: 100, Doc: "burst, as the time in which the rate fills the bucket"},
+		burstParam,
 	},
-	New: newTokenBucket,
+	New: func(cfg Config, v catalog.Values) (Controller, error) {
+		return newTokenBucket(v["rate"]*cfg.Capacity*(1-cfg.Rho), v["burst"]*float64(cfg.Timeout), [queue.Classes]float64{queue.Establish: 1}), nil
+	},
+}
+
+var throttleEntry = catalog.Entry[New]{
+	Name:   "throttle",
+	Doc:    "admits work of every class at a fixed rate, each by what it costs: the operator's lever on the day",
+	Source: gcra,
+	Params: []catalog.Param{
+		{Name: "rate", Unit: "1", Default: 0.8, Min: 0.001, Max: 100, Doc: "rate of work, as a share of the whole capacity"},
+		burstParam,
+	},
+	New: func(cfg Config, v catalog.Values) (Controller, error) {
+		cost := cfg.Cost
+		if cost == [queue.Classes]float64{} {
+			cost = [queue.Classes]float64{1, 1, 1}
+		}
+		return newTokenBucket(v["rate"]*cfg.Capacity, v["burst"]*float64(cfg.Timeout), cost), nil
+	},
 }
 
 // fine is the resolution of the schedule in parts of a nanosecond, so that a rate of
@@ -33,54 +58,54 @@ const fine = 256
 // to lie more than a burst ahead. One compare-and-swap a batch; the time only goes
 // forward, so clocks that differ between callers mint nothing.
 type tokenBucket struct {
-	interval int64 // between two tokens
-	burst    int64 // the bucket's depth in time, at least one interval
+	interval [queue.Classes]int64 // that an attempt of the class takes; 0: it passes freely
+	burst    int64                // the bucket's depth in time, at least one attempt
 	full     atomic.Int64
 }
 
-func newTokenBucket(cfg Config, v catalog.Values) (Controller, error) {
-	perSecond := v["rate"] * cfg.Capacity * (1 - cfg.Rho)
-	interval := max(1, int64(math.Min(fine*1e9/perSecond, 1e17)))
-	burst := int64(v["burst"] * float64(cfg.Timeout) * fine)
-	return &tokenBucket{interval: interval, burst: max(burst, interval)}, nil
+// newTokenBucket makes a bucket that fills at a rate, in tokens a second, and holds what
+// comes in within a burst, in ns; cost is in tokens.
+func newTokenBucket(perSecond, burst float64, cost [queue.Classes]float64) *tokenBucket {
+	b := &tokenBucket{burst: int64(burst * fine)}
+	for class, c := range cost {
+		if c > 0 {
+			b.interval[class] = max(1, int64(math.Min(c*fine*1e9/perSecond, 1e17)))
+		}
+		b.burst = max(b.burst, b.interval[class])
+	}
+	return b
 }
 
 // Admit implements Controller.
 func (b *tokenBucket) Admit(now time.Duration, items []queue.Item, _ int) int {
-	want := int64(0)
-	for i := range items {
-		if items[i].Class == queue.Establish {
-			want++
-		}
-	}
-	if want == 0 {
-		return len(items)
-	}
-	got := b.take(int64(now)*fine, want)
-	if got == want {
-		return len(items)
-	}
-	return partition(items, func(it *queue.Item) bool {
-		if it.Class != queue.Establish {
-			return true
-		}
-		got--
-		return got >= 0
-	})
-}
-
-// take takes up to want tokens and returns how many.
-func (b *tokenBucket) take(now, want int64) int64 {
+	at := int64(now) * fine
 	for {
 		old := b.full.Load()
-		from := max(old, now)
-		got := min(want, (now+b.burst-from)/b.interval)
-		if got <= 0 {
-			return 0
+		from := max(old, at)
+		room := at + b.burst - from
+		used, refused := int64(0), 0
+		for i := range items {
+			if c := b.interval[items[i].Class]; used+c <= room || c == 0 {
+				used += c
+			} else {
+				refused++
+			}
 		}
-		if b.full.CompareAndSwap(old, from+got*b.interval) {
-			return got
+		if used > 0 && !b.full.CompareAndSwap(old, from+used) {
+			continue
 		}
+		if refused == 0 {
+			return len(items)
+		}
+		used = 0
+		return partition(items, func(it *queue.Item) bool {
+			c := b.interval[it.Class]
+			if c != 0 && used+c > room {
+				return false
+			}
+			used += c
+			return true
+		})
 	}
 }
 
