@@ -26,7 +26,7 @@ type Manifest struct {
 	Placement *host.Placement `json:"placement,omitempty"`
 	Host      HostInfo        `json:"host"`
 	Build     BuildInfo       `json:"build"`
-	Files     []string        `json:"files"`
+	Files     []record.File   `json:"files"`
 }
 
 // HostInfo is where the run was.
@@ -77,7 +77,7 @@ func (x *experiment) write(f *record.Folder, log *record.Log, res *Result, run e
 	if err := f.WriteJSON("manifest.json", Manifest{
 		Schema: ManifestSchema, Started: run.Start, Command: x.command(), Scenario: x.asked.TOML(), Result: res, Phases: x.phases, Placement: &p,
 		Host:  HostInfo{Name: name, OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: t.CPUs, Guessed: t.Guessed},
-		Build: ReadBuildInfo(), Files: []string{"series.csv", "latency.hlog"},
+		Build: ReadBuildInfo(), Files: f.Files(),
 	}); err != nil {
 		return err
 	}

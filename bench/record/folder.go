@@ -2,6 +2,8 @@ package record
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // ErrExists is returned, wrapped, when a folder to be written is there already.
@@ -18,9 +21,44 @@ var ErrExists = errors.New("exists already; name another folder or move it away"
 // beside its place and put there, whole, by Commit: a process that is killed and
 // a disk that is full leave nothing that looks finished.
 type Folder struct {
-	path string
-	temp string
+	path  string
+	temp  string
+	files []File
 }
+
+// File is a file of a folder, as its manifest names it.
+type File struct {
+	Name   string `json:"name"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// Files are those written so far.
+func (f *Folder) Files() []File { return slices.Clone(f.files) }
+
+// Check says whether a folder has these files, whole.
+func Check(dir string, files []File) error {
+	for _, want := range files {
+		path := filepath.Join(dir, want.Name)
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		sum := sha256.New()
+		n, err := io.Copy(sum, file)
+		_ = file.Close() // only read
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if n != want.Bytes || hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
+			return fmt.Errorf("%s: %w: %d bytes, want %d with checksum %s", path, ErrTorn, n, want.Bytes, want.SHA256)
+		}
+	}
+	return nil
+}
+
+// ErrTorn is returned, wrapped, for a file that is not what its manifest says.
+var ErrTorn = errors.New("cut off or changed since it was written")
 
 // Create begins the folder that is to stand at path, whose parents are made.
 func Create(path string) (*Folder, error) {
@@ -45,7 +83,22 @@ func Create(path string) (*Folder, error) {
 
 // Write makes a file of the folder.
 func (f *Folder) Write(name string, write func(io.Writer) error) error {
-	return WriteFile(filepath.Join(f.temp, name), write)
+	sum, n := sha256.New(), counter(0)
+	err := WriteFile(filepath.Join(f.temp, name), func(w io.Writer) error {
+		return write(io.MultiWriter(w, sum, &n))
+	})
+	if err == nil {
+		f.files = append(f.files, File{Name: name, Bytes: int64(n), SHA256: hex.EncodeToString(sum.Sum(nil))})
+	}
+	return err
+}
+
+// counter counts the bytes written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 // WriteJSON makes a file of the folder from v.
@@ -58,7 +111,23 @@ func (f *Folder) Commit() error {
 	if _, err := os.Lstat(f.path); err == nil {
 		return fmt.Errorf("%s: %w", f.path, ErrExists)
 	}
-	return os.Rename(f.temp, f.path)
+	if err := syncDir(f.temp); err != nil {
+		return err
+	}
+	if err := os.Rename(f.temp, f.path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(f.path))
+}
+
+// syncDir makes names in a folder last.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	return errors.Join(err, d.Close())
 }
 
 // Abandon removes what was written, unless Commit has put it in its place.
@@ -91,11 +160,6 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(file.Name(), path)
-}
-
-// WriteJSON replaces a file by v as JSON, whole or not at all.
-func WriteJSON(path string, v any) error {
-	return WriteFile(path, func(w io.Writer) error { return encode(w, v) })
 }
 
 func encode(w io.Writer, v any) error {

@@ -12,13 +12,35 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// WriteFiles writes the log's part of a run's folder: series.csv and latency.hlog.
-// origin is the wall time of run time 0.
+// WriteFiles writes the log's part of a run's folder: series.csv, latency.hlog, and a
+// .hgrm for each phase, class and clock that has records. origin is the wall time of run
+// time 0.
 func (l *Log) WriteFiles(f *Folder, origin time.Time) error {
 	if err := f.Write("series.csv", l.writeSeries); err != nil {
 		return err
 	}
-	return f.Write("latency.hlog", func(w io.Writer) error { return l.writeHistograms(w, origin) })
+	if err := f.Write("latency.hlog", func(w io.Writer) error { return l.writeHistograms(w, origin) }); err != nil {
+		return err
+	}
+	return l.eachLatency(func(p int, class queue.Class, clock Clock, h *Latency) error {
+		return f.Write(fmt.Sprintf("%v-%s-%v.hgrm", class, l.Phases[p].Name, clock), h.WritePercentiles)
+	})
+}
+
+// eachLatency goes through the histograms that have records.
+func (l *Log) eachLatency(do func(phase int, class queue.Class, clock Clock, h *Latency) error) error {
+	for p := range l.Phases {
+		for class := range queue.Classes {
+			for clock := range Clocks {
+				if h := l.Latency(p, class, clock); h.TotalCount() > 0 {
+					if err := do(p, class, clock, h); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // writeHistograms writes the interval log that the HdrHistogram tools of every
@@ -45,27 +67,16 @@ func (l *Log) writeHistograms(w io.Writer, origin time.Time) error {
 	if rows := l.Rows(); len(rows) > 0 {
 		last = time.Duration(rows[len(rows)-1].Step+1) * l.Step
 	}
-	for p, phase := range l.Phases {
-		end := max(phase.Start, last)
+	return l.eachLatency(func(p int, class queue.Class, clock Clock, h *Latency) error {
+		end := max(l.Phases[p].Start, last)
 		if p+1 < len(l.Phases) {
 			end = l.Phases[p+1].Start
 		}
-		for class := range queue.Classes {
-			for clock := range Clocks {
-				h := l.Latency(p, class, clock)
-				if h.TotalCount() == 0 {
-					continue
-				}
-				h.SetTag(fmt.Sprintf("%v/%s/%v", class, phase.Name, clock))
-				h.SetStartTimeMs(origin.Add(phase.Start).UnixMilli())
-				h.SetEndTimeMs(origin.Add(end).UnixMilli())
-				if err := lw.OutputIntervalHistogram(h.Histogram); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
+		h.SetTag(fmt.Sprintf("%v/%s/%v", class, l.Phases[p].Name, clock))
+		h.SetStartTimeMs(origin.Add(l.Phases[p].Start).UnixMilli())
+		h.SetEndTimeMs(origin.Add(end).UnixMilli())
+		return lw.OutputIntervalHistogram(h.Histogram)
+	})
 }
 
 // writeSeries writes series.csv. Counts are of the step that ends at t_s; active,

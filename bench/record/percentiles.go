@@ -1,0 +1,68 @@
+package record
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math"
+)
+
+// ticksPerHalf is the percentile distribution's resolution, the 5 that the other
+// implementations print with by default.
+const ticksPerHalf = 5
+
+// WritePercentiles writes the percentile distribution, values in milliseconds, as
+// HdrHistogram's Java and JavaScript implementations do (outputPercentileDistribution,
+// PercentileIterator). The Go library's own printer writes fewer decimals and another
+// last row.
+func (l *Latency) WritePercentiles(w io.Writer) error {
+	const perMilli = 1000 // histogram units in a millisecond
+	b := bufio.NewWriter(w)
+	fmt.Fprintf(b, "%12s %14s %10s %14s\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")
+	h := l.Histogram
+	total := h.TotalCount()
+	seen, level := int64(0), 0.0 // level is the percentile to report next
+	for _, bar := range h.Distribution() {
+		if bar.Count == 0 {
+			continue
+		}
+		seen += bar.Count
+		value := float64(bar.To) / perMilli
+		for level <= 100*float64(seen)/float64(total) {
+			fmt.Fprintf(b, "%12.3f %2.12f %10d %14.2f\n", value, halfUp(level/100), seen, halfUp(1/(1-level/100)))
+			level = nextLevel(level)
+			if seen == total {
+				break
+			}
+		}
+		if seen == total {
+			fmt.Fprintf(b, "%12.3f %2.12f %10d\n", value, 1.0, seen)
+			break
+		}
+	}
+	fmt.Fprintf(b, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", h.Mean()/perMilli, h.StdDev()/perMilli)
+	maximum := 0.0
+	if total > 0 {
+		maximum = float64(l.Max/latencyUnit) / perMilli
+	}
+	fmt.Fprintf(b, "#[Max     = %12.3f, Total count    = %12d]\n", maximum, total)
+	sub := 1
+	for float64(sub) < 2*math.Pow10(int(h.SignificantFigures())) {
+		sub <<= 1
+	}
+	buckets := 1
+	for reach := int64(sub); reach <= h.HighestTrackableValue(); reach <<= 1 {
+		buckets++
+	}
+	fmt.Fprintf(b, "#[Buckets = %12d, SubBuckets     = %12d]\n", buckets, sub)
+	return b.Flush()
+}
+
+// halfUp makes Go, which rounds an exact half to even, round it up as the others do.
+func halfUp(x float64) float64 { return math.Nextafter(x, math.Inf(1)) }
+
+// nextLevel steps by a fifth of the half that remains, of the quarter, the eighth, …
+func nextLevel(p float64) float64 {
+	halves := math.Pow(2, math.Floor(math.Log2(100/(100-p)))+1)
+	return p + 100/(ticksPerHalf*halves)
+}
