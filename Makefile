@@ -2,7 +2,7 @@
 # the race detector in `make test` a C compiler. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build bench test lint fmt fuzz clean
+.PHONY: help need-go build bench bench-full test lint fmt fuzz clean
 
 # Arguments for the benchmark: make bench ARGS='--seeds 3'
 ARGS ?=
@@ -23,8 +23,11 @@ build: need-go ## build bin/leasestorm
 	CGO_ENABLED=0 go build -trimpath -o bin/leasestorm ./cmd/leasestorm
 
 
-bench: build ## run the suite: some minutes (ARGS=... for more)
+bench: build ## run the standard suite: five minutes (ARGS='--suite short': one)
 	bin/leasestorm bench $(ARGS)
+
+bench-full: build ## run the suite over ten seeds: an hour
+	bin/leasestorm bench --suite full $(ARGS)
 
 test: need-go ## run all tests, then the concurrent packages' under the race detector
 	@scripts/test

@@ -2,105 +2,248 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/record"
 )
 
-// cell is one run of a suite.
-type cell struct {
+// Suite is a set of runs that belong together.
+type Suite struct {
+	Name  string
+	About string
+	Seeds int // runs of each contestant
+	cells []contestant
+}
+
+// contestant is a scenario with what differs from it.
+type contestant struct {
 	scenario string
-	set      []string // what differs from the scenario
+	set      []string
 }
 
-// name is the cell's folder.
-func (c cell) name(i int) string {
-	n := c.scenario
-	for _, s := range c.set {
-		_, v, _ := strings.Cut(s, "=")
-		n += "-" + fileName(v)
-	}
-	return fmt.Sprintf("%02d-%s", i+1, n)
-}
+func surge(set ...string) contestant { return contestant{"surge", set} }
 
-// fileName is a part's reference as a piece of a file's name.
-func fileName(ref string) string {
-	return strings.NewReplacer(":", "-", "=", "", ",", "-", "+", "-").Replace(ref)
-}
-
-// shortSuite is the surge by discipline, and the days that fifo survives.
-var shortSuite = []cell{
+// shortCells is the surge by discipline, and the days that fifo survives.
+var shortCells = []contestant{
 	{"steady", nil},
 	{"surge-100", []string{"queue=fifo"}},
-	{"surge", []string{"queue=fifo"}},
-	{"surge", []string{"queue=lifo"}},
-	{"surge", []string{"queue=deadline"}},
-	{"surge", []string{"queue=fifo", "admit=token-bucket", "retry=backoff"}},
+	surge("queue=fifo"), surge("queue=lifo"), surge("queue=deadline"),
+	surge("queue=fifo", "admit=token-bucket", "retry=backoff"),
 }
 
-// RunSuite runs the short suite into a folder, a folder a cell, and returns the
-// results in order. A cell that is finished stays, whatever happens after it.
-func RunSuite(ctx context.Context, dir string, o Options) ([]*Result, error) {
+// moreCells is what the published figures need beside it.
+var moreCells = []contestant{
+	surge("queue=fifo", "broken=30000"), surge("queue=codel"), surge("queue=bounded"),
+	surge("queue=fifo", "admit=concurrency"),
+	surge("queue=deadline", "table=mutex"), surge("queue=deadline", "table=sharded"),
+	{"rescue", []string{"queue=fifo"}},
+	{"sweep-load", []string{"queue=fifo"}}, {"sweep-load", []string{"queue=lifo"}},
+	{"sweep-load", []string{"queue=deadline"}}, {"sweep-load", []string{"queue=codel"}},
+}
+
+// Suites are the built-in ones.
+func Suites() []Suite {
+	all := append(append([]contestant(nil), shortCells...), moreCells...)
+	return []Suite{
+		{"short", "the surge by discipline, and an ordinary day: a minute", 1, shortCells},
+		{"standard", "what every figure needs, once: five minutes on two cores", 1, all},
+		{"full", "the same over ten seeds, shuffled: an hour", 10, all},
+	}
+}
+
+func findSuite(name string) (Suite, error) {
+	var names []string
+	for _, s := range Suites() {
+		if s.Name == name {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	return Suite{}, fmt.Errorf("%w: no suite %q; there are: %s", ErrScenario, name, strings.Join(names, ", "))
+}
+
+// SuiteManifest is suite.json: what a suite's folder is to have in the end. It is
+// written before the first cell, and is all that a resumed suite needs.
+type SuiteManifest struct {
+	Schema  int       `json:"schema"`
+	Suite   string    `json:"suite"`
+	Started time.Time `json:"started"`
+	Seed    uint64    `json:"seed"` // of the order; the cells have seeds of their own
+	Workers int       `json:"workers"`
+	Build   BuildInfo `json:"build"`
+	Cells   []Cell    `json:"cells"` // in the order in which they are run
+}
+
+// Cell is one run of a suite.
+type Cell struct {
+	Folder   string   `json:"folder"` // within the suite's
+	Scenario string   `json:"scenario"`
+	Set      []string `json:"set"`
+	Seed     uint64   `json:"seed"`
+}
+
+// plan lays out the cells, shuffled by seed so that the host's moods hit all contestants
+// alike.
+func (s Suite) plan(seed uint64, workers int) SuiteManifest {
+	m := SuiteManifest{Schema: ManifestSchema, Suite: s.Name, Started: time.Now().UTC(), Seed: seed, Workers: workers, Build: ReadBuildInfo()}
+	for i := range s.Seeds {
+		for _, c := range s.cells {
+			name := c.scenario
+			for _, set := range c.set {
+				_, v, _ := strings.Cut(set, "=")
+				name += "-" + FileName(v)
+			}
+			m.Cells = append(m.Cells, Cell{
+				Folder: fmt.Sprintf("%s-s%d", name, seed+uint64(i)), Scenario: c.scenario, Set: c.set, Seed: seed + uint64(i),
+			})
+		}
+	}
+	rng := rand.New(rand.NewPCG(seed, 0x7375697465))
+	rng.Shuffle(len(m.Cells), func(i, j int) { m.Cells[i], m.Cells[j] = m.Cells[j], m.Cells[i] })
+	return m
+}
+
+// FileName is a part's reference as a piece of a file's name.
+func FileName(ref string) string {
+	return strings.NewReplacer(":", "-", "=", "", ",", "-", "+", "-", "/", "-").Replace(ref)
+}
+
+// suiteFile is where a suite's folder keeps its manifest.
+const suiteFile = "suite.json"
+
+// Bars shows how far a suite is.
+type Bars interface {
+	// Cell begins the i-th cell of n, which takes about that long; done ends it with its
+	// result in a few words.
+	Cell(i, n int, name string, estimate time.Duration) (done func(text string))
+}
+
+// NewSuite lays out a suite's folder.
+func NewSuite(name, dir string, seed uint64, workers int) error {
+	s, err := findSuite(name)
+	if err != nil {
+		return err
+	}
 	if _, err := os.Lstat(dir); err == nil {
-		return nil, fmt.Errorf("%s exists already; name another folder or move it away", dir)
+		return fmt.Errorf("%s: %w", dir, record.ErrExists)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return record.WriteFile(filepath.Join(dir, suiteFile), record.JSON(s.plan(seed, workers)))
+}
+
+// readSuite reads a suite's manifest.
+func readSuite(dir string) (m SuiteManifest, err error) {
+	path := filepath.Join(dir, suiteFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return m, fmt.Errorf("not a suite's folder: %w", err)
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("%s: not a suite's manifest: %w", path, err)
+	}
+	if m.Schema != ManifestSchema {
+		return m, fmt.Errorf("%s: schema %d, and this program writes %d: use the version that began the suite", path, m.Schema, ManifestSchema)
+	}
+	for _, c := range m.Cells {
+		if c.Folder == "" || filepath.Base(c.Folder) != c.Folder || strings.HasPrefix(c.Folder, ".") {
+			return m, fmt.Errorf("%s: %q is not a cell's folder", path, c.Folder)
+		}
+	}
+	return m, nil
+}
+
+// ReadManifest reads a finished run and checks that its files are whole.
+func ReadManifest(dir string) (m Manifest, err error) {
+	path := filepath.Join(dir, "manifest.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("%s: not a manifest: %w", path, err)
+	}
+	if m.Schema != ManifestSchema || m.Result == nil {
+		return m, fmt.Errorf("%s: schema %d, and this program reads %d, with a result", path, m.Schema, ManifestSchema)
+	}
+	return m, record.Check(dir, m.Files)
+}
+
+// RunSuite runs the cells of a suite's folder that are not finished, and returns the
+// results of all, in the order of its manifest. Whatever ends it, a finished cell stays
+// whole.
+func RunSuite(ctx context.Context, dir string, bars Bars) ([]*Result, error) {
+	m, err := readSuite(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := removeUnfinished(dir); err != nil {
 		return nil, err
 	}
 	var all []*Result
-	for i, c := range shortSuite {
-		s, err := LoadScenario(c.scenario)
+	for i, c := range m.Cells {
+		folder := filepath.Join(dir, c.Folder)
+		done, err := ReadManifest(folder)
+		if err == nil {
+			all = append(all, done.Result)
+			continue
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return all, fmt.Errorf("cell %s: %w; move it away and resume to run it again", c.Folder, err)
+		}
+		if _, err := os.Lstat(folder); err == nil {
+			return all, fmt.Errorf("cell %s: the folder has no manifest.json, so it is not ours; move it away and resume", c.Folder)
+		}
+		s, err := LoadScenario(c.Scenario)
+		if err == nil {
+			err = s.Set(c.Set...)
+		}
 		if err != nil {
-			return all, err
+			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
-		if err := s.Set(c.set...); err != nil {
-			return all, err
-		}
-		cellOptions := o
-		cellOptions.Folder = filepath.Join(dir, c.name(i))
-		o.say("[%d/%d] %s", i+1, len(shortSuite), c.name(i))
-		res, err := Run(ctx, s, cellOptions)
+		end := bars.Cell(i, len(m.Cells), c.Folder, estimate(s))
+		res, err := Run(ctx, s, Options{Workers: m.Workers, Seed: c.Seed, Folder: folder})
 		if err != nil {
-			return all, err
+			end("not finished")
+			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
-		o.say("      %s, TTR %s", res.Verdict, orDash(res.TTR, "%.2f s"))
+		end(fmt.Sprintf("%s, TTR %s", res.Verdict, orDash(res.TTR, "%.2f s")))
 		all = append(all, res)
 	}
 	return all, nil
 }
 
-// Table is the results of a suite for a person, a line each.
-func Table(all []*Result) string {
-	rows := [][]string{{"scenario", "queue", "admit", "retry", "broken", "β", "verdict", "TTR", "η", "goodput/s", "wasted", "slip p99.9"}}
-	for _, r := range all {
-		rows = append(rows, []string{
-			r.Scenario, r.Queue, r.Admit, r.Retry, fmt.Sprint(r.Broken), fmt.Sprintf("%.2f", r.Beta), string(r.Verdict),
-			orDash(r.TTR, "%.2f s"), orDash(r.Efficiency, "%.2f"), fmt.Sprintf("%.0f", r.Goodput["establish"]),
-			fmt.Sprintf("%.0f %%", 100*r.WastedWork), fmt.Sprintf("%.2f ms", r.Slip.P999),
-		})
+// removeUnfinished removes what a process that was killed left half written.
+func removeUnfinished(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, ".*.unfinished-*"))
+	if err != nil {
+		return err
 	}
-	return columns(rows)
+	for _, path := range left {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// columns aligns cells under each other.
-func columns(rows [][]string) string {
-	var widths []int
-	for _, row := range rows {
-		for i, c := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], len([]rune(c)))
-		}
+// estimate is about how long a run takes, set-up included.
+func estimate(s Scenario) time.Duration {
+	t := 2*time.Second + s.Steady + s.Outage + 8*s.Timeout
+	if s.Operator != "none" {
+		t += s.OperatorAt + 8*s.Timeout
 	}
-	var b strings.Builder
-	for _, row := range rows {
-		line := ""
-		for i, c := range row {
-			line += c + strings.Repeat(" ", widths[i]-len([]rune(c))+2)
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	if x, err := newExperiment(s, 1, 1); err == nil && len(x.sweep) > 0 {
+		t = 2*time.Second + x.end
 	}
-	return b.String()
+	return t
 }

@@ -102,9 +102,7 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 // WriteJSON makes a file of the folder from v.
-func (f *Folder) WriteJSON(name string, v any) error {
-	return f.Write(name, func(w io.Writer) error { return encode(w, v) })
-}
+func (f *Folder) WriteJSON(name string, v any) error { return f.Write(name, JSON(v)) }
 
 // Commit puts the folder in its place.
 func (f *Folder) Commit() error {
@@ -162,8 +160,11 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	return os.Rename(file.Name(), path)
 }
 
-func encode(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+// JSON writes v.
+func JSON(v any) func(io.Writer) error {
+	return func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	}
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -10,44 +12,87 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/plot"
+	"github.com/leasestorm/leasestorm/bench/record"
 )
 
 func benchCommand() *cobra.Command {
 	var (
-		opts bench.Options
-		out  string
+		suite, out, resume string
+		seed               uint64
+		workers            int
 	)
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "run the suite, print a table and draw the figures",
-		Args:  noArgs,
+		Short: "run a suite, print a table and draw the figures",
+		Long: `Runs a suite of scenarios, each cell into a folder of its own, prints a table and draws
+the figures. Ctrl-C keeps every finished cell; --resume goes on from there.
+
+Suites:
+` + suiteLines(),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if out == "" {
-				out = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName())
-			}
-			opts.Progress = os.Stderr
-			all, err := bench.RunSuite(cmd.Context(), out, opts)
-			if len(all) > 0 {
-				fmt.Fprint(cmd.OutOrStdout(), bench.Table(all))
-			}
-			if err != nil {
+			if err := workersInRange(workers); err != nil {
 				return err
 			}
-			figures, err := plot.Draw(out)
+			dir := resume
+			if dir == "" {
+				if dir = out; dir == "" {
+					dir = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName())
+				}
+				if err := bench.NewSuite(suite, dir, seed, workers); err != nil {
+					if errors.Is(err, bench.ErrScenario) {
+						return usage(err)
+					}
+					return err
+				}
+			} else if cmd.Flags().Changed("suite") || out != "" || cmd.Flags().Changed("seed") || cmd.Flags().Changed("workers") {
+				return usage(errors.New("--resume goes on with the suite as it was begun: leave out --suite, --out, --seed and --workers"))
+			}
+			bars := newBars(os.Stderr)
+			all, err := bench.RunSuite(cmd.Context(), dir, bars)
+			bars.close()
 			if err != nil {
-				return err
+				return fmt.Errorf("%w\nto go on: leasestorm bench --resume %s", err, dir)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "\nfiles: %s\n", out)
-			for _, f := range figures {
-				fmt.Fprintf(cmd.OutOrStdout(), "figure: %s.svg, .png\n", filepath.Join(out, f))
-			}
-			return nil
+			return report(cmd.OutOrStdout(), dir, all)
 		},
 	}
-	cmd.Flags().IntVar(&opts.Workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
-	cmd.Flags().Uint64Var(&opts.Seed, "seed", 1, "seed of all randomness")
+	cmd.Flags().StringVar(&suite, "suite", "standard", "suite to run: short, standard, full")
+	cmd.Flags().StringVar(&resume, "resume", "", "folder of a suite that was interrupted, to go on with")
+	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
+	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the order and of the first repetition")
 	cmd.Flags().StringVar(&out, "out", "", "folder to make (default results/<time>-<host>)")
 	return cmd
+}
+
+func suiteLines() string {
+	text := ""
+	for _, s := range bench.Suites() {
+		text += fmt.Sprintf("  %-9s %s\n", s.Name, s.About)
+	}
+	return text
+}
+
+// report writes what a finished suite comes to.
+func report(w io.Writer, dir string, all []*bench.Result) error {
+	table := bench.Table(all)
+	for name, write := range map[string]func(io.Writer) error{
+		"bench.txt": func(w io.Writer) error { return bench.WriteBenchmarks(w, all) },
+		"table.txt": func(w io.Writer) error { _, err := io.WriteString(w, table); return err },
+	} {
+		if err := record.WriteFile(filepath.Join(dir, name), write); err != nil {
+			return err
+		}
+	}
+	figures, err := plot.Draw(dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s\nfiles: %s (bench.txt is for benchstat)\n", table, dir)
+	for _, f := range figures {
+		fmt.Fprintf(w, "figure: %s.svg, .png\n", filepath.Join(dir, f))
+	}
+	return nil
 }
 
 func hostName() string {
@@ -56,6 +101,13 @@ func hostName() string {
 		return "unknown"
 	}
 	return name
+}
+
+func workersInRange(n int) error {
+	if n < 0 || n > 4096 {
+		return usage(fmt.Errorf("--workers %d is out of range: 0 (from the host's topology) to 4096 workers", n))
+	}
+	return nil
 }
 
 func plotCommand() *cobra.Command {

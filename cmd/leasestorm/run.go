@@ -1,16 +1,16 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/record"
 )
 
 // scenarioFlags are the flags that set keys of a scenario: of that name each, and --set.
@@ -59,6 +59,7 @@ func runCommand() *cobra.Command {
 		keys    scenarioFlags
 		opts    bench.Options
 		workers int
+		seeds   int
 		out     string
 		asJSON  bool
 	)
@@ -81,15 +82,34 @@ Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
 			if err != nil {
 				return err
 			}
-			if workers < 0 || workers > 4096 {
-				return usage(fmt.Errorf("--workers %d is out of range: 0 (from the host's topology) to 4096 workers", workers))
+			if err := workersInRange(workers); err != nil {
+				return err
+			}
+			if seeds < 1 || seeds > 10_000 {
+				return usage(fmt.Errorf("--seeds %d is out of range: 1 to 10000 seeds", seeds))
+			}
+			if opts.MaxQueue < 0 {
+				return usage(fmt.Errorf("--max-queue %d is out of range: 0 (no limit) or more attempts", opts.MaxQueue))
 			}
 			opts.Workers, opts.Progress, opts.Folder = workers, os.Stderr, out
 			switch out {
 			case "":
-				opts.Folder = fmt.Sprintf("results/%s-%s-%s", time.Now().UTC().Format("20060102T150405Z"), s.Name, strings.NewReplacer(":", "-", "=", "", ",", "-", "+", "-").Replace(s.Queue))
+				opts.Folder = fmt.Sprintf("results/%s-%s-%s", time.Now().UTC().Format("20060102T150405Z"), s.Name, bench.FileName(s.Queue))
 			case "none":
 				opts.Folder = ""
+			}
+			if seeds > 1 {
+				if opts.Seed == 0 {
+					opts.Seed = 1
+				}
+				rep, err := bench.RunSeeds(cmd.Context(), s, opts, seeds)
+				if len(rep.Runs) > 0 {
+					err = errors.Join(err, printResult(cmd.OutOrStdout(), asJSON, rep, rep.Text))
+				}
+				if err == nil && rep.Verdicts[bench.Invalid] > 0 {
+					err = &exitError{exitInvalid, fmt.Errorf("%d of %d runs are invalid", rep.Verdicts[bench.Invalid], seeds)}
+				}
+				return err
 			}
 			res, err := bench.Run(cmd.Context(), s, opts)
 			if errors.Is(err, bench.ErrScenario) {
@@ -98,13 +118,7 @@ Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				err = e.Encode(res)
-			} else {
-				_, err = fmt.Fprint(cmd.OutOrStdout(), res.Text())
-			}
+			err = printResult(cmd.OutOrStdout(), asJSON, res, res.Text)
 			if err == nil && !res.Valid {
 				err = &exitError{exitInvalid, fmt.Errorf("the run is invalid: %s", res.Because)}
 			}
@@ -115,6 +129,17 @@ Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
 	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
 	cmd.Flags().Uint64Var(&opts.Seed, "seed", 0, "seed of all randomness; 0: a random one, which is printed")
 	cmd.Flags().StringVar(&out, "out", "", `folder to make for the run's files; "none": no files (default results/<time>-<scenario>-<queue>)`)
+	cmd.Flags().IntVar(&seeds, "seeds", 1, "repeat over so many seeds, from --seed (or 1) on")
+	cmd.Flags().IntVar(&opts.MaxQueue, "max-queue", 50_000_000, "attempts at which a run is ended with its verdict, before the host swaps (40 bytes each); 0: no limit")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as one JSON object on stdout, and nothing else there")
 	return cmd
+}
+
+// printResult prints a result as one JSON object, or for a person.
+func printResult(w io.Writer, asJSON bool, v any, text func() string) error {
+	if asJSON {
+		return record.JSON(v)(w)
+	}
+	_, err := io.WriteString(w, text())
+	return err
 }

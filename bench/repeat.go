@@ -1,0 +1,101 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+)
+
+// Repetition is a contestant over several seeds: a verdict is a probability.
+type Repetition struct {
+	Runs     []*Result       `json:"runs"`
+	Verdicts map[Verdict]int `json:"verdicts"`
+	Collapse Probability     `json:"collapse_probability"` // of the valid runs
+	TTR      *Spread         `json:"ttr_s"`                // of those that came back; null: none did
+}
+
+// Probability is a share with its 95 % interval (E. B. Wilson, JASA 22, 1927).
+type Probability struct {
+	P    float64 `json:"p"`
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+	K    int     `json:"k"`
+	N    int     `json:"n"`
+}
+
+// Spread is a median with its extremes.
+type Spread struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+	N      int     `json:"n"`
+}
+
+// Wilson is the score interval of k successes in n trials.
+func Wilson(k, n int) Probability {
+	if n == 0 {
+		return Probability{High: 1}
+	}
+	const z = 1.959964 // 97.5 % of a normal distribution
+	p, m := float64(k)/float64(n), float64(n)
+	centre := (p + z*z/(2*m)) / (1 + z*z/m)
+	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	return Probability{P: p, Low: max(0, centre-half), High: min(1, centre+half), K: k, N: n}
+}
+
+// RunSeeds runs a scenario over seeds o.Seed, o.Seed+1, … Each run has a folder of its
+// own in o.Folder.
+func RunSeeds(ctx context.Context, s Scenario, o Options, seeds int) (*Repetition, error) {
+	rep := &Repetition{Verdicts: map[Verdict]int{}}
+	base := o.Folder
+	for i := range seeds {
+		run := o
+		run.Seed = o.Seed + uint64(i)
+		if base != "" {
+			run.Folder = filepath.Join(base, fmt.Sprintf("s%d", run.Seed))
+		}
+		res, err := Run(ctx, s, run)
+		if err != nil {
+			rep.sum()
+			return rep, err
+		}
+		o.say("%d of %d: %s, TTR %s", i+1, seeds, res.Verdict, orDash(res.TTR, "%.2f s"))
+		rep.Runs = append(rep.Runs, res)
+	}
+	rep.sum()
+	return rep, nil
+}
+
+func (rep *Repetition) sum() {
+	valid := 0
+	var ttr []float64
+	for _, r := range rep.Runs {
+		rep.Verdicts[r.Verdict]++
+		if r.Valid {
+			valid++
+			ttr = appendIf(ttr, r.TTR)
+		}
+	}
+	rep.Collapse = Wilson(rep.Verdicts[Collapsed], valid)
+	if len(ttr) > 0 {
+		s := Spread{Median: median(ttr), Min: ttr[0], Max: ttr[0], N: len(ttr)}
+		for _, x := range ttr {
+			s.Min, s.Max = min(s.Min, x), max(s.Max, x)
+		}
+		rep.TTR = &s
+	}
+}
+
+// Text is the repetition for a person.
+func (rep *Repetition) Text() string {
+	var b strings.Builder
+	b.WriteString(Table(rep.Runs))
+	c := rep.Collapse
+	fmt.Fprintf(&b, "\nverdicts: %s\ncollapse probability %.2f (95 %%: %.2f to %.2f; %d of %d valid runs)\n", count(rep.Verdicts, len(rep.Runs)), c.P, c.Low, c.High, c.K, c.N)
+	if t := rep.TTR; t != nil {
+		fmt.Fprintf(&b, "TTR %.2f s (%.2f to %.2f; n = %d)\n", t.Median, t.Min, t.Max, t.N)
+	}
+	return b.String()
+}

@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Table is the results of a suite for a person: a line a contestant, in the order of
+// scenario and parts; of several seeds the median, with the extremes of TTR.
+func Table(all []*Result) string {
+	rows := [][]string{{"scenario", "table", "queue", "admit", "retry", "broken", "β", "verdict", "TTR (s)", "η", "establishes/s", "wasted", "launches ok", "slip p99.9"}}
+	for _, g := range groups(all) {
+		r := g[0]
+		verdicts := map[Verdict]int{}
+		var ttr, eta, goodput, wasted, slip, launches []float64
+		for _, r := range g {
+			verdicts[r.Verdict]++
+			ttr = appendIf(ttr, r.TTR)
+			eta = appendIf(eta, r.Efficiency)
+			launches = appendIf(launches, r.LaunchesOK)
+			goodput = append(goodput, r.Goodput["establish"])
+			wasted = append(wasted, r.WastedWork)
+			slip = append(slip, r.Slip.P999)
+		}
+		rows = append(rows, []string{
+			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprint(r.Broken), fmt.Sprintf("%.2f", r.Beta), count(verdicts, len(g)),
+			spread(ttr, "%.2f"), middle(eta, "%.2f", 1), middle(goodput, "%.0f", 1), middle(wasted, "%.0f %%", 100), middle(launches, "%.0f %%", 100), middle(slip, "%.2f ms", 1),
+		})
+	}
+	return columns(rows)
+}
+
+// groups puts the runs of one contestant together.
+func groups(all []*Result) [][]*Result {
+	key := func(r *Result) string {
+		return strings.Join([]string{r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprintf("%9d", r.Broken)}, "\x00")
+	}
+	sorted := slices.Clone(all)
+	slices.SortStableFunc(sorted, func(a, b *Result) int { return strings.Compare(key(a), key(b)) })
+	var out [][]*Result
+	for i, r := range sorted {
+		if i == 0 || key(r) != key(sorted[i-1]) {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], r)
+	}
+	return out
+}
+
+func appendIf(xs []float64, x *float64) []float64 {
+	if x != nil {
+		xs = append(xs, *x)
+	}
+	return xs
+}
+
+// count says how many runs had which verdict.
+func count(verdicts map[Verdict]int, n int) string {
+	var words []string
+	for _, v := range []Verdict{Healthy, Recovered, Degraded, Collapsed, Invalid} {
+		switch k := verdicts[v]; {
+		case k > 0 && n == 1:
+			return string(v)
+		case k > 0:
+			words = append(words, fmt.Sprintf("%s %d of %d", v, k, n))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func median(xs []float64) float64 {
+	xs = slices.Sorted(slices.Values(xs))
+	return (xs[(len(xs)-1)/2] + xs[len(xs)/2]) / 2
+}
+
+func middle(xs []float64, format string, scale float64) string {
+	if len(xs) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf(format, scale*median(xs))
+}
+
+// spread is the median and the extremes.
+func spread(xs []float64, format string) string {
+	if len(xs) < 2 {
+		return middle(xs, format, 1)
+	}
+	return fmt.Sprintf(format+" ("+format+"–"+format+")", median(xs), slices.Min(xs), slices.Max(xs))
+}
+
+// columns aligns cells under each other.
+func columns(rows [][]string) string {
+	var widths []int
+	for _, row := range rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], len([]rune(c)))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, c := range row {
+			line += c + strings.Repeat(" ", widths[i]-len([]rune(c))+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// WriteBenchmarks writes results in Go's benchmark format, a line a run, so that
+// benchstat compares two suites as they are (golang.org/design/14313-benchmark-format).
+func WriteBenchmarks(w io.Writer, all []*Result) error {
+	if _, err := fmt.Fprintln(w, "Unit ttr-s better=lower\nUnit wasted-% better=lower\nUnit efficiency better=higher\nUnit establish/s better=higher\nUnit slip-p999-ms better=lower"); err != nil {
+		return err
+	}
+	for _, g := range groups(all) {
+		for _, r := range g {
+			line := fmt.Sprintf("Benchmark%s/table=%s/queue=%s/admit=%s/retry=%s/broken=%d 1", title(r.Scenario),
+				FileName(r.Table), FileName(r.Queue), FileName(r.Admit), FileName(r.Retry), r.Broken)
+			if r.TTR != nil {
+				line += fmt.Sprintf(" %.3f ttr-s", *r.TTR)
+			}
+			if r.Efficiency != nil {
+				line += fmt.Sprintf(" %.3f efficiency", *r.Efficiency)
+			}
+			line += fmt.Sprintf(" %.1f establish/s %.2f wasted-%% %.3f slip-p999-ms", r.Goodput["establish"], 100*r.WastedWork, r.Slip.P999)
+			if _, err := fmt.Fprintln(w, line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// title is a scenario's name as the name of a benchmark begins.
+func title(name string) string {
+	out := ""
+	for word := range strings.SplitSeq(name, "-") {
+		if word != "" {
+			out += strings.ToUpper(word[:1]) + word[1:]
+		}
+	}
+	return out
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+)
+
+// bars shows a suite's progress: a bar a cell with the time left on a terminal, a line a
+// cell elsewhere. It draws once a second, for it runs beside what is measured.
+type bars struct {
+	out   *os.File
+	draw  *mpb.Progress // nil: plain lines
+	start time.Time
+}
+
+func newBars(out *os.File) *bars {
+	b := &bars{out: out, start: time.Now()}
+	if term.IsTerminal(int(out.Fd())) {
+		b.draw = mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(time.Second), mpb.WithWidth(40))
+	}
+	return b
+}
+
+// Cell implements bench.Bars.
+func (b *bars) Cell(i, n int, name string, estimate time.Duration) func(string) {
+	label := fmt.Sprintf("[%d/%d] %s", i+1, n, name)
+	if b.draw == nil {
+		fmt.Fprintf(b.out, "%s: about %v\n", label, estimate.Round(time.Second))
+		return func(text string) { fmt.Fprintf(b.out, "%s: %s\n", label, text) }
+	}
+	var mu sync.Mutex
+	result := ""
+	total := max(1, int64(estimate/time.Second))
+	began := time.Now()
+	bar := b.draw.AddBar(total, mpb.PrependDecorators(decor.Name(label, decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
+			mu.Lock()
+			defer mu.Unlock()
+			if result != "" {
+				return result
+			}
+			return fmt.Sprintf("%v left, %d cells after it", max(0, estimate-time.Since(began)).Round(time.Second), n-i-1)
+		})))
+	stop := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				bar.SetCurrent(min(total-1, int64(time.Since(began)/time.Second)))
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func(text string) {
+		close(stop)
+		mu.Lock()
+		result = text
+		mu.Unlock()
+		bar.SetTotal(-1, true)
+	}
+}
+
+func (b *bars) close() {
+	if b.draw != nil {
+		b.draw.Wait()
+	}
+	fmt.Fprintf(b.out, "after %v\n", time.Since(b.start).Round(time.Second))
+}
