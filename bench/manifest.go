@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -24,18 +23,10 @@ type Manifest struct {
 	Result    *Result         `json:"result"`
 	Phases    []record.Phase  `json:"phases"`
 	Placement *host.Placement `json:"placement,omitempty"`
-	Host      HostInfo        `json:"host"`
+	Host      host.Info       `json:"host"`
+	Usage     host.Usage      `json:"usage"` // in the run
 	Build     BuildInfo       `json:"build"`
 	Files     []record.File   `json:"files"`
-}
-
-// HostInfo is where the run was.
-type HostInfo struct {
-	Name    string     `json:"name"`
-	OS      string     `json:"os"`
-	Arch    string     `json:"arch"`
-	CPUs    []host.CPU `json:"cpus"`
-	Guessed string     `json:"topology_guessed,omitempty"`
 }
 
 // BuildInfo is what ran.
@@ -66,17 +57,13 @@ func ReadBuildInfo() BuildInfo {
 }
 
 // write makes the run's folder.
-func (x *experiment) write(f *record.Folder, log *record.Log, res *Result, run engine.RealResult, t host.Topology, p host.Placement) error {
+func (x *experiment) write(f *record.Folder, log *record.Log, res *Result, run engine.RealResult, p host.Placement) error {
 	if err := log.WriteFiles(f, run.Start); err != nil {
 		return err
 	}
-	name, err := os.Hostname()
-	if err != nil {
-		name = "unknown"
-	}
 	if err := f.WriteJSON("manifest.json", Manifest{
 		Schema: ManifestSchema, Started: run.Start, Command: x.command(), Scenario: x.asked.TOML(), Result: res, Phases: x.phases, Placement: &p,
-		Host:  HostInfo{Name: name, OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: t.CPUs, Guessed: t.Guessed},
+		Host: host.ReadInfo(), Usage: run.Usage,
 		Build: ReadBuildInfo(), Files: f.Files(),
 	}); err != nil {
 		return err

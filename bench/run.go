@@ -79,11 +79,14 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	}
 	res.Engine, res.GCs, res.HostGap, res.Placement = "real", run.GCs, pair(run.Gaps), place.Note
 	res.Drift = x.drift(p.Log, judge, service, after)
+	if run.Unpinned != nil {
+		res.Noisy = append(res.Noisy, fmt.Sprintf("threads are not pinned (%v): the scheduler moves them; allow sched_setaffinity", run.Unpinned))
+	}
 	res.judgeHarness(x.Timeout, float64(service[queue.Establish])/float64(x.want[queue.Establish])-1)
 	res.Elapsed = time.Since(began).Seconds()
 	if folder != nil {
 		res.Folder = o.Folder
-		if err := x.write(folder, p.Log, res, run, topology, place); err != nil {
+		if err := x.write(folder, p.Log, res, run, place); err != nil {
 			return res, err
 		}
 	}

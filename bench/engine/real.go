@@ -39,6 +39,9 @@ type RealResult struct {
 	Start time.Time       // wall time of run time 0
 	Gaps  *record.Latency // what the host alone did to the generator
 	GCs   uint32          // collections in the run
+	Usage host.Usage
+	// Unpinned says why threads are not bound to processors; nil: they are.
+	Unpinned error
 }
 
 // offerBatch bounds how many attempts the generator offers with one reading of the
@@ -64,17 +67,14 @@ func (r *Real) Run(ctx context.Context, p *Plan) (RealResult, error) {
 	res := RealResult{Gaps: record.NewLatency()}
 	gen := newGeneratorLoop(run, ctx, &res)
 	all.Go(gen.run)
-	var err error
 	for range len(run.rings) + 1 {
-		if e := <-run.ready; e != nil {
-			err = e
+		if err := <-run.ready; err != nil {
+			res.Unpinned = err
 		}
-	}
-	if err != nil {
-		run.stop.Store(true)
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	usage := host.ReadUsage()
 	run.clock = host.NewClock()
 	res.Start = run.clock.Start()
 	run.started.Store(true)
@@ -91,14 +91,15 @@ func (r *Real) Run(ctx context.Context, p *Plan) (RealResult, error) {
 			waiting = false
 		}
 	}
+	res.Usage = host.ReadUsage().Sub(usage)
 	runtime.ReadMemStats(&after)
 	res.GCs = after.NumGC - before.NumGC
 	p.Log.Finish()
 	res.Queued = p.Manager.Queued()
-	if err == nil && gen.interrupted {
-		err = ctx.Err()
+	if gen.interrupted {
+		return res, ctx.Err()
 	}
-	return res, err
+	return res, nil
 }
 
 // park stops the garbage collector up to a limit; the returned function restores it.
@@ -127,13 +128,12 @@ type running struct {
 }
 
 // begin pins the calling goroutine for the rest of its life and waits for the others.
-// It returns false if the run is off.
-func (r *running) begin(cpu int) bool {
+// Where it may not be pinned the run goes on all the same, and says so.
+func (r *running) begin(cpu int) {
 	r.ready <- host.Pin(cpu)
-	for !r.started.Load() && !r.stop.Load() {
+	for !r.started.Load() {
 		r.idle()
 	}
-	return !r.stop.Load()
 }
 
 // idle passes a moment in which there is nothing to do.
@@ -172,9 +172,7 @@ func newWorkerLoop(r *running, i int) *workerLoop {
 }
 
 func (w *workerLoop) run() {
-	if !w.begin(w.Placement.Workers[w.index]) {
-		return
-	}
+	w.begin(w.Placement.Workers[w.index])
 	for now := w.clock.Now(); !w.stop.Load(); {
 		now = w.turn(now)
 	}
@@ -237,9 +235,7 @@ func newGeneratorLoop(r *running, ctx context.Context, res *RealResult) *generat
 }
 
 func (g *generatorLoop) run() {
-	if !g.begin(g.Placement.Generator) {
-		return
-	}
+	g.begin(g.Placement.Generator)
 	for !g.turn(g.clock.Now()) {
 	}
 	g.stop.Store(true)

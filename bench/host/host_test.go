@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 // sys writes a kernel's topology files: the core of each processor.
@@ -72,5 +73,53 @@ func TestReadTopology(t *testing.T) {
 	go func() { pinned <- Pin(topology.CPUs[0].ID) }()
 	if err := <-pinned; err != nil {
 		t.Error(err)
+	}
+}
+
+// A machine with every fault is told of each, with the mend; a good one of none.
+func TestExamine(t *testing.T) {
+	good := Info{OS: "linux", Cores: 8, CPUs: make([]CPU, 8), Online: 8, SMT: "off", Governor: "performance", ClockSource: "tsc", MemoryFree: 8 << 30}
+	if f := Examine(good, Usage{}, time.Microsecond, time.Second); len(f) != 0 {
+		t.Errorf("a good host: %+v", f)
+	}
+	bad := Info{
+		OS: "plan9", Virtual: true, Cores: 1, CPUs: make([]CPU, 1), Online: 8, Guessed: "no sysfs", SMT: "on", Governor: "powersave",
+		ClockSource: "hpet", Quota: 1.5, MemoryMax: 1 << 20, MemoryFree: 1 << 20,
+	}
+	f := Examine(bad, Usage{Steal: 0.5, Waiting: 0.5}, time.Second, time.Second)
+	if len(f) != 14 {
+		t.Errorf("%d findings, want 14", len(f))
+	}
+	for _, x := range f {
+		if x.What == "" || x.Why == "" || x.Mend == "" {
+			t.Errorf("%+v", x)
+		}
+	}
+}
+
+func TestReadInfo(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"sys/fs/cgroup/cpu.max": "150000 100000\n", "sys/fs/cgroup/memory.max": "max\n", "proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   2048 kB\n",
+		"sys/devices/system/cpu/cpu0/cache/index2/level": "2\n", "sys/devices/system/cpu/cpu0/cache/index2/size": "1024K\n",
+		"proc/stat": "cpu  1 2 3 4 5 6 7 250 0 0\ncpu0 1\n", "proc/pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=0.00 total=3000000\n",
+	} {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i := readInfo(root)
+	if i.Quota != 1.5 || i.MemoryMax != 0 || i.MemoryFree != 2<<20 || len(i.Caches) != 1 || i.Caches[0].Bytes != 1<<20 {
+		t.Errorf("%+v", i)
+	}
+	if u := readUsage(root); u.Steal != 2.5 || u.Waiting != 3 {
+		t.Errorf("%+v", u)
+	}
+	if i := readInfo(t.TempDir()); i.Quota != 0 || i.OS == "" || len(i.CPUs) == 0 {
+		t.Errorf("a host that tells nothing: %+v", i)
 	}
 }

@@ -12,3 +12,5 @@ func Pin(int) error {
 	runtime.LockOSThread()
 	return nil
 }
+
+func ownUsage() (switches, faults int64) { return 0, 0 }

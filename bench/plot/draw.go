@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -13,7 +14,11 @@ import (
 // title says what a figure is of: scenario, size, and what a reader must know.
 func title(cells []Cell) string {
 	r := cells[0].Manifest.Result
-	t := fmt.Sprintf("%s: %s leases, %s broken, %d worker%s", r.Scenario, thousands(r.Leases), thousands(r.Broken), r.Workers, plural(r.Workers))
+	t := fmt.Sprintf("%s: %s leases", r.Scenario, thousands(r.Leases))
+	if r.Broken > 0 {
+		t += fmt.Sprintf(", %s broken", thousands(r.Broken))
+	}
+	t += fmt.Sprintf(", %d worker%s", r.Workers, plural(r.Workers))
 	low, high := math.Inf(1), 0.0
 	seeds := map[uint64]bool{}
 	invalid := 0
@@ -24,13 +29,21 @@ func title(cells []Cell) string {
 			invalid++
 		}
 	}
-	if high-low < 0.005 {
+	switch {
+	case high == 0:
+	case high-low < 0.005:
 		t += fmt.Sprintf(", β = %.2f", high)
-	} else {
+	default:
 		t += fmt.Sprintf(", β = %.2f–%.2f", low, high)
 	}
 	if len(seeds) > 1 {
 		t += fmt.Sprintf(", %d seeds", len(seeds))
+	}
+	if h := cells[0].Manifest.Host; r.Engine == "real" {
+		t += fmt.Sprintf(", %d cores", h.Cores)
+		if h.Virtual {
+			t += " (virtual)"
+		}
 	}
 	if r.Engine != "real" {
 		t += ", " + r.Engine
@@ -67,10 +80,8 @@ func Draw(dir string) ([]string, error) {
 	byScenario := map[string][]Cell{}
 	var scenarios []string
 	for _, c := range cells {
-		name := c.Manifest.Result.Scenario
-		if _, outage := c.Manifest.Phase("return"); !outage {
-			continue
-		}
+		// Unlike sizes are unlike experiments: each has figures of its own.
+		name := experiment(cells, c)
 		if byScenario[name] == nil {
 			scenarios = append(scenarios, name)
 		}
@@ -78,19 +89,64 @@ func Draw(dir string) ([]string, error) {
 	}
 	var made []string
 	for _, s := range scenarios {
-		name := "recovery-" + s
-		if err := NewRecovery(byScenario[s]).save(dir, name); err != nil {
+		names, err := drawScenario(dir, s, byScenario[s])
+		made = append(made, names...)
+		if err != nil {
 			return made, err
 		}
-		made = append(made, name)
 	}
 	return made, nil
 }
 
+// experiment names what a cell is of: its scenario, and the number of broken leases
+// where that is not the one that most cells of the scenario have.
+func experiment(cells []Cell, c Cell) string {
+	votes := map[int]int{}
+	for _, o := range cells {
+		if o.Manifest.Result.Scenario == c.Manifest.Result.Scenario {
+			votes[o.Manifest.Result.Broken]++
+		}
+	}
+	most := c.Manifest.Result.Broken
+	for b, n := range votes {
+		if n > votes[most] || n == votes[most] && b > most {
+			most = b
+		}
+	}
+	if most != c.Manifest.Result.Broken {
+		return fmt.Sprintf("%s-%d", c.Manifest.Result.Scenario, c.Manifest.Result.Broken)
+	}
+	return c.Manifest.Result.Scenario
+}
+
+// drawScenario makes the figures of one scenario's runs.
+func drawScenario(dir, name string, cells []Cell) (made []string, err error) {
+	draw := func(file string, save func(dir, name string) error) {
+		if err == nil {
+			if err = save(dir, file); err == nil {
+				made = append(made, file)
+			}
+		}
+	}
+	if len(cells[0].Manifest.Result.Points) > 0 {
+		draw("goodput-"+name, NewSweep(cells).save)
+		return made, err
+	}
+	if _, outage := cells[0].Manifest.Phase("return"); !outage {
+		return nil, nil
+	}
+	draw("recovery-"+name, NewRecovery(cells).save)
+	l, lerr := NewLatency(cells, "establish", "return")
+	if err = errors.Join(err, lerr); err == nil && len(l.Lines) > 0 {
+		draw("latency-"+name, l.saveLatency)
+	}
+	return made, err
+}
+
 // save draws the figure: panels under each other, with one time axis.
 func (f Recovery) save(dir, name string) error {
-	return save(dir, name, 6.4*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, f.Title, f.Names)
+	return save(dir, name, vg.Length(0.4+2*float64(len(f.Panels)))*vg.Inch, func(c draw.Canvas) error {
+		c = legend(c, f.Title, f.Names, "")
 		low, high := math.Inf(1), math.Inf(-1)
 		for _, l := range f.Panels[0].Lines {
 			low, high = min(low, l.X[0]), max(high, l.X[len(l.X)-1])
@@ -101,7 +157,7 @@ func (f Recovery) save(dir, name string) error {
 			if i == len(f.Panels)-1 {
 				p.X.Label.Text = "time since the dependency's return (s)"
 			}
-			p.Add(outage{f.Outage, i == 0})
+			p.Add(marks{f.Outage, f.Operator, i == 0})
 			for k, l := range panel.Lines {
 				if err := addLine(p, l, lineStyle(k)); err != nil {
 					return err
@@ -121,23 +177,97 @@ func (f Recovery) save(dir, name string) error {
 	})
 }
 
-// outage shades the time before 0 in which the dependency is away.
-type outage struct {
-	seconds float64
-	named   bool
+// marks shows when the dependency was away and when the operator acted.
+type marks struct {
+	outage, operator float64
+	named            bool
 }
 
 // Plot implements plot.Plotter.
-func (o outage) Plot(c draw.Canvas, p *plot.Plot) {
-	if o.seconds <= 0 {
-		return
-	}
+func (m marks) Plot(c draw.Canvas, p *plot.Plot) {
 	x, _ := p.Transforms(&c)
-	left, right := x(-o.seconds), x(0)
-	c.FillPolygon(shade, []vg.Point{{X: left, Y: c.Min.Y}, {X: right, Y: c.Min.Y}, {X: right, Y: c.Max.Y}, {X: left, Y: c.Max.Y}})
-	if o.named {
-		s := style(tickSize)
-		s.Color, s.XAlign, s.YAlign = grey, draw.XCenter, draw.YBottom
-		c.FillText(s, vg.Point{X: (left + right) / 2, Y: c.Min.Y + 2}, "outage")
+	s := style(tickSize)
+	s.Color, s.YAlign = grey, draw.YBottom
+	if m.outage > 0 {
+		left, right := x(-m.outage), x(0)
+		c.FillPolygon(shade, []vg.Point{{X: left, Y: c.Min.Y}, {X: right, Y: c.Min.Y}, {X: right, Y: c.Max.Y}, {X: left, Y: c.Max.Y}})
+		if m.named {
+			s.XAlign = draw.XCenter
+			c.FillText(s, vg.Point{X: (left + right) / 2, Y: c.Min.Y + 2}, "outage")
+		}
 	}
+	if m.operator > 0 {
+		at := x(m.operator)
+		c.StrokeLine2(draw.LineStyle{Color: grey, Width: 0.7, Dashes: []vg.Length{3, 2}}, at, c.Min.Y, at, c.Max.Y)
+		if m.named {
+			s.XAlign = draw.XLeft
+			c.FillText(s, vg.Point{X: at + 3, Y: c.Min.Y + 2}, "operator acts")
+		}
+	}
+}
+
+// save draws the curves on linear axes.
+func (f Curves) save(dir, name string) error {
+	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
+		c = legend(c, f.Title, f.Names, f.ThinIs)
+		p := newPlot(f.XLabel, f.YLabel)
+		if err := f.add(p); err != nil {
+			return err
+		}
+		p.X.Min, p.Y.Min = 0, 0
+		p.Draw(c)
+		return nil
+	})
+}
+
+func (f Curves) add(p *plot.Plot) error {
+	for i := range f.Lines {
+		if err := addLine(p, f.Thin[i], thinStyle(i)); err != nil {
+			return err
+		}
+		if err := addLine(p, f.Lines[i], lineStyle(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveLatency draws the curves over nines, on a logarithmic axis.
+func (f Curves) saveLatency(dir, name string) error {
+	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
+		c = legend(c, f.Title, f.Names, f.ThinIs)
+		p := newPlot(f.XLabel, f.YLabel)
+		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
+		p.X.Tick.Marker = nines
+		if err := f.add(p); err != nil {
+			return err
+		}
+		p.X.Min, p.X.Max = 0, mostNines
+		low, high := math.Floor(math.Log10(p.Y.Min)), math.Ceil(math.Log10(p.Y.Max))
+		p.Y.Min, p.Y.Max = math.Pow(10, low), math.Pow(10, max(high, low+1))
+		p.Draw(c)
+		return nil
+	})
+}
+
+var nines = plot.ConstantTicks{
+	{Value: 0, Label: "0"}, {Value: 1, Label: "90"}, {Value: 2, Label: "99"}, {Value: 3, Label: "99.9"}, {Value: 4, Label: "99.99"}, {Value: 5, Label: "99.999"},
+}
+
+// decades are ticks on a logarithmic axis: powers of ten with their value, and between
+// them ticks without.
+type decades struct{}
+
+func (decades) Ticks(low, high float64) []plot.Tick {
+	var all []plot.Tick
+	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
+		for k := 1.0; k < 10; k++ {
+			t := plot.Tick{Value: k * math.Pow(10, e)}
+			if k == 1 {
+				t.Label = short(t.Value)
+			}
+			all = append(all, t)
+		}
+	}
+	return all
 }

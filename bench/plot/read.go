@@ -41,13 +41,21 @@ type Manifest struct {
 		Capacity float64  `json:"capacity_per_s"`
 		Valid    bool     `json:"valid"`
 		Noisy    []string `json:"noisy"`
+		Points   []struct {
+			Load       float64 `json:"load"`
+			Goodput    float64 `json:"goodput"`
+			Throughput float64 `json:"throughput"`
+		} `json:"points"`
 	} `json:"result"`
 	Phases []struct {
 		Name  string        `json:"name"`
 		Start time.Duration `json:"start_ns"`
 	} `json:"phases"`
 	Host struct {
-		Name string `json:"name"`
+		Name    string `json:"name"`
+		CPU     string `json:"cpu"`
+		Cores   int    `json:"cores"`
+		Virtual bool   `json:"virtual"`
 	} `json:"host"`
 }
 

@@ -8,10 +8,11 @@ import (
 // Recovery is the data of a figure of recovery curves: panels over time since the
 // dependency's return, a line a contestant.
 type Recovery struct {
-	Title  string
-	Outage float64 // s before the return
-	Panels []Panel
-	Names  []string // of the lines, in all panels
+	Title    string
+	Outage   float64 // s before the return
+	Operator float64 // s after the return; 0: none
+	Panels   []Panel
+	Names    []string // of the lines, in all panels
 }
 
 // Panel is one quantity.
@@ -24,6 +25,14 @@ type Panel struct {
 type Line struct {
 	X, Y      []float64
 	Low, High []float64 // nil of one run
+}
+
+// median adds the median and the extremes over runs of one value.
+func (l *Line) median(x float64, ys []float64) {
+	slices.Sort(ys)
+	l.X = append(l.X, x)
+	l.Y = append(l.Y, (ys[(len(ys)-1)/2]+ys[len(ys)/2])/2)
+	l.Low, l.High = append(l.Low, ys[0]), append(l.High, ys[len(ys)-1])
 }
 
 // group is the runs of one contestant.
@@ -66,11 +75,26 @@ func contestants(cells []Cell) []group {
 	return groups
 }
 
-// recoveryPanels are the quantities of the figure.
-var recoveryPanels = []struct {
+type quantity struct {
 	label string
 	of    func(c Cell, i int) float64
-}{
+}
+
+// launchPanel is what customers saw.
+var launchPanel = quantity{"launches that succeed (%)", func(c Cell, i int) float64 {
+	good, asked := 0.0, 0.0
+	for k := max(0, i-9); k <= i; k++ { // over a second: they are few
+		good += c.Series["good_launch"][k]
+		asked += c.Series["offered_launch"][k]
+	}
+	if asked == 0 {
+		return 100
+	}
+	return min(100, 100*good/asked)
+}}
+
+// recoveryPanels are the quantities of the figure.
+var recoveryPanels = []quantity{
 	{"active leases (%)", func(c Cell, i int) float64 {
 		return 100 * c.Series["active"][i] / float64(c.Manifest.Result.Leases)
 	}},
@@ -87,9 +111,16 @@ var recoveryPanels = []struct {
 // NewRecovery makes the figure's data from the runs of one scenario with an outage.
 func NewRecovery(cells []Cell) Recovery {
 	var f Recovery
+	panels := recoveryPanels
+	for _, n := range cells[0].Series["offered_launch"] {
+		if n > 0 {
+			panels = append(slices.Clone(panels), launchPanel)
+			break
+		}
+	}
 	for _, g := range contestants(cells) {
 		f.Names = append(f.Names, g.name)
-		for p, panel := range recoveryPanels {
+		for p, panel := range panels {
 			if len(f.Panels) <= p {
 				f.Panels = append(f.Panels, Panel{Label: panel.label})
 			}
@@ -100,6 +131,9 @@ func NewRecovery(cells []Cell) Recovery {
 	from, _ := m.Phase("outage")
 	to, _ := m.Phase("return")
 	f.Outage = to - from
+	if at, ok := m.Phase("operator"); ok {
+		f.Operator = at - to
+	}
 	f.Title = title(cells)
 	return f
 }
@@ -122,13 +156,10 @@ func merge(cells []Cell, of func(Cell, int) float64) Line {
 	}
 	slices.Sort(steps)
 	for _, k := range steps {
-		ys := at[k]
-		slices.Sort(ys)
-		l.X = append(l.X, float64(k-1000)/10)
-		l.Y = append(l.Y, (ys[(len(ys)-1)/2]+ys[len(ys)/2])/2)
-		if len(cells) > 1 {
-			l.Low, l.High = append(l.Low, ys[0]), append(l.High, ys[len(ys)-1])
-		}
+		l.median(float64(k-1000)/10, at[k])
+	}
+	if len(cells) == 1 {
+		l.Low, l.High = nil, nil
 	}
 	return l
 }

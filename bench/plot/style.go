@@ -54,6 +54,11 @@ func style(size font.Length) text.Style {
 	}
 }
 
+// thinStyle is for what stands beside the line of that number.
+func thinStyle(i int) draw.LineStyle {
+	return draw.LineStyle{Color: colours[i%len(colours)], Width: 0.5}
+}
+
 func lineStyle(i int) draw.LineStyle {
 	return draw.LineStyle{Color: colours[i%len(colours)], Width: lineWidth, Dashes: dashes[i%len(dashes)]}
 }
@@ -134,7 +139,7 @@ func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
 
 // legend draws names in rows above the plots, so that it covers nothing; it returns
 // the canvas that is left.
-func legend(c draw.Canvas, title string, names []string) draw.Canvas {
+func legend(c draw.Canvas, title string, names []string, thinIs string) draw.Canvas {
 	const sample, gap, pad = 24, 4, 14
 	s := style(labelSize)
 	s.YAlign = draw.YCenter
@@ -151,6 +156,14 @@ func legend(c draw.Canvas, title string, names []string) draw.Canvas {
 		c.StrokeLine2(lineStyle(i), x, y, x+sample, y)
 		c.FillText(s, vg.Point{X: x + sample + gap, Y: y}, name)
 		x += w
+	}
+	if thinIs != "" {
+		w := sample + gap + s.Width(thinIs)
+		if x+w > c.Max.X && x > c.Min.X {
+			x, y = c.Min.X, y-height
+		}
+		c.StrokeLine2(draw.LineStyle{Color: grey, Width: 0.5}, x, y, x+sample, y)
+		c.FillText(s, vg.Point{X: x + sample + gap, Y: y}, thinIs)
 	}
 	c.Max.Y = y - height
 	return c

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -45,7 +46,8 @@ func run(args []string) int {
 		return exitOK
 	}
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "leasestorm: interrupted; what was finished is whole")
+		_, hint, _ := strings.Cut(err.Error(), "\n")
+		fmt.Fprintln(os.Stderr, "leasestorm: interrupted; what was finished is whole\n"+hint)
 		return exitInterrupted
 	}
 	fmt.Fprintln(os.Stderr, "leasestorm:", err)
@@ -72,7 +74,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w\ntry '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(benchCommand(), plotCommand(), runCommand(), versionCommand())
+	root.AddCommand(benchCommand(), doctorCommand(), listCommand(), plotCommand(), runCommand(), versionCommand())
 	return root
 }
 

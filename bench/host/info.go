@@ -1,0 +1,162 @@
+package host
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/cpuid/v2"
+)
+
+// Info is what is known of the machine; what the kernel does not say is empty.
+type Info struct {
+	Name        string   `json:"name"`
+	OS          string   `json:"os"`
+	Arch        string   `json:"arch"`
+	Kernel      string   `json:"kernel"`
+	CPU         string   `json:"cpu"`
+	Virtual     bool     `json:"virtual"` // a hypervisor is there: it may make up the topology
+	Features    []string `json:"features"`
+	CPUs        []CPU    `json:"cpus"` // that this process may run on
+	Online      int      `json:"online_cpus"`
+	Cores       int      `json:"cores"`
+	Guessed     string   `json:"topology_guessed,omitempty"`
+	SMT         string   `json:"smt"`
+	Caches      []Cache  `json:"caches"`
+	CacheLine   int      `json:"cache_line_bytes"`
+	NUMANodes   int      `json:"numa_nodes"`
+	ClockSource string   `json:"clock_source"`
+	Governor    string   `json:"governor"`
+	Quota       float64  `json:"cgroup_quota_cpus"` // 0: none
+	MemoryMax   int64    `json:"cgroup_memory_bytes"`
+	MemoryFree  int64    `json:"memory_available_bytes"`
+}
+
+// Cache is one that the first processor uses.
+type Cache struct {
+	Level  int    `json:"level"`
+	Type   string `json:"type"`
+	Bytes  int64  `json:"bytes"`
+	Shared string `json:"shared_cpus"`
+}
+
+// interesting are the CPU features that our code or a reader may care for.
+var interesting = []cpuid.FeatureID{cpuid.SHA, cpuid.AVX2, cpuid.AVX512F, cpuid.AVX512DQ, cpuid.RDTSCP, cpuid.TSXLDTRK, cpuid.HYBRID_CPU}
+
+// ReadInfo asks kernel and processor.
+func ReadInfo() Info { return readInfo("/") }
+
+func readInfo(root string) Info {
+	t := ReadTopology()
+	i := Info{
+		OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpuid.CPU.BrandName, Virtual: cpuid.CPU.VM(), CPUs: t.CPUs, Cores: t.Cores(),
+		Guessed: t.Guessed, CacheLine: cpuid.CPU.CacheLine, Online: runtime.NumCPU(),
+		Kernel: text(root, "proc/sys/kernel/osrelease"), SMT: text(root, "sys/devices/system/cpu/smt/control"),
+		ClockSource: text(root, "sys/devices/system/clocksource/clocksource0/current_clocksource"),
+		Governor:    text(root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+	}
+	i.Name, _ = os.Hostname()
+	for _, f := range interesting {
+		if cpuid.CPU.Supports(f) {
+			i.Features = append(i.Features, f.String())
+		}
+	}
+	if online, err := filepath.Glob(filepath.Join(root, "sys/devices/system/cpu/cpu[0-9]*")); err == nil && len(online) > 0 {
+		i.Online = len(online)
+	}
+	if nodes, err := filepath.Glob(filepath.Join(root, "sys/devices/system/node/node[0-9]*")); err == nil {
+		i.NUMANodes = len(nodes)
+	}
+	caches, _ := filepath.Glob(filepath.Join(root, "sys/devices/system/cpu/cpu0/cache/index*"))
+	for _, c := range caches {
+		level, err := readInt(filepath.Join(c, "level"))
+		if err != nil {
+			continue
+		}
+		i.Caches = append(i.Caches, Cache{Level: level, Type: text(c, "type"), Bytes: size(text(c, "size")), Shared: text(c, "shared_cpu_list")})
+	}
+	i.Quota = quota(text(root, "sys/fs/cgroup/cpu.max"))
+	i.MemoryMax, _ = strconv.ParseInt(text(root, "sys/fs/cgroup/memory.max"), 10, 64)
+	for line := range strings.SplitSeq(text(root, "proc/meminfo"), "\n") {
+		if v, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kb, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(v, "kB")), 10, 64)
+			i.MemoryFree = kb << 10
+		}
+	}
+	return i
+}
+
+// text is a kernel file's content; empty if there is none.
+func text(dir, name string) string {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// size reads "1024K".
+func size(s string) int64 {
+	shift := map[byte]uint{'K': 10, 'M': 20, 'G': 30}
+	if s == "" {
+		return 0
+	}
+	sh, ok := shift[s[len(s)-1]]
+	if ok {
+		s = s[:len(s)-1]
+	}
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n << sh
+}
+
+// quota reads cgroup v2's "max 100000" or "150000 100000".
+func quota(s string) float64 {
+	q, p, ok := strings.Cut(s, " ")
+	quota, err1 := strconv.ParseFloat(q, 64)
+	period, err2 := strconv.ParseFloat(p, 64)
+	if !ok || err1 != nil || err2 != nil || period <= 0 {
+		return 0
+	}
+	return quota / period
+}
+
+// Usage is what the kernel counts of disturbances since boot or start; differences of
+// two readings are of the time between them.
+type Usage struct {
+	Steal       float64 `json:"steal_s"`       // CPU time that the hypervisor gave to others, all processors
+	Waiting     float64 `json:"cpu_waiting_s"` // time in which some task waited for a processor
+	Involuntary int64   `json:"involuntary_switches"`
+	Faults      int64   `json:"major_faults"`
+}
+
+// ReadUsage reads the counters.
+func ReadUsage() Usage { return readUsage("/") }
+
+func readUsage(root string) Usage {
+	var u Usage
+	if cpu := strings.Fields(firstLine(text(root, "proc/stat"))); len(cpu) > 8 {
+		ticks, _ := strconv.ParseFloat(cpu[8], 64)
+		u.Steal = ticks / 100 // USER_HZ
+	}
+	if _, total, ok := strings.Cut(firstLine(text(root, "proc/pressure/cpu")), "total="); ok {
+		us, _ := strconv.ParseFloat(total, 64)
+		u.Waiting = us / 1e6
+	}
+	u.Involuntary, u.Faults = ownUsage()
+	return u
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// Sub is what came between an earlier reading and this one.
+func (u Usage) Sub(earlier Usage) Usage {
+	return Usage{
+		Steal: u.Steal - earlier.Steal, Waiting: u.Waiting - earlier.Waiting,
+		Involuntary: u.Involuntary - earlier.Involuntary, Faults: u.Faults - earlier.Faults,
+	}
+}

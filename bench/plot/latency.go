@@ -1,0 +1,69 @@
+package plot
+
+import (
+	"bufio"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// NewLatency makes the data of latency by percentile of one class and phase, a line a
+// contestant (of several runs the first), from birth and, thin, from the offer. X is
+// the number of nines: log10 of 1/(1-p).
+func NewLatency(cells []Cell, class, phase string) (Curves, error) {
+	f := Curves{
+		Title: title(cells) + ": served " + class + "s after the return", XLabel: "percentile (%)", YLabel: "latency (ms)",
+		ThinIs: "from when the generator offered it, not from when the droplet meant to ask",
+	}
+	for _, g := range contestants(cells) {
+		var lines [2]Line
+		for i, clock := range []string{"intended", "actual"} {
+			path := filepath.Join(g.cells[0].Folder, fmt.Sprintf("%s-%s-%s.hgrm", class, phase, clock))
+			if err := readPercentiles(path, &lines[i]); err != nil {
+				return f, err
+			}
+		}
+		if len(lines[0].X) == 0 || len(lines[1].X) == 0 {
+			continue // nothing of the class was served
+		}
+		f.Names = append(f.Names, g.name)
+		f.Lines, f.Thin = append(f.Lines, lines[0]), append(f.Thin, lines[1])
+	}
+	return f, nil
+}
+
+// mostNines is where the axis ends: 99.999 %.
+const mostNines = 5
+
+// readPercentiles reads a .hgrm; a missing one is empty.
+func readPercentiles(path string, l *Line) error {
+	file, err := os.Open(path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // only read
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 3 || fields[0] == "Value" || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		ms, err1 := strconv.ParseFloat(fields[0], 64)
+		p, err2 := strconv.ParseFloat(fields[1], 64)
+		if err1 != nil || err2 != nil || !(p >= 0 && p <= 1) || !(ms >= 0) {
+			return fmt.Errorf("%s:%d: not a percentile and its value", path, n)
+		}
+		x := -math.Log10(1 - p)
+		if x > mostNines {
+			break
+		}
+		l.X, l.Y = append(l.X, x), append(l.Y, max(ms, 1e-3)) // the axis is logarithmic
+	}
+	return lines.Err()
+}

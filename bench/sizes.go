@@ -1,0 +1,28 @@
+package bench
+
+import (
+	"github.com/leasestorm/leasestorm/bench/fleet"
+	"github.com/leasestorm/leasestorm/lease"
+)
+
+// Size is the memory of one thing.
+type Size struct {
+	What  string  `json:"what"`
+	Bytes float64 `json:"bytes"`
+}
+
+// Sizes are bytes a lease, by table, and bytes a droplet, apart from it.
+func Sizes() ([]Size, error) {
+	const leases = 100_000
+	var all []Size
+	for _, e := range lease.Catalog.List() {
+		t, err := lease.Make(e.Name, lease.Env{Leases: leases, Workers: 1})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Size{"a lease in table " + e.Name, float64(t.Bytes()) / leases})
+	}
+	return append(all,
+		Size{"a droplet's lease as the manager knows it", 8},
+		Size{"a droplet in the fleet, and 16 for each of its timers", float64(fleet.BytesPerDroplet)}), nil
+}
