@@ -8,7 +8,7 @@ import (
 
 // marginParam is the margin that every dropping discipline takes.
 var marginParam = catalog.Param{
-	Name: "margin", Unit: "services", Default: 0, Min: 0, Max: 1000,
+	Name: "margin", Unit: "services", Default: 1, Min: 0, Max: 1000,
 	Doc: "drop what has less than this many of its expected services left; 0: only what is past its deadline",
 }
 
@@ -25,7 +25,7 @@ func margins(cfg Config, v catalog.Values) (m [Classes]time.Duration) {
 
 var deadlineEntry = catalog.Entry[New]{
 	Name:   "deadline",
-	Doc:    "first come, first served; at the head, drops what is past its deadline",
+	Doc:    "first come, first served; at the head, drops what cannot be done before its deadline",
 	Source: "deadline propagation, as gRPC servers do it; J. Dean and L. A. Barroso, The Tail at Scale, CACM 56(2), 2013",
 	Params: []catalog.Param{marginParam},
 	New: func(cfg Config, v catalog.Values) (Discipline, error) {
@@ -45,7 +45,7 @@ func (q *deadline) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 	q.mu.Lock()
 	for taken+dropped < len(dst) && q.items.Len() > 0 {
 		it := q.items.Front()
-		if now+q.margin[it.Class] < it.Deadline {
+		if !q.Stale(now, it) {
 			dst[taken] = *it
 			taken++
 		} else {
@@ -58,4 +58,9 @@ func (q *deadline) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 	q.n.Store(int64(q.items.Len()))
 	q.mu.Unlock()
 	return taken, dropped
+}
+
+// Stale implements Rechecker.
+func (q *deadline) Stale(now time.Duration, it *Item) bool {
+	return now+q.margin[it.Class] >= it.Deadline
 }

@@ -39,7 +39,8 @@ func TestOrder(t *testing.T) {
 		"bounded:limit=1000000": first,
 		"fifo":                  first,
 		"lifo":                  last,
-		"deadline":              dead(0),
+		"deadline":              dead(1),
+		"deadline:margin=0":     dead(0),
 		"deadline:margin=5":     dead(5),
 	} {
 		t.Run(ref, func(t *testing.T) { queuetest.Order(t, maker(ref), model) })

@@ -146,6 +146,13 @@ type Discipline interface {
 	Len() int
 }
 
+// Rechecker is a Discipline that drops what is dead. A worker that popped several asks
+// before each service whether the item is dead by now, so that what a discipline
+// promises does not depend on how many are popped at a time.
+type Rechecker interface {
+	Stale(now time.Duration, it *Item) bool
+}
+
 // Config is what a discipline's constructor may know of the run: nobody has to guess
 // what the scenario knows.
 type Config struct {

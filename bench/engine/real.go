@@ -202,6 +202,10 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 	}
 	for i := range w.items[:taken] {
 		it := &w.items[i]
+		if i > 0 && w.side.Stale(now, it) {
+			w.rec.Shed(w.items[i : i+1])
+			continue
+		}
 		cost := w.plan.Manager.Cost(now, it)
 		w.labour.work(it.Droplet, max(1, int(cost*w.Blocks[it.Class]+.5)))
 		end := w.clock.Now()

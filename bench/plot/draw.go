@@ -1,9 +1,9 @@
 package plot
 
 import (
-	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -119,34 +119,84 @@ func experiment(cells []Cell, c Cell) string {
 	return c.Manifest.Result.Scenario
 }
 
-// drawScenario makes the figures of one scenario's runs.
+// drawScenario makes the figures of one scenario's runs: what differs by discipline, by
+// admission control and by table, each apart, or nobody could tell the lines.
 func drawScenario(dir, name string, cells []Cell) (made []string, err error) {
-	draw := func(file string, save func(dir, name string) error) {
-		if err == nil {
-			if err = save(dir, file); err == nil {
-				made = append(made, file)
+	for _, part := range split(cells) {
+		var figures []figure
+		if len(part.cells[0].Manifest.Result.Points) > 0 {
+			figures = append(figures, figure{"goodput-", NewSweep(part.cells).save})
+		}
+		if _, outage := part.cells[0].Manifest.Phase("return"); outage {
+			figures = append(figures, figure{"recovery-", NewRecovery(part.cells).save})
+			l, err := NewLatency(part.cells, "establish", "return")
+			if err != nil {
+				return made, err
+			}
+			if len(l.Lines) > 0 {
+				figures = append(figures, figure{"latency-", l.saveLatency})
 			}
 		}
+		for _, f := range figures {
+			file := f.prefix + name + part.suffix
+			if err := f.save(dir, file); err != nil {
+				return made, err
+			}
+			made = append(made, file)
+		}
 	}
-	if len(cells[0].Manifest.Result.Points) > 0 {
-		draw("goodput-"+name, NewSweep(cells).save)
-		return made, err
+	return made, nil
+}
+
+type figure struct {
+	prefix string
+	save   func(dir, name string) error
+}
+
+// part is the cells of one figure.
+type part struct {
+	suffix string
+	cells  []Cell
+}
+
+// split puts into a first part what has plain admission and the default table; into
+// others what has not, each with its plain counterpart.
+func split(cells []Cell) []part {
+	plainAdmit := func(c Cell) bool { r := c.Manifest.Result; return r.Admit == plain.admit && r.Retry == plain.retry }
+	plainTable := func(c Cell) bool { return c.Manifest.Result.Table == plain.table }
+	var first, admission, tables part
+	admission.suffix, tables.suffix = "-admission", "-tables"
+	for _, c := range cells {
+		switch {
+		case plainAdmit(c) && plainTable(c):
+			first.cells = append(first.cells, c)
+		case plainTable(c):
+			admission.cells = append(admission.cells, c)
+		default:
+			tables.cells = append(tables.cells, c)
+		}
 	}
-	if _, outage := cells[0].Manifest.Phase("return"); !outage {
-		return nil, nil
+	var out []part
+	for _, p := range []part{first, admission, tables} {
+		if len(p.cells) == 0 {
+			continue
+		}
+		if p.suffix != "" {
+			for _, c := range first.cells {
+				if slices.ContainsFunc(p.cells, func(o Cell) bool { return o.Manifest.Result.Queue == c.Manifest.Result.Queue }) {
+					p.cells = append(p.cells, c)
+				}
+			}
+		}
+		out = append(out, p)
 	}
-	draw("recovery-"+name, NewRecovery(cells).save)
-	l, lerr := NewLatency(cells, "establish", "return")
-	if err = errors.Join(err, lerr); err == nil && len(l.Lines) > 0 {
-		draw("latency-"+name, l.saveLatency)
-	}
-	return made, err
+	return out
 }
 
 // save draws the figure: panels under each other, with one time axis.
 func (f Recovery) save(dir, name string) error {
 	return save(dir, name, vg.Length(0.4+2*float64(len(f.Panels)))*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, f.Title, f.Names, "")
+		c = legend(c, f.Title, f.Names, f.marks()...)
 		low, high := math.Inf(1), math.Inf(-1)
 		for _, l := range f.Panels[0].Lines {
 			low, high = min(low, l.X[0]), max(high, l.X[len(l.X)-1])
@@ -157,7 +207,7 @@ func (f Recovery) save(dir, name string) error {
 			if i == len(f.Panels)-1 {
 				p.X.Label.Text = "time since the dependency's return (s)"
 			}
-			p.Add(marks{f.Outage, f.Operator, i == 0})
+			p.Add(f)
 			for k, l := range panel.Lines {
 				if err := addLine(p, l, lineStyle(k)); err != nil {
 					return err
@@ -177,39 +227,37 @@ func (f Recovery) save(dir, name string) error {
 	})
 }
 
-// marks shows when the dependency was away and when the operator acted.
-type marks struct {
-	outage, operator float64
-	named            bool
+// operatorStyle marks the instant at which the operator acts.
+var operatorStyle = draw.LineStyle{Color: grey, Width: 0.7, Dashes: []vg.Length{3, 2}}
+
+func (f Recovery) marks() []mark {
+	var m []mark
+	if f.Outage > 0 {
+		m = append(m, mark{text: "outage"})
+	}
+	if f.Operator > 0 {
+		m = append(m, mark{"the operator acts", operatorStyle})
+	}
+	return m
 }
 
-// Plot implements plot.Plotter.
-func (m marks) Plot(c draw.Canvas, p *plot.Plot) {
+// Plot implements plot.Plotter: when the dependency was away and when the operator acted.
+func (f Recovery) Plot(c draw.Canvas, p *plot.Plot) {
 	x, _ := p.Transforms(&c)
-	s := style(tickSize)
-	s.Color, s.YAlign = grey, draw.YBottom
-	if m.outage > 0 {
-		left, right := x(-m.outage), x(0)
+	if f.Outage > 0 {
+		left, right := x(-f.Outage), x(0)
 		c.FillPolygon(shade, []vg.Point{{X: left, Y: c.Min.Y}, {X: right, Y: c.Min.Y}, {X: right, Y: c.Max.Y}, {X: left, Y: c.Max.Y}})
-		if m.named {
-			s.XAlign = draw.XCenter
-			c.FillText(s, vg.Point{X: (left + right) / 2, Y: c.Min.Y + 2}, "outage")
-		}
 	}
-	if m.operator > 0 {
-		at := x(m.operator)
-		c.StrokeLine2(draw.LineStyle{Color: grey, Width: 0.7, Dashes: []vg.Length{3, 2}}, at, c.Min.Y, at, c.Max.Y)
-		if m.named {
-			s.XAlign = draw.XLeft
-			c.FillText(s, vg.Point{X: at + 3, Y: c.Min.Y + 2}, "operator acts")
-		}
+	if f.Operator > 0 {
+		at := x(f.Operator)
+		c.StrokeLine2(operatorStyle, at, c.Min.Y, at, c.Max.Y)
 	}
 }
 
 // save draws the curves on linear axes.
 func (f Curves) save(dir, name string) error {
 	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, f.Title, f.Names, f.ThinIs)
+		c = legend(c, f.Title, f.Names, mark{f.ThinIs, draw.LineStyle{Color: grey, Width: 0.5}})
 		p := newPlot(f.XLabel, f.YLabel)
 		if err := f.add(p); err != nil {
 			return err
@@ -235,7 +283,7 @@ func (f Curves) add(p *plot.Plot) error {
 // saveLatency draws the curves over nines, on a logarithmic axis.
 func (f Curves) saveLatency(dir, name string) error {
 	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, f.Title, f.Names, f.ThinIs)
+		c = legend(c, f.Title, f.Names, mark{f.ThinIs, draw.LineStyle{Color: grey, Width: 0.5}})
 		p := newPlot(f.XLabel, f.YLabel)
 		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
 		p.X.Tick.Marker = nines

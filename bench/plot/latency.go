@@ -15,8 +15,8 @@ import (
 // the number of nines: log10 of 1/(1-p).
 func NewLatency(cells []Cell, class, phase string) (Curves, error) {
 	f := Curves{
-		Title: title(cells) + ": served " + class + "s after the return", XLabel: "percentile (%)", YLabel: "latency (ms)",
-		ThinIs: "from when the generator offered it, not from when the droplet meant to ask",
+		Title: title(cells) + "; " + class + " served after the return", XLabel: "percentile (%)", YLabel: "latency (ms)",
+		ThinIs: "from the offer, not from birth",
 	}
 	for _, g := range contestants(cells) {
 		var lines [2]Line

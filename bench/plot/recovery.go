@@ -41,6 +41,9 @@ type group struct {
 	cells []Cell
 }
 
+// plain is what goes without saying in a contestant's name.
+var plain = struct{ admit, retry, table string }{"none", "immediate", "lockfree"}
+
 // contestants groups cells by what differs between them: table, discipline, controller,
 // retry policy.
 func contestants(cells []Cell) []group {
@@ -55,12 +58,11 @@ func contestants(cells []Cell) []group {
 		}
 	}
 	differs[0] = true
-	plain := [4]string{"", "none", "immediate", ""}
 	var groups []group
 	for _, c := range cells {
 		var words []string
 		for i, p := range parts(c) {
-			if differs[i] && p != plain[i] {
+			if differs[i] && p != [4]string{"", plain.admit, plain.retry, plain.table}[i] {
 				words = append(words, p)
 			}
 		}

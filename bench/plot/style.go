@@ -59,8 +59,9 @@ func thinStyle(i int) draw.LineStyle {
 	return draw.LineStyle{Color: colours[i%len(colours)], Width: 0.5}
 }
 
+// lineStyle has another pair of colour and dashes for each of 49 lines.
 func lineStyle(i int) draw.LineStyle {
-	return draw.LineStyle{Color: colours[i%len(colours)], Width: lineWidth, Dashes: dashes[i%len(dashes)]}
+	return draw.LineStyle{Color: colours[i%len(colours)], Width: lineWidth, Dashes: dashes[(i+i/len(colours))%len(dashes)]}
 }
 
 // newPlot is a plot in this style.
@@ -85,15 +86,25 @@ func newPlot(x, y string) *plot.Plot {
 	return p
 }
 
-// ticks are gonum's, with labels without idle zeros.
+// ticks are at multiples of 1, 2 or 5 times a power of ten, each with its label, without
+// idle zeros.
 type ticks struct{}
 
 func (ticks) Ticks(low, high float64) []plot.Tick {
-	all := plot.DefaultTicks{}.Ticks(low, high)
-	for i := range all {
-		if all[i].Label != "" {
-			all[i].Label = short(all[i].Value)
+	if !(high > low) {
+		return []plot.Tick{{Value: low, Label: short(low)}}
+	}
+	const most = 6
+	step := math.Pow(10, math.Floor(math.Log10((high-low)/most)))
+	for _, k := range []float64{1, 2, 5, 10} {
+		if (high-low)/(k*step) <= most {
+			step *= k
+			break
 		}
+	}
+	var all []plot.Tick
+	for k := math.Ceil(low/step - 1e-9); k*step <= high+1e-9*step; k++ {
+		all = append(all, plot.Tick{Value: k * step, Label: short(k * step)})
 	}
 	return all
 }
@@ -137,9 +148,15 @@ func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
 	return nil
 }
 
+// mark is a legend's entry that is not a line of data.
+type mark struct {
+	text string
+	line draw.LineStyle // Width 0: a shaded box
+}
+
 // legend draws names in rows above the plots, so that it covers nothing; it returns
 // the canvas that is left.
-func legend(c draw.Canvas, title string, names []string, thinIs string) draw.Canvas {
+func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Canvas {
 	const sample, gap, pad = 24, 4, 14
 	s := style(labelSize)
 	s.YAlign = draw.YCenter
@@ -148,24 +165,29 @@ func legend(c draw.Canvas, title string, names []string, thinIs string) draw.Can
 	c.FillText(s, vg.Point{X: c.Min.X, Y: y}, title)
 	y -= height
 	x := c.Min.X
-	for i, name := range names {
-		w := sample + gap + s.Width(name) + pad
+	entry := func(text string, paint func()) {
+		w := sample + gap + s.Width(text) + pad
 		if x+w-pad > c.Max.X && x > c.Min.X {
 			x, y = c.Min.X, y-height
 		}
-		c.StrokeLine2(lineStyle(i), x, y, x+sample, y)
-		c.FillText(s, vg.Point{X: x + sample + gap, Y: y}, name)
+		paint()
+		c.FillText(s, vg.Point{X: x + sample + gap, Y: y}, text)
 		x += w
 	}
-	if thinIs != "" {
-		w := sample + gap + s.Width(thinIs)
-		if x+w > c.Max.X && x > c.Min.X {
-			x, y = c.Min.X, y-height
-		}
-		c.StrokeLine2(draw.LineStyle{Color: grey, Width: 0.5}, x, y, x+sample, y)
-		c.FillText(s, vg.Point{X: x + sample + gap, Y: y}, thinIs)
+	for i, name := range names {
+		entry(name, func() { c.StrokeLine2(lineStyle(i), x, y, x+sample, y) })
 	}
-	c.Max.Y = y - height
+	for _, m := range marks {
+		entry(m.text, func() {
+			if m.line.Width > 0 {
+				c.StrokeLine2(m.line, x, y, x+sample, y)
+				return
+			}
+			h := height / 3
+			c.FillPolygon(shade, []vg.Point{{X: x, Y: y - h}, {X: x + sample, Y: y - h}, {X: x + sample, Y: y + h}, {X: x, Y: y + h}})
+		})
+	}
+	c.Max.Y = y - 0.8*height
 	return c
 }
 

@@ -48,7 +48,8 @@ type Config struct {
 // Manager keeps the droplets' leases. Its methods are safe for concurrent use; one
 // Worker belongs to one goroutine.
 type Manager struct {
-	cfg Config
+	cfg   Config
+	stale queue.Rechecker // the discipline, if it is one
 
 	// The operator's levers. The throttle is an admission controller of its own, in
 	// front of the run's; nil is off. A restart is carried out by a worker.
@@ -71,7 +72,9 @@ func New(cfg Config) (*Manager, error) {
 	case cfg.Table == nil || cfg.Queue == nil || cfg.Admit == nil:
 		return nil, errors.New("dwfm: table, queue and admission controller must all be given")
 	}
-	return &Manager{cfg: cfg, holder: make([]atomic.Uint64, cfg.Droplets)}, nil
+	m := &Manager{cfg: cfg, holder: make([]atomic.Uint64, cfg.Droplets)}
+	m.stale, _ = cfg.Queue.(queue.Rechecker)
+	return m, nil
 }
 
 // Table is the manager's lease table.
@@ -209,6 +212,17 @@ func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) 
 		w.m.cfg.Table.Touch(w.ids[:n])
 	}
 	return taken, dropped
+}
+
+// Stale says whether an item that was taken earlier is to be shed instead of served,
+// since the discipline would drop it by now; it is then marked, and out of the manager.
+func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {
+	if w.m.stale == nil || !w.m.stale.Stale(now, it) {
+		return false
+	}
+	it.Why = queue.Expired
+	w.m.cfg.Admit.Done(now, it, max(0, now-it.Offered()), queue.Shed)
+	return true
 }
 
 // Complete ends a service that was taken up at taken and whose work was done at now:
