@@ -2,7 +2,7 @@
 # the race detector in `make test` a C compiler. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build bench bench-full test lint fmt fuzz clean
+.PHONY: help need-go build bench bench-full bench-speed test lint fmt fuzz clean
 
 # Arguments for the benchmark: make bench ARGS='--seeds 3'
 ARGS ?=
@@ -28,6 +28,9 @@ bench: build ## run the standard suite: five minutes (ARGS='--suite short': one)
 
 bench-full: build ## run the suite over ten seeds: an hour
 	bin/leasestorm bench --suite full $(ARGS)
+
+bench-speed: build ## measure tables and queues by themselves, by goroutines
+	bin/leasestorm bench speed $(ARGS)
 
 test: need-go ## run all tests, then the concurrent packages' under the race detector
 	@scripts/test

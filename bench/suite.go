@@ -46,7 +46,7 @@ var moreCells = []contestant{
 	surge("queue=deadline", "table=mutex"), surge("queue=deadline", "table=sharded"),
 	{"rescue", []string{"queue=fifo"}},
 	{"sweep-load", []string{"queue=fifo"}}, {"sweep-load", []string{"queue=lifo"}},
-	{"sweep-load", []string{"queue=deadline"}}, {"sweep-load", []string{"queue=codel"}},
+	{"sweep-load", []string{"queue=deadline"}}, {"sweep-load", []string{"queue=deadline:margin=0"}}, {"sweep-load", []string{"queue=codel"}},
 }
 
 // Suites are the built-in ones.
@@ -126,11 +126,15 @@ type Bars interface {
 	Cell(i, n int, name string, estimate time.Duration) (done func(text string))
 }
 
-// NewSuite lays out a suite's folder.
-func NewSuite(name, dir string, seed uint64, workers int) error {
+// NewSuite lays out a suite's folder; seeds, if not 0, is the number of runs of each
+// contestant instead of the suite's own.
+func NewSuite(name, dir string, seed uint64, workers, seeds int) error {
 	s, err := findSuite(name)
 	if err != nil {
 		return err
+	}
+	if seeds > 0 {
+		s.Seeds = seeds
 	}
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("%s: %w", dir, record.ErrExists)

@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -73,7 +74,14 @@ func plural(n int) string {
 // Draw makes all figures that the runs in a folder allow, into that folder, and
 // returns their names.
 func Draw(dir string) ([]string, error) {
+	speed, err := drawSpeed(dir)
+	if err != nil {
+		return nil, err
+	}
 	cells, err := Load(dir)
+	if errors.Is(err, ErrNoRuns) && len(speed) > 0 {
+		return speed, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +95,7 @@ func Draw(dir string) ([]string, error) {
 		}
 		byScenario[name] = append(byScenario[name], c)
 	}
-	var made []string
+	made := speed
 	for _, s := range scenarios {
 		names, err := drawScenario(dir, s, byScenario[s])
 		made = append(made, names...)
@@ -257,7 +265,7 @@ func (f Recovery) Plot(c draw.Canvas, p *plot.Plot) {
 // save draws the curves on linear axes.
 func (f Curves) save(dir, name string) error {
 	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, f.Title, f.Names, mark{f.ThinIs, draw.LineStyle{Color: grey, Width: 0.5}})
+		c = legend(c, f.Title, f.Names, f.marks()...)
 		p := newPlot(f.XLabel, f.YLabel)
 		if err := f.add(p); err != nil {
 			return err
@@ -268,10 +276,19 @@ func (f Curves) save(dir, name string) error {
 	})
 }
 
+func (f Curves) marks() []mark {
+	if f.ThinIs == "" {
+		return nil
+	}
+	return []mark{{f.ThinIs, draw.LineStyle{Color: grey, Width: 0.5}}}
+}
+
 func (f Curves) add(p *plot.Plot) error {
 	for i := range f.Lines {
-		if err := addLine(p, f.Thin[i], thinStyle(i)); err != nil {
-			return err
+		if i < len(f.Thin) {
+			if err := addLine(p, f.Thin[i], thinStyle(i)); err != nil {
+				return err
+			}
 		}
 		if err := addLine(p, f.Lines[i], lineStyle(i)); err != nil {
 			return err
@@ -283,7 +300,7 @@ func (f Curves) add(p *plot.Plot) error {
 // saveLatency draws the curves over nines, on a logarithmic axis.
 func (f Curves) saveLatency(dir, name string) error {
 	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, f.Title, f.Names, mark{f.ThinIs, draw.LineStyle{Color: grey, Width: 0.5}})
+		c = legend(c, f.Title, f.Names, f.marks()...)
 		p := newPlot(f.XLabel, f.YLabel)
 		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
 		p.X.Tick.Marker = nines

@@ -49,7 +49,7 @@ func readPercentiles(path string, l *Line) error {
 	}
 	defer func() { _ = file.Close() }() // only read
 	lines := bufio.NewScanner(file)
-	for n := 1; lines.Scan(); n++ {
+	for line := 1; lines.Scan(); line++ {
 		fields := strings.Fields(lines.Text())
 		if len(fields) < 3 || fields[0] == "Value" || strings.HasPrefix(fields[0], "#") {
 			continue
@@ -57,10 +57,17 @@ func readPercentiles(path string, l *Line) error {
 		ms, err1 := strconv.ParseFloat(fields[0], 64)
 		p, err2 := strconv.ParseFloat(fields[1], 64)
 		if err1 != nil || err2 != nil || !(p >= 0 && p <= 1) || !(ms >= 0) {
-			return fmt.Errorf("%s:%d: not a percentile and its value", path, n)
+			return fmt.Errorf("%s:%d: not a percentile and its value", path, line)
 		}
 		x := -math.Log10(1 - p)
-		if x > mostNines {
+		if p == 1 { // the largest is as far out as there are values
+			n, err := strconv.ParseFloat(fields[2], 64)
+			if err != nil {
+				return fmt.Errorf("%s:%d: not a number of values", path, line)
+			}
+			x = math.Log10(n)
+		}
+		if x = min(x, mostNines); len(l.X) > 0 && l.X[len(l.X)-1] == mostNines {
 			break
 		}
 		l.X, l.Y = append(l.X, x), append(l.Y, max(ms, 1e-3)) // the axis is logarithmic

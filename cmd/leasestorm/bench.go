@@ -19,7 +19,7 @@ func benchCommand() *cobra.Command {
 	var (
 		suite, out, resume string
 		seed               uint64
-		workers            int
+		workers, seeds     int
 	)
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -34,19 +34,22 @@ Suites:
 			if err := workersInRange(workers); err != nil {
 				return err
 			}
+			if seeds < 0 || seeds > 10_000 {
+				return usage(fmt.Errorf("--seeds %d is out of range: 0 (the suite's own) to 10000 seeds", seeds))
+			}
 			dir := resume
 			if dir == "" {
 				if dir = out; dir == "" {
 					dir = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName())
 				}
-				if err := bench.NewSuite(suite, dir, seed, workers); err != nil {
+				if err := bench.NewSuite(suite, dir, seed, workers, seeds); err != nil {
 					if errors.Is(err, bench.ErrScenario) {
 						return usage(err)
 					}
 					return err
 				}
-			} else if cmd.Flags().Changed("suite") || out != "" || cmd.Flags().Changed("seed") || cmd.Flags().Changed("workers") {
-				return usage(errors.New("--resume goes on with the suite as it was begun: leave out --suite, --out, --seed and --workers"))
+			} else if cmd.Flags().Changed("suite") || out != "" || cmd.Flags().Changed("seed") || cmd.Flags().Changed("workers") || seeds > 0 {
+				return usage(errors.New("--resume goes on with the suite as it was begun: leave out --suite, --out, --seed, --seeds and --workers"))
 			}
 			bars := newBars(os.Stderr)
 			all, err := bench.RunSuite(cmd.Context(), dir, bars)
@@ -57,10 +60,12 @@ Suites:
 			return report(cmd.OutOrStdout(), dir, all)
 		},
 	}
+	cmd.AddCommand(speedCommand())
 	cmd.Flags().StringVar(&suite, "suite", "standard", "suite to run: short, standard, full")
 	cmd.Flags().StringVar(&resume, "resume", "", "folder of a suite that was interrupted, to go on with")
 	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the order and of the first repetition")
+	cmd.Flags().IntVar(&seeds, "seeds", 0, "runs of each contestant, over seeds from --seed on; 0: the suite's own number")
 	cmd.Flags().StringVar(&out, "out", "", "folder to make (default results/<time>-<host>)")
 	return cmd
 }

@@ -1,0 +1,98 @@
+package plot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// SpeedFile is where `leasestorm bench speed` keeps its rows.
+const SpeedFile = "speed.json"
+
+// speedRow is the part of a row that the figure needs.
+type speedRow struct {
+	Work       string  `json:"work"`
+	Contestant string  `json:"contestant"`
+	Goroutines int     `json:"goroutines"`
+	PerSecond  float64 `json:"per_second"`
+	Low        float64 `json:"low"`
+	High       float64 `json:"high"`
+}
+
+// NewSpeed makes the data of throughput by goroutines, a figure a work.
+func NewSpeed(rows []speedRow, note string) []Curves {
+	var all []Curves
+	for _, r := range rows {
+		i := slices.IndexFunc(all, func(c Curves) bool { return c.Title == r.Work+note })
+		if i < 0 {
+			all = append(all, Curves{Title: r.Work + note, XLabel: "goroutines, each pinned", YLabel: "operations (million/s)"})
+			i = len(all) - 1
+		}
+		c := &all[i]
+		k := slices.Index(c.Names, r.Contestant)
+		if k < 0 {
+			c.Names, c.Lines = append(c.Names, r.Contestant), append(c.Lines, Line{})
+			k = len(c.Names) - 1
+		}
+		l := &c.Lines[k]
+		l.X, l.Y = append(l.X, float64(r.Goroutines)), append(l.Y, r.PerSecond/1e6)
+		l.Low, l.High = append(l.Low, r.Low/1e6), append(l.High, r.High/1e6)
+	}
+	return all
+}
+
+// drawSpeed draws what bench speed measured, if it did.
+func drawSpeed(dir string) (made []string, err error) {
+	path := filepath.Join(dir, SpeedFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		Schema int        `json:"schema"`
+		Rows   []speedRow `json:"rows"`
+		Host   struct {
+			Cores   int  `json:"cores"`
+			Virtual bool `json:"virtual"`
+		} `json:"host"`
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return nil, fmt.Errorf("%s: not rows of speed: %w", path, err)
+	}
+	if file.Schema != schema {
+		return nil, fmt.Errorf("%s: schema %d, and this program reads %d: use the version that wrote it", path, file.Schema, schema)
+	}
+	note := fmt.Sprintf("; %d cores", file.Host.Cores)
+	if file.Host.Virtual {
+		note += " (virtual)"
+	}
+	for _, c := range NewSpeed(file.Rows, note) {
+		name := "speed-" + slug(c.Title[:len(c.Title)-len(note)])
+		if err := c.save(dir, name); err != nil {
+			return made, err
+		}
+		made = append(made, name)
+	}
+	return made, nil
+}
+
+// slug is words as a file's name.
+func slug(s string) string {
+	out := []rune{}
+	for _, r := range s {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			out = append(out, r)
+		case len(out) > 0 && out[len(out)-1] != '-':
+			out = append(out, '-')
+		}
+	}
+	return string(out)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/plot"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/speed"
+)
+
+func speedCommand() *cobra.Command {
+	var (
+		o   speed.Options
+		out string
+	)
+	cmd := &cobra.Command{
+		Use:   "speed",
+		Short: "measure every table and queue by itself, by goroutines",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Rounds < 1 || o.Rounds > 1000 {
+				return usage(fmt.Errorf("--rounds %d is out of range: 1 to 1000 rounds", o.Rounds))
+			}
+			if o.Leases < 1 || o.Leases > 1<<31 {
+				return usage(fmt.Errorf("--leases %d is out of range: 1 to %d leases", o.Leases, 1<<31))
+			}
+			cpus := len(host.ReadTopology().CPUs)
+			for g := 1; g < cpus; g *= 2 {
+				o.Goroutines = append(o.Goroutines, g)
+			}
+			o.Goroutines = append(o.Goroutines, cpus)
+			if out == "" {
+				out = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName()+"-speed")
+			}
+			folder, err := record.Create(out)
+			if err != nil {
+				return err
+			}
+			defer folder.Abandon()
+			o.Progress = func(round, rounds int) { fmt.Fprintf(os.Stderr, "round %d of %d\n", round, rounds) }
+			rows, err := speed.Measure(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			err = folder.WriteJSON(plot.SpeedFile, map[string]any{
+				"schema": bench.ManifestSchema, "rows": rows, "host": host.ReadInfo(), "build": bench.ReadBuildInfo(),
+				"leases": o.Leases, "rounds": o.Rounds, "length_s": o.Length.Seconds(), "seed": o.Seed,
+			})
+			if err == nil {
+				err = folder.Write("bench.txt", func(w io.Writer) error {
+					_, err := io.Copy(w, strings.NewReader(speed.Benchmarks(rows)))
+					return err
+				})
+			}
+			if err == nil {
+				err = folder.Commit()
+			}
+			if err != nil {
+				return err
+			}
+			figures, err := plot.Draw(out)
+			if err != nil {
+				return err
+			}
+			fmt.Fprint(cmd.OutOrStdout(), speed.Table(rows))
+			fmt.Fprintf(cmd.OutOrStdout(), "\nfiles: %s\n", out)
+			for _, f := range figures {
+				fmt.Fprintf(cmd.OutOrStdout(), "figure: %s.svg, .png\n", filepath.Join(out, f))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().IntVar(&o.Leases, "leases", 1_000_000, "leases in the tables")
+	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "rounds of everything, in shuffled order")
+	cmd.Flags().DurationVar(&o.Length, "length", 100*time.Millisecond, "length of one measurement")
+	cmd.Flags().Uint64Var(&o.Seed, "seed", 1, "seed of the order and of the places in the tables")
+	cmd.Flags().StringVar(&out, "out", "", "folder to make (default results/<time>-<host>-speed)")
+	return cmd
+}
