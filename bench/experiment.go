@@ -32,10 +32,10 @@ type experiment struct {
 }
 
 // The path around the work bounds what one worker can serve. Below this a check's
-// service is more path than work, and the run would measure the harness.
+// service is more path than work, and a real run would measure the harness.
 const shortestCheck = 500 * time.Nanosecond
 
-func newExperiment(s Scenario, workers int, seed uint64) (*experiment, error) {
+func newExperiment(s Scenario, workers int, seed uint64, shortest time.Duration) (*experiment, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -60,8 +60,8 @@ func newExperiment(s Scenario, workers int, seed uint64) (*experiment, error) {
 	if x.Rho >= 1 {
 		return nil, &keyError{"leases", fmt.Sprintf("%d leases whose checks take %v each need %.2f of %d workers: lower leases or check_service", s.Leases, check, x.Rho, workers)}
 	}
-	if x.Leases < 1 || check < shortestCheck {
-		return nil, &keyError{"leases", fmt.Sprintf("%d leases on %d workers leave %v for a check, and the path around it alone takes about %v: lower leases, or raise rho, interval or --workers", s.Leases, workers, check, shortestCheck)}
+	if x.Leases < 1 || check < shortest {
+		return nil, &keyError{"leases", fmt.Sprintf("%d leases on %d workers leave %v for a check, and the path around it alone takes about %v: lower leases, or raise rho, interval or --workers", s.Leases, workers, check, shortest)}
 	}
 	for class, cost := range x.costs.Class {
 		x.want[class] = time.Duration(cost * float64(check))
@@ -164,7 +164,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 		Manager: m, Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / watchesPerTimeout,
 	}
 	if len(x.acts) > 0 {
-		j.Acts = x.acts[len(x.acts)-1]
+		j.Acts = x.acts
 		if p.Events, err = x.operator(m, s); err != nil {
 			return nil, nil, err
 		}
@@ -203,11 +203,15 @@ func (x *experiment) operator(m *dwfm.Manager, s engine.Service) ([]engine.Event
 
 // command is the command line that makes the run again: the built-in scenario of that
 // name with what differs from it, else a file with the manifest's scenario_toml.
-func (x *experiment) command() string {
+func (x *experiment) command(engine string) string {
+	c := "leasestorm run "
+	if engine == "virtual" {
+		c = "leasestorm sim "
+	}
 	base, err := LoadScenario(x.Name)
-	c := fmt.Sprintf("leasestorm run %s", x.Name)
-	if err != nil {
-		base, c = x.asked, "leasestorm run "+x.Name+".toml"
+	if c += x.Name; err != nil {
+		base = x.asked
+		c += ".toml"
 	}
 	for _, k := range keys {
 		if v := k.value(&x.asked); v != k.value(&base) && k.name != "about" {

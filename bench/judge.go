@@ -35,10 +35,10 @@ const (
 type Judge struct {
 	Leases   int
 	Timeout  time.Duration
-	Capacity float64       // establishes a second
-	Return   time.Duration // of the dependency; 0 where there is no outage
-	Acts     time.Duration // when the operator acts for the last time; 0: never
-	MaxQueue int           // attempts at which the run is ended, before the host swaps; 0: no limit
+	Capacity float64         // establishes a second
+	Return   time.Duration   // of the dependency; 0 where there is no outage
+	Acts     []time.Duration // when the operator acts, in order
+	MaxQueue int             // attempts at which the run is ended, before the host swaps; 0: no limit
 
 	ActiveMin, ActiveEnd int
 	CollapsedAt          time.Duration // when a collapse was first seen; 0: never
@@ -53,7 +53,7 @@ type Judge struct {
 	seen     int
 	starved  time.Duration // since when there is no progress; 0: there is
 	collapse bool
-	acted    bool
+	acted    int // of Acts
 	steadyQ  int // longest queue before the return
 	longAt   time.Duration
 	long     bool
@@ -93,13 +93,14 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 	}
 	j.progress(now, s)
 	hold := holdTimeouts * j.Timeout
-	switch {
-	case j.collapse && j.CollapsedAt == 0:
+	if j.collapse && j.CollapsedAt == 0 {
 		j.CollapsedAt = now
-	case now >= j.Acts && !j.acted: // whatever was, is judged anew
-		j.acted, j.collapse, j.starved = true, false, 0
 	}
-	if j.collapse && now >= j.Acts {
+	for j.acted < len(j.Acts) && now >= j.Acts[j.acted] { // whatever was, is judged anew
+		j.acted++
+		j.collapse, j.starved = false, 0
+	}
+	if j.collapse && j.acted == len(j.Acts) {
 		return true
 	}
 	if j.MaxQueue > 0 && s.Queued > j.MaxQueue {

@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/host"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
@@ -23,9 +22,9 @@ type Manifest struct {
 	Result    *Result         `json:"result"`
 	Phases    []record.Phase  `json:"phases"`
 	Placement *host.Placement `json:"placement,omitempty"`
-	Host      host.Info       `json:"host"`
-	Usage     host.Usage      `json:"usage"` // in the run
-	Build     BuildInfo       `json:"build"`
+	Host      *host.Info      `json:"host,omitempty"`  // nil of a virtual run, as all that is not the same everywhere
+	Usage     *host.Usage     `json:"usage,omitempty"` // in the run
+	Build     *BuildInfo      `json:"build,omitempty"`
 	Files     []record.File   `json:"files"`
 }
 
@@ -56,16 +55,14 @@ func ReadBuildInfo() BuildInfo {
 	return b
 }
 
-// write makes the run's folder.
-func (x *experiment) write(f *record.Folder, log *record.Log, res *Result, run engine.RealResult, p host.Placement) error {
-	if err := log.WriteFiles(f, run.Start); err != nil {
+// write makes the run's folder: what run and host add to the manifest, nil of a virtual run.
+func (x *experiment) write(f *record.Folder, log *record.Log, res *Result, start time.Time, m Manifest) error {
+	if err := log.WriteFiles(f, start); err != nil {
 		return err
 	}
-	if err := f.WriteJSON("manifest.json", Manifest{
-		Schema: ManifestSchema, Started: run.Start, Command: x.command(), Scenario: x.asked.TOML(), Result: res, Phases: x.phases, Placement: &p,
-		Host: host.ReadInfo(), Usage: run.Usage,
-		Build: ReadBuildInfo(), Files: f.Files(),
-	}); err != nil {
+	m.Schema, m.Started, m.Command, m.Scenario = ManifestSchema, start, x.command(res.Engine), x.asked.TOML()
+	m.Result, m.Phases, m.Files = res, x.phases, f.Files()
+	if err := f.WriteJSON("manifest.json", m); err != nil {
 		return err
 	}
 	return f.Commit()

@@ -45,9 +45,12 @@ func Wilson(k, n int) Probability {
 	return Probability{P: p, Low: max(0, centre-half), High: min(1, centre+half), K: k, N: n}
 }
 
-// RunSeeds runs a scenario over seeds o.Seed, o.Seed+1, … Each run has a folder of its
-// own in o.Folder.
-func RunSeeds(ctx context.Context, s Scenario, o Options, seeds int) (*Repetition, error) {
+// Runner runs a scenario: Run, or Simulate with its own options.
+type Runner func(ctx context.Context, s Scenario, o Options) (*Result, error)
+
+// Repeat runs a scenario over seeds o.Seed, o.Seed+1, … Each run has a folder of its own
+// in o.Folder.
+func Repeat(ctx context.Context, runner Runner, s Scenario, o Options, seeds int) (*Repetition, error) {
 	rep := &Repetition{Verdicts: map[Verdict]int{}}
 	base := o.Folder
 	for i := range seeds {
@@ -56,7 +59,7 @@ func RunSeeds(ctx context.Context, s Scenario, o Options, seeds int) (*Repetitio
 		if base != "" {
 			run.Folder = filepath.Join(base, fmt.Sprintf("s%d", run.Seed))
 		}
-		res, err := Run(ctx, s, run)
+		res, err := runner(ctx, s, run)
 		if err != nil {
 			rep.sum()
 			return rep, err

@@ -42,7 +42,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64()>>32 + 1
 	}
-	x, err := newExperiment(s, len(place.Workers), o.Seed)
+	x, err := newExperiment(s, len(place.Workers), o.Seed, shortestCheck)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,8 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	res.Elapsed = time.Since(began).Seconds()
 	if folder != nil {
 		res.Folder = o.Folder
-		if err := x.write(folder, p.Log, res, run, place); err != nil {
+		info, build := host.ReadInfo(), ReadBuildInfo()
+		if err := x.write(folder, p.Log, res, run.Start, Manifest{Placement: &place, Host: &info, Build: &build, Usage: &run.Usage}); err != nil {
 			return res, err
 		}
 	}

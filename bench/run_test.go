@@ -101,7 +101,7 @@ func TestRunInterrupted(t *testing.T) {
 
 func TestExperiment(t *testing.T) {
 	s := tiny(t, "leases=1000000", "broken=100000", "timeout=1s", "interval=20s", "ttl=60s")
-	x, err := newExperiment(s, 4, 1)
+	x, err := newExperiment(s, 4, 1, shortestCheck)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,18 +112,18 @@ func TestExperiment(t *testing.T) {
 		t.Errorf("capacity %v, β %v; want 50,000 and 2.67", c, x.beta(c))
 	}
 	s.Scale, s.CheckService = "leases", 10*time.Microsecond
-	if x, err = newExperiment(s, 4, 1); err != nil || x.Leases != 2_000_000 || x.Broken != 200_000 {
+	if x, err = newExperiment(s, 4, 1, shortestCheck); err != nil || x.Leases != 2_000_000 || x.Broken != 200_000 {
 		t.Errorf("scale leases: %v, %d leases, %d broken; want 2·10^6 and 2·10^5", err, x.Leases, x.Broken)
 	}
 	s.Scale, s.CheckService = "none", 40*time.Microsecond
-	if x, err = newExperiment(s, 4, 1); err != nil || x.Rho != 0.5 {
+	if x, err = newExperiment(s, 4, 1, shortestCheck); err != nil || x.Rho != 0.5 {
 		t.Errorf("scale none: %v, ρ %v; want 0.5", err, x.Rho)
 	}
-	if _, err = newExperiment(s, 1, 1); !errors.Is(err, ErrScenario) {
+	if _, err = newExperiment(s, 1, 1, shortestCheck); !errors.Is(err, ErrScenario) {
 		t.Errorf("more checks than a worker can serve: %v", err)
 	}
 	s.Scale, s.Leases = "service", 100_000_000
-	if _, err = newExperiment(s, 1, 1); !errors.Is(err, ErrScenario) {
+	if _, err = newExperiment(s, 1, 1, shortestCheck); !errors.Is(err, ErrScenario) {
 		t.Errorf("10^8 leases on one worker: %v", err)
 	}
 }

@@ -246,7 +246,7 @@ func estimate(s Scenario) time.Duration {
 	if s.Operator != "none" {
 		t += s.OperatorAt + 8*s.Timeout
 	}
-	if x, err := newExperiment(s, 1, 1); err == nil && len(x.sweep) > 0 {
+	if x, err := newExperiment(s, 1, 1, shortestCheck); err == nil && len(x.sweep) > 0 {
 		t = 2*time.Second + x.end
 	}
 	return t

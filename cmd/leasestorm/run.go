@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,16 +14,20 @@ import (
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
-// scenarioFlags are the flags that set keys of a scenario: of that name each, and --set.
-type scenarioFlags struct {
-	set []string
-}
-
-// keyFlags are the keys that have a flag of their own.
+// keyFlags are the keys of a scenario that have a flag of their own.
 var keyFlags = [][2]string{
 	{"table", "lease table"}, {"queue", "queue discipline"}, {"admit", "admission controller"},
 	{"retry", "retry policy"}, {"leases", "leases under management"}, {"broken", "leases that lapse in the outage"},
 	{"duration", "how long the run goes on after the return, at most"},
+}
+
+// scenarioFlags are what run and sim have in common.
+type scenarioFlags struct {
+	set    []string
+	opts   bench.Options
+	seeds  int
+	out    string
+	asJSON bool
 }
 
 func (f *scenarioFlags) add(cmd *cobra.Command) {
@@ -30,6 +35,19 @@ func (f *scenarioFlags) add(cmd *cobra.Command) {
 		cmd.Flags().String(k[0], "", k[1])
 	}
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a key of the scenario, as in --set rho=0.4 --set spread=0.5s")
+	cmd.Flags().Uint64Var(&f.opts.Seed, "seed", 0, "seed of all randomness; 0: a random one, which is printed")
+	cmd.Flags().IntVar(&f.seeds, "seeds", 1, "repeat over so many seeds, from --seed (or 1) on")
+	cmd.Flags().IntVar(&f.opts.MaxQueue, "max-queue", 50_000_000, "attempts at which a run is ended with its verdict, before the host swaps (40 bytes each); 0: no limit")
+	cmd.Flags().StringVar(&f.out, "out", "", `folder to make for the run's files; "none": no files (default results/<time>-<scenario>-<queue>)`)
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the result as one JSON object on stdout, and nothing else there")
+}
+
+// oneScenario is a command's Args: one scenario.
+func oneScenario(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usage(fmt.Errorf("%s takes one scenario, not %d; 'leasestorm list' shows them", cmd.Name(), len(args)))
+	}
+	return nil
 }
 
 // load reads the scenario and applies the flags.
@@ -54,15 +72,79 @@ func (f *scenarioFlags) load(cmd *cobra.Command, name string) (bench.Scenario, e
 	return s, nil
 }
 
+// check says which flag is out of range.
+func (f *scenarioFlags) check() error {
+	switch {
+	case f.seeds < 1 || f.seeds > 10_000:
+		return usage(fmt.Errorf("--seeds %d is out of range: 1 to 10000 seeds", f.seeds))
+	case f.opts.MaxQueue < 0:
+		return usage(fmt.Errorf("--max-queue %d is out of range: 0 (no limit) or more attempts", f.opts.MaxQueue))
+	}
+	return workersInRange(f.opts.Workers)
+}
+
+// run runs the scenario, once or over seeds, and prints what comes of it.
+func (f *scenarioFlags) run(cmd *cobra.Command, name string, runner bench.Runner) error {
+	s, err := f.load(cmd, name)
+	if err != nil {
+		return err
+	}
+	if err := f.check(); err != nil {
+		return err
+	}
+	f.opts.Progress = os.Stderr
+	switch f.out {
+	case "":
+		f.opts.Folder = fmt.Sprintf("results/%s-%s-%s", time.Now().UTC().Format("20060102T150405Z"), s.Name, bench.FileName(s.Queue))
+	case "none":
+	default:
+		f.opts.Folder = f.out
+	}
+	if f.seeds > 1 {
+		return f.repeat(cmd, s, runner)
+	}
+	res, err := runner(cmd.Context(), s, f.opts)
+	if errors.Is(err, bench.ErrScenario) {
+		return usage(err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.print(cmd.OutOrStdout(), res, res.Text); err != nil {
+		return err
+	}
+	if !res.Valid {
+		return &exitError{exitInvalid, fmt.Errorf("the run is invalid: %s", res.Because)}
+	}
+	return nil
+}
+
+func (f *scenarioFlags) repeat(cmd *cobra.Command, s bench.Scenario, runner bench.Runner) error {
+	f.opts.Seed = max(1, f.opts.Seed)
+	rep, err := bench.Repeat(cmd.Context(), runner, s, f.opts, f.seeds)
+	if errors.Is(err, bench.ErrScenario) {
+		return usage(err)
+	}
+	if len(rep.Runs) > 0 {
+		err = errors.Join(err, f.print(cmd.OutOrStdout(), rep, rep.Text))
+	}
+	if err == nil && rep.Verdicts[bench.Invalid] > 0 {
+		err = &exitError{exitInvalid, fmt.Errorf("%d of %d runs are invalid", rep.Verdicts[bench.Invalid], f.seeds)}
+	}
+	return err
+}
+
+// print prints a result as one JSON object, or for a person.
+func (f *scenarioFlags) print(w io.Writer, v any, text func() string) error {
+	if f.asJSON {
+		return record.JSON(v)(w)
+	}
+	_, err := io.WriteString(w, text())
+	return err
+}
+
 func runCommand() *cobra.Command {
-	var (
-		keys    scenarioFlags
-		opts    bench.Options
-		workers int
-		seeds   int
-		out     string
-		asJSON  bool
-	)
+	var f scenarioFlags
 	cmd := &cobra.Command{
 		Use:   "run SCENARIO",
 		Short: "run a scenario on this host's cores, to a verdict",
@@ -71,75 +153,33 @@ doing real work, and prints the verdict. Files go to a folder of their own in re
 
 Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
 4 the run is invalid: the harness could not keep up; 130 interrupted.`,
-		Args: cobra.MatchAll(func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usage(fmt.Errorf("run takes one scenario, not %d; 'leasestorm list' shows them", len(args)))
-			}
-			return nil
-		}),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := keys.load(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			if err := workersInRange(workers); err != nil {
-				return err
-			}
-			if seeds < 1 || seeds > 10_000 {
-				return usage(fmt.Errorf("--seeds %d is out of range: 1 to 10000 seeds", seeds))
-			}
-			if opts.MaxQueue < 0 {
-				return usage(fmt.Errorf("--max-queue %d is out of range: 0 (no limit) or more attempts", opts.MaxQueue))
-			}
-			opts.Workers, opts.Progress, opts.Folder = workers, os.Stderr, out
-			switch out {
-			case "":
-				opts.Folder = fmt.Sprintf("results/%s-%s-%s", time.Now().UTC().Format("20060102T150405Z"), s.Name, bench.FileName(s.Queue))
-			case "none":
-				opts.Folder = ""
-			}
-			if seeds > 1 {
-				if opts.Seed == 0 {
-					opts.Seed = 1
-				}
-				rep, err := bench.RunSeeds(cmd.Context(), s, opts, seeds)
-				if len(rep.Runs) > 0 {
-					err = errors.Join(err, printResult(cmd.OutOrStdout(), asJSON, rep, rep.Text))
-				}
-				if err == nil && rep.Verdicts[bench.Invalid] > 0 {
-					err = &exitError{exitInvalid, fmt.Errorf("%d of %d runs are invalid", rep.Verdicts[bench.Invalid], seeds)}
-				}
-				return err
-			}
-			res, err := bench.Run(cmd.Context(), s, opts)
-			if errors.Is(err, bench.ErrScenario) {
-				return usage(err)
-			}
-			if err != nil {
-				return err
-			}
-			err = printResult(cmd.OutOrStdout(), asJSON, res, res.Text)
-			if err == nil && !res.Valid {
-				err = &exitError{exitInvalid, fmt.Errorf("the run is invalid: %s", res.Because)}
-			}
-			return err
-		},
+		Args: oneScenario,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Run) },
 	}
-	keys.add(cmd)
-	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
-	cmd.Flags().Uint64Var(&opts.Seed, "seed", 0, "seed of all randomness; 0: a random one, which is printed")
-	cmd.Flags().StringVar(&out, "out", "", `folder to make for the run's files; "none": no files (default results/<time>-<scenario>-<queue>)`)
-	cmd.Flags().IntVar(&seeds, "seeds", 1, "repeat over so many seeds, from --seed (or 1) on")
-	cmd.Flags().IntVar(&opts.MaxQueue, "max-queue", 50_000_000, "attempts at which a run is ended with its verdict, before the host swaps (40 bytes each); 0: no limit")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as one JSON object on stdout, and nothing else there")
+	f.add(cmd)
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
 	return cmd
 }
 
-// printResult prints a result as one JSON object, or for a person.
-func printResult(w io.Writer, asJSON bool, v any, text func() string) error {
-	if asJSON {
-		return record.JSON(v)(w)
+func simCommand() *cobra.Command {
+	var (
+		f       scenarioFlags
+		service string
+	)
+	cmd := &cobra.Command{
+		Use:   "sim SCENARIO",
+		Short: "simulate a scenario: the same model without waiting",
+		Long: `Drives the same tables, disciplines, controllers and droplets through a calendar of
+events. The same scenario, flags and seed make the same files, to the byte, on every host.`,
+		Args: oneScenario,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(cmd, args[0], func(ctx context.Context, s bench.Scenario, o bench.Options) (*bench.Result, error) {
+				return bench.Simulate(ctx, s, bench.SimOptions{Options: o, Service: service})
+			})
+		},
 	}
-	_, err := io.WriteString(w, text())
-	return err
+	f.add(cmd)
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
+	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER")
+	return cmd
 }

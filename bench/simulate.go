@@ -1,0 +1,88 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/record"
+)
+
+// SimOptions are how a scenario is simulated.
+type SimOptions struct {
+	Options
+	// Service is the distribution of service times: "fixed" (the default),
+	// "exponential", or "lognormal:cv=2" with a coefficient of variation.
+	Service string
+}
+
+// virtualStart is the wall time at which virtual runs begin: the dependency's return on
+// the day, in UTC.
+var virtualStart = time.Date(2025, 10, 20, 9, 25, 0, 0, time.UTC)
+
+// distribution reads SimOptions.Service.
+func distribution(name string) (engine.Distribution, error) {
+	switch name {
+	case "", "fixed":
+		return engine.Fixed, nil
+	case "exponential":
+		return engine.Exponential, nil
+	}
+	if text, ok := strings.CutPrefix(name, "lognormal:cv="); ok {
+		if cv, err := strconv.ParseFloat(text, 64); err == nil && cv > 0 && cv <= 100 {
+			return engine.Lognormal(cv), nil
+		}
+		return nil, &keyError{"service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name)}
+	}
+	return nil, &keyError{"service", fmt.Sprintf("%q: want fixed, exponential or lognormal:cv=NUMBER", name)}
+}
+
+// Simulate runs a scenario on the virtual engine: the same model without waiting. The
+// same scenario, options and seed make the same files, to the byte.
+func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
+	began := time.Now()
+	draw, err := distribution(o.Service)
+	if err != nil {
+		return nil, err
+	}
+	if o.Seed == 0 {
+		o.Seed = rand.Uint64()>>32 + 1
+	}
+	x, err := newExperiment(s, max(1, o.Workers), o.Seed, 1)
+	if err != nil {
+		return nil, err
+	}
+	var folder *record.Folder
+	if o.Folder != "" {
+		if folder, err = record.Create(o.Folder); err != nil {
+			return nil, err
+		}
+		defer folder.Abandon()
+	}
+	p, judge, err := x.plan(x.want, o.MaxQueue)
+	if err != nil {
+		return nil, err
+	}
+	v := &engine.Virtual{Workers: x.workers, Service: x.want, Draw: draw, Seed: o.Seed}
+	run, err := v.Run(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	res, err := x.result(run, p.Log, judge, x.want)
+	if err != nil {
+		return res, err
+	}
+	res.Engine = "virtual"
+	if folder != nil {
+		if err := x.write(folder, p.Log, res, virtualStart, Manifest{}); err != nil {
+			return res, err
+		}
+		res.Folder = o.Folder
+	}
+	res.Elapsed = time.Since(began).Seconds() // not in the files, which are the same everywhere
+	return res, nil
+}

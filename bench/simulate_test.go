@@ -1,0 +1,151 @@
+package bench
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// surgeAt is the surge at a hundredth of its size, with the same β and the same verdicts.
+func surgeAt(t *testing.T, set ...string) Scenario {
+	t.Helper()
+	s, err := LoadScenario("surge")
+	if err == nil {
+		err = s.Set(append([]string{"leases=10000", "broken=1000"}, set...)...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func simulate(t *testing.T, s Scenario, o SimOptions) *Result {
+	t.Helper()
+	res, err := Simulate(t.Context(), s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// The same scenario and seed make the same files, to the byte, for every GOMAXPROCS.
+func TestSimulateIsDeterministic(t *testing.T) {
+	var first string
+	for i, procs := range []int{1, 2, 4} {
+		old := runtime.GOMAXPROCS(procs)
+		dir := filepath.Join(t.TempDir(), "run")
+		simulate(t, surgeAt(t, "queue=lifo", "retry=backoff", "launch=0.1"), SimOptions{Options: Options{Seed: 7, Workers: 3, Folder: dir}, Service: "exponential"})
+		runtime.GOMAXPROCS(old)
+		sum := sha256.New()
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(sum, "%s %d\n%s", e.Name(), len(text), text)
+		}
+		got := fmt.Sprintf("%x", sum.Sum(nil))
+		if i == 0 {
+			first = got
+		} else if got != first {
+			t.Errorf("with GOMAXPROCS %d the files differ: %s, %s", procs, got, first)
+		}
+	}
+}
+
+// What becomes of the surge is a property of the discipline and the control.
+func TestVerdicts(t *testing.T) {
+	for _, tt := range []struct {
+		set      []string
+		verdict  Verdict
+		min, max float64 // TTR, s
+	}{
+		{[]string{"queue=fifo"}, Collapsed, 0, 0},
+		{[]string{"queue=fifo-lockfree"}, Collapsed, 0, 0},
+		{[]string{"queue=fifo", "broken=300"}, Recovered, 0.5, 0.7},
+		{[]string{"queue=fifo", "broken=1"}, Healthy, 0, 0},
+		{[]string{"queue=fifo", "wait=4s"}, Recovered, 1, 15}, // β < 1 + (1 + w/τ)/δ
+		{[]string{"queue=fifo", "delta=0.1"}, Recovered, 1, 15},
+		{[]string{"queue=codel"}, Collapsed, 0, 0}, // it sheds far too slowly
+		{[]string{"queue=lifo"}, Recovered, 2.4, 2.8},
+		{[]string{"queue=lifo-lockfree"}, Recovered, 2.4, 2.8},
+		{[]string{"queue=bounded"}, Recovered, 2.5, 5},
+		{[]string{"queue=deadline"}, Recovered, 2.3, 2.7},
+		{[]string{"queue=deadline", "retry=backoff"}, Recovered, 2, 9},
+		{[]string{"queue=fifo", "admit=token-bucket", "duration=60s"}, Recovered, 3.3, 40},
+		{[]string{"queue=fifo", "admit=token-bucket", "retry=backoff"}, Recovered, 3.3, 9},
+		{[]string{"queue=fifo", "admit=throttle"}, Recovered, 2, 25},
+		{[]string{"queue=fifo", "admit=concurrency"}, Recovered, 2, 20},
+		{[]string{"queue=fifo", "operator=both", "duration=60s"}, Recovered, 8, 30},
+		{[]string{"queue=fifo", "operator=restart", "duration=60s"}, Collapsed, 0, 0},
+		{[]string{"queue=fifo", "operator=restart", "restarts=2", "duration=60s"}, Recovered, 8, 12},
+		{[]string{"queue=fifo", "operator=restart", "restarts=8", "duration=60s"}, Recovered, 8, 12},
+	} {
+		for _, workers := range []int{1, 4} {
+			t.Run(fmt.Sprint(tt.set, workers), func(t *testing.T) {
+				res := simulate(t, surgeAt(t, tt.set...), SimOptions{Options: Options{Seed: 1, Workers: workers}})
+				if res.Verdict != tt.verdict || tt.verdict == Recovered && (*res.TTR < tt.min || *res.TTR > tt.max) {
+					t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, orDash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
+				}
+			})
+		}
+	}
+}
+
+// Every table keeps the same leases: the run is the same to the number.
+func TestTablesAgree(t *testing.T) {
+	var first *Result
+	for _, table := range []string{"mutex", "sharded", "lockfree"} {
+		res := simulate(t, surgeAt(t, "queue=deadline", "table="+table), SimOptions{Options: Options{Seed: 3, Workers: 2}})
+		if first == nil {
+			first = res
+		} else if *res.TTR != *first.TTR || res.Shed != first.Shed || res.TimeToLease != first.TimeToLease {
+			t.Errorf("%s: TTR %v, shed %d; %s: %v, %d", table, *res.TTR, res.Shed, first.Table, *first.TTR, first.Shed)
+		}
+	}
+}
+
+func TestMaxQueue(t *testing.T) {
+	res := simulate(t, surgeAt(t), SimOptions{Options: Options{Seed: 1, MaxQueue: 3000}})
+	if res.Ended != "max-queue" || res.Verdict == Recovered || res.Verdict == Healthy {
+		t.Errorf("ended by %s, %s", res.Ended, res.Verdict)
+	}
+}
+
+func TestDistributions(t *testing.T) {
+	for _, bad := range []string{"normal", "lognormal", "lognormal:cv=0", "lognormal:cv=x"} {
+		if _, err := Simulate(t.Context(), surgeAt(t), SimOptions{Service: bad}); err == nil {
+			t.Errorf("service %q was taken", bad)
+		}
+	}
+	for _, service := range []string{"fixed", "exponential", "lognormal:cv=2"} {
+		res := simulate(t, surgeAt(t, "queue=deadline:margin=5"), SimOptions{Options: Options{Seed: 1, Workers: 4}, Service: service})
+		if res.Verdict != Recovered {
+			t.Errorf("%s: %s", service, res.Verdict)
+		}
+	}
+}
+
+func TestWilson(t *testing.T) {
+	// Brown, Cai and DasGupta, Statistical Science 16(2), 2001, give the formula; the values
+	// are worked out from it.
+	for _, tt := range []struct {
+		k, n      int
+		low, high float64
+	}{{0, 10, 0, 0.2775}, {10, 10, 0.7225, 1}, {5, 10, 0.2366, 0.7634}, {0, 0, 0, 1}} {
+		p := Wilson(tt.k, tt.n)
+		if d := p.Low - tt.low; d > 1e-4 || d < -1e-4 {
+			t.Errorf("%d of %d: low %.4f, want %.4f", tt.k, tt.n, p.Low, tt.low)
+		}
+		if d := p.High - tt.high; d > 1e-4 || d < -1e-4 {
+			t.Errorf("%d of %d: high %.4f, want %.4f", tt.k, tt.n, p.High, tt.high)
+		}
+	}
+}
