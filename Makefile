@@ -20,7 +20,7 @@ need-go:
 # no C, so that it runs on any Linux of the architecture. go build knows best what
 # is up to date.
 build: need-go ## build bin/leasestorm
-	CGO_ENABLED=0 go build -trimpath -o bin/leasestorm ./cmd/leasestorm
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/leasestorm ./cmd/leasestorm
 
 
 bench: build ## run the standard suite: five minutes (ARGS='--suite short': one)

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
 // surgeAt is the surge at a hundredth of its size, with the same β and the same verdicts.
@@ -95,6 +98,19 @@ func TestVerdicts(t *testing.T) {
 					t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, orDash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
 				}
 			})
+		}
+	}
+}
+
+// With every discipline, controller and retry policy that there is, each attempt offered
+// has one end. (A violation is an error of the run.)
+func TestSimulateConserves(t *testing.T) {
+	for _, q := range queue.Catalog.Names() {
+		for _, a := range admit.Controllers.Names() {
+			for _, r := range admit.Retries.Names() {
+				s := surgeAt(t, "queue="+q, "admit="+a, "retry="+r, "launch=0.1", "operator=restart", "operator_at=2s", "duration=5s", "leases=2000", "broken=300")
+				simulate(t, s, SimOptions{Options: Options{Seed: 5, Workers: 2}, Service: "exponential"})
+			}
 		}
 	}
 }

@@ -271,9 +271,23 @@ func (f Curves) save(dir, name string) error {
 			return err
 		}
 		p.X.Min, p.Y.Min = 0, 0
+		if f.Whole {
+			p.X.Tick.Marker = f.counts()
+			p.X.Max += 0.5
+			p.X.Min = 0.5
+		}
 		p.Draw(c)
 		return nil
 	})
+}
+
+// counts are ticks at the X that there are.
+func (f Curves) counts() plot.ConstantTicks {
+	var all plot.ConstantTicks
+	for _, x := range f.Lines[0].X {
+		all = append(all, plot.Tick{Value: x, Label: short(x)})
+	}
+	return all
 }
 
 func (f Curves) marks() []mark {

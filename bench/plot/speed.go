@@ -29,7 +29,7 @@ func NewSpeed(rows []speedRow, note string) []Curves {
 	for _, r := range rows {
 		i := slices.IndexFunc(all, func(c Curves) bool { return c.Title == r.Work+note })
 		if i < 0 {
-			all = append(all, Curves{Title: r.Work + note, XLabel: "goroutines, each pinned", YLabel: "operations (million/s)"})
+			all = append(all, Curves{Title: r.Work + note, XLabel: "goroutines, each pinned", YLabel: "operations (million/s)", Whole: true})
 			i = len(all) - 1
 		}
 		c := &all[i]

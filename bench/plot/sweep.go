@@ -8,6 +8,7 @@ type Curves struct {
 	Names                 []string
 	Lines, Thin           []Line // Thin[i] belongs to Lines[i]
 	ThinIs                string // what the thin lines are
+	Whole                 bool   // X is a count
 }
 
 // NewSweep makes the data of goodput against offered load, a line a contestant.
