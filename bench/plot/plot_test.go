@@ -105,6 +105,32 @@ func TestDrawAgain(t *testing.T) {
 	}
 }
 
+// Whatever is read is drawn, or refused; nothing panics.
+func FuzzRead(f *testing.F) {
+	dir := f.TempDir()
+	write(&testing.T{}, dir, "fifo", 1, 10)
+	manifest, err1 := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	series, err2 := os.ReadFile(filepath.Join(dir, "series.csv"))
+	if err := errors.Join(err1, err2); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(manifest, series)
+	f.Add([]byte(`{"schema": 1, "result": {"scenario": "s", "leases": 1, "workers": 1, "points": [{"load": 1}]}}`), series[:200])
+	f.Fuzz(func(_ *testing.T, manifest, series []byte) {
+		var c Cell
+		if c.Manifest.parse(manifest) != nil {
+			return
+		}
+		s, err := parseSeries(series)
+		if err != nil {
+			return
+		}
+		c.Series = s
+		NewRecovery([]Cell{c, c})
+		NewSweep([]Cell{c, c})
+	})
+}
+
 func TestLoadBad(t *testing.T) {
 	if _, err := Load(t.TempDir()); !errors.Is(err, ErrNoRuns) {
 		t.Errorf("an empty folder: %v", err)
@@ -115,6 +141,7 @@ func TestLoadBad(t *testing.T) {
 	for name, change := range map[string][2]string{
 		"not JSON": {"manifest.json", "{"}, "a later schema": {"manifest.json", `{"schema": 99}`},
 		"no series": {"series.csv", ""}, "a word in the series": {"series.csv", "t_s,active\n0.1,many\n"}, "a torn series": {"series.csv", "t_s,active\n0.1\n"},
+		"no active leases": {"series.csv", "t_s,queued,good_establish\n0.1,1,1\n"}, "no result": {"manifest.json", `{"schema": 1}`},
 	} {
 		dir := t.TempDir()
 		write(t, dir, "fifo", 1, 10)

@@ -2,11 +2,13 @@
 package plot
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,41 +118,71 @@ func load(dir string) (Cell, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(text, &c.Manifest); err != nil {
-		return c, fmt.Errorf("%s: not a manifest: %w", path, err)
+	if err := c.Manifest.parse(text); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
 	}
-	if c.Manifest.Schema != schema {
-		return c, fmt.Errorf("%s: schema %d, and this program reads %d: use the version that wrote it", path, c.Manifest.Schema, schema)
+	path = filepath.Join(dir, "series.csv")
+	if text, err = os.ReadFile(path); err != nil {
+		return c, err
 	}
-	c.Series, err = readSeries(filepath.Join(dir, "series.csv"))
-	return c, err
+	if c.Series, err = parseSeries(text); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
 }
 
-func readSeries(path string) (Series, error) {
-	f, err := os.Open(path)
+func (m *Manifest) parse(text []byte) error {
+	if err := json.Unmarshal(text, m); err != nil {
+		return fmt.Errorf("not a manifest: %w", err)
+	}
+	switch r := m.Result; {
+	case m.Schema != schema:
+		return fmt.Errorf("schema %d, and this program reads %d: use the version that wrote it", m.Schema, schema)
+	case r.Leases < 1 || r.Broken < 0 || r.Workers < 1 || r.Scenario == "" || filepath.Base(r.Scenario) != r.Scenario:
+		return fmt.Errorf("not a run's manifest: scenario %q, %d leases, %d broken, %d workers", r.Scenario, r.Leases, r.Broken, r.Workers)
+	case len(m.Phases) == 0 && len(r.Points) == 0:
+		return errors.New("not a run's manifest: it has no phases")
+	}
+	return nil
+}
+
+// needed are the columns that figures are drawn from.
+var needed = []string{"t_s", "active", "queued", "good_establish"}
+
+func parseSeries(text []byte) (Series, error) {
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // only read
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(rows) == 0 {
-		return nil, fmt.Errorf("%s: empty", path)
+	if len(rows) < 2 {
+		return nil, errors.New("no rows")
 	}
 	s := Series{}
 	for line, row := range rows[1:] {
 		for i, text := range row {
-			if rows[0][i] == "phase" {
+			name := rows[0][i]
+			if name == "phase" {
 				continue
 			}
 			x, err := strconv.ParseFloat(text, 64)
-			if err != nil {
-				return nil, fmt.Errorf("%s:%d: column %s: %w", path, line+2, rows[0][i], err)
+			if err != nil || math.IsNaN(x) || math.Abs(x) > 1e15 {
+				return nil, fmt.Errorf("line %d, column %s: %q is not a number", line+2, name, text)
 			}
-			s[rows[0][i]] = append(s[rows[0][i]], x)
+			s[name] = append(s[name], x)
 		}
+	}
+	for name, column := range s {
+		if len(column) != len(rows)-1 {
+			return nil, fmt.Errorf("column %q stands twice", name)
+		}
+	}
+	for _, name := range needed {
+		if s[name] == nil {
+			return nil, fmt.Errorf("no column %s", name)
+		}
+	}
+	if (s["good_launch"] == nil) != (s["offered_launch"] == nil) {
+		return nil, errors.New("only one of the columns good_launch and offered_launch")
 	}
 	return s, nil
 }
