@@ -77,6 +77,11 @@ type Table interface {
 	// Renew moves a live lease's deadline later; an earlier deadline than the
 	// present one changes nothing. Errors: ErrStale, ErrDeadline.
 	Renew(id ID, now, deadline time.Duration) error
+	// RenewAll renews a batch to one deadline, as Renew does each, and says in
+	// renewed[i] whether ids[i] was live; it returns how many were. renewed is as long
+	// as ids, or nil. A table overlaps the batch's cache misses, or shares its locks.
+	// Errors: ErrDeadline, and then nothing is renewed.
+	RenewAll(ids []ID, now, deadline time.Duration, renewed []bool) (int, error)
 	// Verify is the epoch check: nil while id names a live lease. Errors: ErrStale.
 	Verify(id ID, now time.Duration) error
 	// Revoke ends a lease and frees its slot, lapsed but not yet expired ones

@@ -239,6 +239,35 @@ func (t *lockFree) renew(id ID, now, deadline uint32) bool {
 	}
 }
 
+// ahead is how many words RenewAll loads before it renews the first of them: the misses
+// that a core keeps in flight at once, or a few more.
+const ahead = 16
+
+func (t *lockFree) RenewAll(ids []ID, now, deadline time.Duration, renewed []bool) (n int, err error) {
+	d, ok := deadlineTick(now, deadline)
+	if !ok {
+		return 0, ErrDeadline
+	}
+	tick := nowTick(now)
+	for len(ids) > 0 {
+		k := min(ahead, len(ids))
+		t.Touch(ids[:k])
+		for i, id := range ids[:k] {
+			ok := t.renew(id, tick, d)
+			if ok {
+				n++
+			}
+			if renewed != nil {
+				renewed[i] = ok
+			}
+		}
+		if ids = ids[k:]; renewed != nil {
+			renewed = renewed[k:]
+		}
+	}
+	return n, nil
+}
+
 func (t *lockFree) Verify(id ID, now time.Duration) error {
 	w := t.at(id)
 	if w == nil {

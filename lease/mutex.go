@@ -45,6 +45,27 @@ func (t *mutexTable) Renew(id ID, now, deadline time.Duration) error {
 	return staleUnless(ok)
 }
 
+// RenewAll takes the lock once.
+func (t *mutexTable) RenewAll(ids []ID, now, deadline time.Duration, renewed []bool) (n int, err error) {
+	d, ok := deadlineTick(now, deadline)
+	if !ok {
+		return 0, ErrDeadline
+	}
+	tick := nowTick(now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, id := range ids {
+		ok := t.s.renew(id, tick, d)
+		if ok {
+			n++
+		}
+		if renewed != nil {
+			renewed[i] = ok
+		}
+	}
+	return n, nil
+}
+
 func (t *mutexTable) Verify(id ID, now time.Duration) error {
 	t.mu.Lock()
 	ok := t.s.verify(id, nowTick(now))

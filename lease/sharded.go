@@ -91,6 +91,38 @@ func (t *shardedTable) Renew(id ID, now, deadline time.Duration) error {
 	return staleUnless(ok)
 }
 
+// RenewAll keeps a shard's lock for as long as the next lease is in the same shard.
+func (t *shardedTable) RenewAll(ids []ID, now, deadline time.Duration, renewed []bool) (n int, err error) {
+	d, ok := deadlineTick(now, deadline)
+	if !ok {
+		return 0, ErrDeadline
+	}
+	tick := nowTick(now)
+	var held *tableShard
+	for i, id := range ids {
+		p := t.of(id)
+		if p != held {
+			if held != nil {
+				held.mu.Unlock()
+			}
+			if held = p; p != nil {
+				p.mu.Lock()
+			}
+		}
+		ok := p != nil && p.s.renew(id, tick, d)
+		if ok {
+			n++
+		}
+		if renewed != nil {
+			renewed[i] = ok
+		}
+	}
+	if held != nil {
+		held.mu.Unlock()
+	}
+	return n, nil
+}
+
 func (t *shardedTable) Verify(id ID, now time.Duration) error {
 	p := t.of(id)
 	if p == nil {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -15,9 +16,10 @@ import (
 )
 
 // smallPlan is 20,000 droplets that check every 100 ms.
-func smallPlan(t *testing.T) *Plan {
+func smallPlan(t testing.TB) *Plan { return planOf(t, 20_000) }
+
+func planOf(t testing.TB, droplets int) *Plan {
 	t.Helper()
-	const droplets = 20_000
 	table, err := lease.Make("lockfree", lease.Env{Leases: droplets + 64, Workers: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -134,5 +136,42 @@ func TestRingConcurrent(t *testing.T) {
 			}
 			next++
 		}
+	}
+}
+
+// What an attempt costs on one thread from the fleet through admission, queue, worker,
+// epoch check and record to the answer, with a no-op service, by how many are due at a time.
+func BenchmarkPath(b *testing.B) {
+	for _, batch := range []int{1, 8, 32, 64} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			const droplets = 1_000_000
+			plan := planOf(b, droplets)
+			r := &running{
+				Real: &Real{Batch: batch, Placement: host.Placement{Workers: []int{0}}},
+				plan: plan, clock: host.NewClock(), rings: []*ring{new(ring)},
+			}
+			res := RealResult{Gaps: record.NewLatency()}
+			gen, worker := newGeneratorLoop(r, context.Background(), &res), newWorkerLoop(r, 0)
+			now := time.Duration(0)
+			// Droplets check every second: 10^6 attempts a second of made-up time.
+			turn := func() {
+				now += time.Duration(batch) * time.Microsecond
+				gen.turn(now)
+				worker.turn(now)
+			}
+			for now < 1200*time.Millisecond {
+				turn()
+				plan.Log.Collect()
+			}
+			before := plan.Log.Total()
+			b.ResetTimer()
+			for range b.N/batch + 1 {
+				turn()
+			}
+			b.StopTimer()
+			plan.Log.Finish()
+			total := plan.Log.Total()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(total.Offered.Sum()-before.Offered.Sum()), "ns/attempt")
+		})
 	}
 }

@@ -207,8 +207,11 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 			continue
 		}
 		cost := w.plan.Manager.Cost(now, it)
-		w.labour.work(it.Droplet, max(1, int(cost*w.Blocks[it.Class]+.5)))
-		end := w.clock.Now()
+		end := now
+		if blocks := cost * w.Blocks[it.Class]; blocks > 0 { // 0: a no-op service, to measure the path
+			w.labour.work(it.Droplet, max(1, int(blocks+.5)))
+			end = w.clock.Now()
+		}
 		w.side.Complete(now, end, it, &w.answer)
 		w.rec.Served(now, end, time.Duration(cost*w.unit[it.Class]), it, w.answer.Outcome)
 		if w.answer.Outcome == queue.Good || w.answer.Outcome == queue.Failed {

@@ -86,6 +86,9 @@ func cases(t *testing.T, newTable New) {
 	want(t, "renew to an earlier deadline", tab.Renew(a, 0, at(5)), nil)
 	want(t, "verify after it", tab.Verify(a, at(9)), nil)
 	want(t, "renew", tab.Renew(a, at(9), at(30)), nil)
+	if n, err := tab.RenewAll([]lease.ID{a, b}, at(9), at(8), nil); n != 0 || !errors.Is(err, lease.ErrDeadline) {
+		t.Errorf("a batch with a deadline before now: %d, %v", n, err)
+	}
 	want(t, "renew with a deadline before now", tab.Renew(a, at(9), at(8)), lease.ErrDeadline)
 	if n := tab.Expire(at(19), none); n != 0 {
 		t.Errorf("%d expired, none is due", n)
@@ -184,7 +187,27 @@ func model(t *testing.T, newTable New, size int) {
 			if err == nil {
 				added(got, deadline)
 			}
-		case 3, 4:
+		case 3:
+			batch := make([]lease.ID, rng.IntN(40))
+			for i := range batch {
+				batch[i] = pick()
+			}
+			renewed := make([]bool, len(batch))
+			n, err := tab.RenewAll(batch, at(now), at(deadline), renewed)
+			want(t, "renew a batch", err, nil)
+			for i, id := range batch {
+				if ok := live[id] > now; ok != renewed[i] {
+					t.Errorf("renewing a batch at %d: %v is live: %v, renewed: %v", now, id, ok, renewed[i])
+				}
+				if renewed[i] {
+					n--
+					live[id] = max(live[id], deadline)
+				}
+			}
+			if n != 0 {
+				t.Errorf("renewing a batch at %d: %d more than renewed", now, n)
+			}
+		case 4:
 			check("renew", id, tab.Renew(id, at(now), at(deadline)), live[id] > now, lease.ErrStale)
 			if live[id] > now {
 				live[id] = max(live[id], deadline)
