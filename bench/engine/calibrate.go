@@ -67,13 +67,17 @@ func (f *flood) Answers(_ time.Duration, answers []dwfm.Answer) {
 	}
 }
 
-// watch marks each slice and ends the flood after the last.
+// watch marks each slice and ends the flood after the last; on a host that hardly lets the
+// workers run it waits for some service, for a while.
 func (f *flood) watch(now time.Duration, _ State) bool {
 	f.marks = append(f.marks, mark{now, f.served})
-	return len(f.marks) > slicesLead+slicesCount
+	return len(f.marks) > slicesLead+slicesCount && (f.served >= slicesCount || now > floodPatience)
 }
 
-// perSecond is the median over the slices.
+// floodPatience is how long a flood waits for a first few services.
+const floodPatience = 5 * time.Second
+
+// perSecond is the median over the slices; where most of them had no service, the mean.
 func (f *flood) perSecond() float64 {
 	var rates []float64
 	for i := slicesLead + 1; i < len(f.marks); i++ {
@@ -84,7 +88,10 @@ func (f *flood) perSecond() float64 {
 		return 0
 	}
 	slices.Sort(rates)
-	return rates[len(rates)/2]
+	if median := rates[len(rates)/2]; median > 0 {
+		return median
+	}
+	return float64(f.served) / f.marks[len(f.marks)-1].at.Seconds()
 }
 
 // Service is the mean service time by class, on one worker.
@@ -137,7 +144,7 @@ func (c *Calibration) Measure(ctx context.Context, class queue.Class) (time.Dura
 	}
 	rate := f.perSecond()
 	if rate <= 0 {
-		return 0, fmt.Errorf("calibration: no %v was served within %v: this host cannot run the scenario", class, sliceLength)
+		return 0, fmt.Errorf("calibration: no %v was served within %v: this host is too busy, or cannot run the scenario; look at leasestorm doctor", class, floodPatience)
 	}
 	return time.Duration(float64(workers) / rate * 1e9), nil
 }

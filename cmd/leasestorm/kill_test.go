@@ -92,7 +92,7 @@ func TestKillAndResume(t *testing.T) {
 		}()
 		select {
 		case <-done:
-		case <-time.After(time.Duration(rng.IntN(2500)) * time.Millisecond):
+		case <-time.After(time.Duration(rng.IntN(5000)) * time.Millisecond):
 			_ = cmd.Process.Kill()
 			<-done
 		}
