@@ -201,7 +201,7 @@ func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
 	}
 	switch fit = max(fit, -fit); {
 	case fit > invalidDrift:
-		invalid("the service time could not be fitted to the scenario: %.0f %% off", 100*fit)
+		invalid("the service time could not be fitted to the scenario, %.0f %% off: the host is too busy, or the path around the work takes longer than the scenario allows a service (fewer leases, a longer interval or a larger rho help)", 100*fit)
 	case fit > noisyFit:
 		noisy("the service time is %.0f %% off the scenario's; β is with what was measured", 100*fit)
 	}
