@@ -10,6 +10,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/host"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -87,7 +88,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if folder != nil {
 		res.Folder = o.Folder
 		info, build := host.ReadInfo(), ReadBuildInfo()
-		if err := x.write(folder, p.Log, res, run.Start, Manifest{Placement: &place, Host: &info, Build: &build, Usage: &run.Usage}); err != nil {
+		if err := x.write(folder, p.Log, res, run.Start, Manifest{Sweep: lease.ScanForm(), Placement: &place, Host: &info, Build: &build, Usage: &run.Usage}); err != nil {
 			return res, err
 		}
 	}

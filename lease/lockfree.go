@@ -37,8 +37,9 @@ const (
 // So a word with deadline 0 is never swapped by a holder of an ID, and an epoch
 // rises only under Grant's or Regrant's hand.
 type lockFree struct {
-	n     int // slots; the last block may have fewer than blockWords
-	words []atomic.Uint64
+	n     int             // slots
+	words []atomic.Uint64 // whole blocks: what is behind n is free for ever and never granted
+	scan  scan
 
 	// bounds[b] is at or before the earliest deadline in block b; noDeadline: none
 	// that this bound must know of. A renewal moves a deadline later and leaves the
@@ -55,6 +56,7 @@ type lockFree struct {
 	some []atomic.Uint64
 
 	regions []region
+	rotor   atomic.Uint32 // blocks that it has come by, in turn
 }
 
 // region is where a worker looks for free slots first, so that workers write to
@@ -70,7 +72,8 @@ func newLockFree(env Env, v catalog.Values) (Table, error) {
 	some := (blocks + 63) / 64
 	t := &lockFree{
 		n:       env.Leases,
-		words:   make([]atomic.Uint64, env.Leases),
+		words:   make([]atomic.Uint64, blocks*blockWords),
+		scan:    scans[len(scans)-1],
 		bounds:  make([]atomic.Uint32, blocks),
 		free:    make([]atomic.Uint64, blocks*mapWords),
 		some:    make([]atomic.Uint64, some),
@@ -95,11 +98,12 @@ func newLockFree(env Env, v catalog.Values) (Table, error) {
 
 func packWord(epoch, deadline uint32) uint64 { return uint64(epoch)<<32 | uint64(deadline) }
 
-func setBit(m []atomic.Uint64, i uint32) {
-	w, bit := &m[i/64], uint64(1)<<(i%64)
+func setBit(m []atomic.Uint64, i uint32) { setBits(&m[i/64], 1<<(i%64)) }
+
+func setBits(w *atomic.Uint64, set uint64) {
 	for {
 		old := w.Load()
-		if old&bit != 0 || w.CompareAndSwap(old, old|bit) {
+		if old&set == set || w.CompareAndSwap(old, old|set) {
 			return
 		}
 	}
@@ -209,7 +213,7 @@ func (t *lockFree) release(slot uint32) {
 
 // at is the word that id is about, nil where the table has no such slot.
 func (t *lockFree) at(id ID) *atomic.Uint64 {
-	if i := id.Slot(); uint64(i) < uint64(len(t.words)) {
+	if i := id.Slot(); uint64(i) < uint64(t.n) {
 		return &t.words[i]
 	}
 	return nil
@@ -326,9 +330,21 @@ func (t *lockFree) Touch(ids []ID) {
 	}
 }
 
+// rotorCalls is in how many calls of Expire the rotor comes by every block.
+//
+// A bound that renewals have left behind must be refreshed by reading its block, sooner
+// or later; left to themselves all blocks of a table that was filled at once come due in
+// one call. The rotor reads a few blocks a call before their bounds pass. It helps while
+// its period is shorter than what a renewal adds to a lease (TTL less the interval): with
+// a call every 10 ms it takes 6 s.
+const rotorCalls = 600
+
 func (t *lockFree) Expire(now time.Duration, lapsed func(ID)) int {
 	n := nowTick(now)
 	ended := 0
+	for range len(t.bounds)/rotorCalls + 1 {
+		ended += t.sweep((t.rotor.Inc()-1)%uint32(len(t.bounds)), n, lapsed)
+	}
 	for b := range t.bounds {
 		if t.bounds[b].Load() <= n {
 			ended += t.sweep(uint32(b), n, lapsed)
@@ -341,24 +357,39 @@ func (t *lockFree) Expire(now time.Duration, lapsed func(ID)) int {
 func (t *lockFree) sweep(block, now uint32, lapsed func(ID)) int {
 	t.bounds[block].Store(noDeadline)
 	first := block << blockShift
-	words := t.words[first:min(int(first)+blockWords, t.n)]
-	ended, bound := 0, uint32(noDeadline)
-	for i := range words {
-		old := words[i].Load()
-		for uint32(old) != 0 && uint32(old) <= now {
-			if words[i].CompareAndSwap(old, old&^uint64(noDeadline)) {
-				slot := first + uint32(i)
-				lapsed(MakeID(slot, uint32(old>>32)))
-				t.release(slot)
-				ended++
-				old = 0
-				break
+	words := t.words[first : first+blockWords]
+	var due [mapWords]uint64
+	// A due deadline is in 1..now, so one less is below now.
+	bound := t.scan.do(words, now, &due)
+	if bound != noDeadline {
+		bound++
+	}
+	ended := 0
+	for g, mask := range due {
+		freed := uint64(0)
+		for m := mask; m != 0; m &= m - 1 {
+			i := uint32(g*64 + bits.TrailingZeros64(m))
+			old := words[i].Load()
+			for uint32(old) != 0 && uint32(old) <= now {
+				if words[i].CompareAndSwap(old, old&^uint64(noDeadline)) {
+					lapsed(MakeID(first+i, uint32(old>>32)))
+					freed |= m & -m
+					old = 0
+					break
+				}
+				old = words[i].Load()
 			}
-			old = words[i].Load() // renewed or granted anew meanwhile
+			if d := uint32(old); d != 0 { // renewed or granted anew meanwhile
+				bound = min(bound, d)
+			}
 		}
-		if d := uint32(old); d != 0 {
-			bound = min(bound, d)
+		if freed != 0 { // 64 slots at a time, after all of them were told
+			ended += bits.OnesCount64(freed)
+			setBits(&t.free[block*mapWords+uint32(g)], freed)
 		}
+	}
+	if ended > 0 {
+		setBits(&t.some[block/64], 1<<(block%64))
 	}
 	if bound != noDeadline {
 		t.lower(block, bound)

@@ -1,0 +1,5 @@
+//go:build !amd64 || race || purego
+
+package lease
+
+func vectorScans() []scan { return nil }
