@@ -2,7 +2,7 @@
 # the race detector in `make test` a C compiler. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build bench bench-full bench-speed test lint fmt fuzz clean
+.PHONY: help need-go build bench bench-full bench-speed bench-peers test lint fmt fuzz clean
 
 # Arguments for the benchmark: make bench ARGS='--seeds 3'
 ARGS ?=
@@ -31,6 +31,9 @@ bench-full: build ## run the suite over ten seeds: an hour
 
 bench-speed: build ## measure tables and queues by themselves, by goroutines
 	bin/leasestorm bench speed $(ARGS)
+
+bench-peers: need-go ## measure our tables and queues beside others' (JSON=FILE for the rows; downloads them)
+	cd bench/peers && CGO_ENABLED=0 go run . $(if $(JSON),-json $(abspath $(JSON))) $(ARGS)
 
 test: need-go ## run all tests, then the concurrent packages' under the race detector
 	@scripts/test

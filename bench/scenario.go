@@ -203,7 +203,7 @@ func (s *Scenario) Validate() error {
 		return err
 	}
 	_, _, table := lease.Catalog.Resolve(s.Table)
-	_, _, discipline := queue.Catalog.Resolve(s.Queue)
+	discipline := queue.Validate(s.Queue)
 	_, _, controller := admit.Controllers.Resolve(s.Admit)
 	_, _, retry := admit.Retries.Resolve(s.Retry)
 	for _, part := range []struct {

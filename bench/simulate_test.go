@@ -79,6 +79,8 @@ func TestVerdicts(t *testing.T) {
 		{[]string{"queue=codel"}, Collapsed, 0, 0}, // it sheds far too slowly
 		{[]string{"queue=lifo"}, Recovered, 2.4, 2.8},
 		{[]string{"queue=lifo-lockfree"}, Recovered, 2.4, 2.8},
+		{[]string{"queue=percore+fifo"}, Collapsed, 0, 0},
+		{[]string{"queue=percore+deadline"}, Recovered, 2.3, 2.7},
 		{[]string{"queue=bounded"}, Recovered, 2.5, 5},
 		{[]string{"queue=deadline"}, Recovered, 2.3, 2.7},
 		{[]string{"queue=deadline", "retry=backoff"}, Recovered, 2, 9},

@@ -1,6 +1,10 @@
 package queue_test
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -18,6 +22,106 @@ func maker(ref string) queuetest.New {
 func TestDisciplines(t *testing.T) {
 	for _, e := range queue.Catalog.List() {
 		t.Run(e.Name, func(t *testing.T) { queuetest.Run(t, maker(e.Name)) })
+	}
+}
+
+// Every wrapper is held to the suite around every discipline.
+func TestWrappers(t *testing.T) {
+	for _, w := range queue.Wrappers.List() {
+		for _, e := range queue.Catalog.List() {
+			t.Run(w.Name+"+"+e.Name, func(t *testing.T) { queuetest.Run(t, maker(w.Name+"+"+e.Name)) })
+		}
+	}
+}
+
+// Workers that pop from their views get everything, too.
+func TestViews(t *testing.T) {
+	q, err := queue.Make("percore+fifo", queuetest.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := make([]queue.Item, 3)
+	for range 50 {
+		q.Push(0, items)
+	}
+	got := 0
+	dst := make([]queue.Item, 7)
+	for i := 0; q.Len() > 0; i++ {
+		taken, _ := q.(queue.Sharder).View(0).Pop(0, dst) // the other worker never comes
+		if got += taken; taken == 0 {
+			t.Fatal("a worker goes without while another's part has items")
+		}
+	}
+	if got != 150 {
+		t.Errorf("%d of 150 items", got)
+	}
+}
+
+func TestCompositionErrors(t *testing.T) {
+	for ref, want := range map[string]string{
+		"nosuch+fifo": "there are: percore", "percore+nosuch": "there are: ", "fifo+percore": "goes last in a composition", "percore:x=1+fifo": "no parameter", "percore+": "there are: ",
+	} {
+		_, err := queue.Make(ref, queuetest.Config)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want …%s…", ref, err, want)
+		}
+		if check := queue.Validate(ref); check == nil || check.Error() != err.Error() {
+			t.Errorf("%s: Validate says %v, Make %v", ref, check, err)
+		}
+	}
+}
+
+// How many older items still wait when one is taken: what a queue in parts gives up.
+func BenchmarkRankError(b *testing.B) {
+	for _, workers := range []int{1, 4, 16} {
+		for _, ref := range []string{"fifo", "percore+fifo"} {
+			b.Run(fmt.Sprintf("%s/workers=%d", ref, workers), func(b *testing.B) {
+				cfg := queuetest.Config
+				cfg.Workers = workers
+				q, err := queue.Make(ref, cfg)
+				if err != nil {
+					b.Fatal(err)
+				}
+				views := make([]queue.Discipline, workers)
+				for i := range views {
+					views[i] = q
+					if s, ok := q.(queue.Sharder); ok {
+						views[i] = s.View(i)
+					}
+				}
+				rng := rand.New(rand.NewPCG(1, 2))
+				var waiting []uint64 // ascending
+				var ranks []int
+				seq := uint64(0)
+				dst := make([]queue.Item, 8)
+				for len(ranks) < 100_000 {
+					if len(waiting) < 1000 {
+						items := make([]queue.Item, 1+rng.IntN(16))
+						for i := range items {
+							seq++
+							items[i] = queue.Item{Lease: seq, Deadline: 1 << 62}
+							waiting = append(waiting, seq)
+						}
+						q.Push(0, items)
+						continue
+					}
+					taken, _ := views[rng.IntN(workers)].Pop(0, dst[:1+rng.IntN(8)])
+					for _, it := range dst[:taken] {
+						at, _ := slices.BinarySearch(waiting, it.Lease)
+						ranks = append(ranks, at)
+						waiting = slices.Delete(waiting, at, at+1)
+					}
+				}
+				slices.Sort(ranks)
+				sum := 0
+				for _, r := range ranks {
+					sum += r
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(float64(sum)/float64(len(ranks)), "rank-mean")
+				b.ReportMetric(float64(ranks[len(ranks)*99/100]), "rank-p99")
+			})
+		}
 	}
 }
 

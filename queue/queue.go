@@ -153,6 +153,13 @@ type Rechecker interface {
 	Stale(now time.Duration, it *Item) bool
 }
 
+// Sharder is a Discipline with a part of its own for each worker. A worker pops from its
+// view, which takes from its own part first and from the others' when that is empty.
+type Sharder interface {
+	Discipline
+	View(worker int) Discipline
+}
+
 // Config is what a discipline's constructor may know of the run: nobody has to guess
 // what the scenario knows.
 type Config struct {
@@ -167,12 +174,3 @@ type New func(cfg Config, v catalog.Values) (Discipline, error)
 
 // Catalog lists the disciplines by name.
 var Catalog = catalog.New("queue discipline", builtin...)
-
-// Make builds the discipline that ref names, for example "deadline:margin=1".
-func Make(ref string, cfg Config) (Discipline, error) {
-	e, v, err := Catalog.Resolve(ref)
-	if err != nil {
-		return nil, err
-	}
-	return e.New(cfg, v)
-}

@@ -22,6 +22,7 @@ func listCommand() *cobra.Command {
 			w := cmd.OutOrStdout()
 			list(w, "lease tables (--table)", lease.Catalog.List())
 			list(w, "queue disciplines (--queue)", queue.Catalog.List())
+			list(w, "queue wrappers (--queue WRAPPER+DISCIPLINE)", queue.Wrappers.List())
 			list(w, "admission controllers (--admit)", admit.Controllers.List())
 			list(w, "retry policies (--retry)", admit.Retries.List())
 			fmt.Fprintln(w, "scenarios (run SCENARIO)")

@@ -191,18 +191,25 @@ type Answer struct {
 type Worker struct {
 	m     *Manager
 	index int
-	ids   [32]lease.ID // for Touch
-	left  int          // of a restart that is being carried out
+	queue queue.Discipline // the manager's, or this worker's view of it
+	ids   [32]lease.ID     // for Touch
+	left  int              // of a restart that is being carried out
 }
 
 // Worker makes the i-th worker's side.
-func (m *Manager) Worker(i int) *Worker { return &Worker{m: m, index: i} }
+func (m *Manager) Worker(i int) *Worker {
+	w := &Worker{m: m, index: i, queue: m.cfg.Queue}
+	if s, ok := m.cfg.Queue.(queue.Sharder); ok {
+		w.queue = s.View(i)
+	}
+	return w
+}
 
 // Take pops the next attempts to serve into dst: dst[:taken] in order, and
 // dst[len(dst)-dropped:] were shed. What the taken ones will look at is brought into
 // the cache on the way.
 func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) {
-	taken, dropped = w.m.cfg.Queue.Pop(now, dst)
+	taken, dropped = w.queue.Pop(now, dst)
 	w.m.shed(now, dst[len(dst)-dropped:])
 	if n := min(taken, len(w.ids)); n > 1 {
 		for i := range n {

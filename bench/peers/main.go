@@ -1,0 +1,305 @@
+// Command peers measures our tables and queues beside what others offer, in one
+// interleaved run: `make bench-peers`.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/leasestorm/leasestorm/lease"
+)
+
+// Row is one contestant at one work.
+type Row struct {
+	Work       string  `json:"work"`
+	Contestant string  `json:"contestant"`
+	Ours       bool    `json:"ours"`
+	Goroutines int     `json:"goroutines"`
+	Pattern    string  `json:"pattern"`
+	Value      float64 `json:"value"` // median over the rounds
+	Low        float64 `json:"low"`
+	High       float64 `json:"high"`
+	Unit       string  `json:"unit"`
+	BestPeer   string  `json:"best_peer"`
+	Ratio      float64 `json:"ratio"` // best peer's value over this one: over 1 is better than it
+}
+
+type key struct {
+	work, pattern string
+	goroutines    int
+	contestant    string
+}
+
+type runner struct {
+	leases  int
+	length  time.Duration
+	seed    uint64
+	samples map[key][]float64
+	unit    map[key]string
+	order   []key
+}
+
+func (r *runner) add(k key, unit string, x float64) {
+	if r.samples[k] == nil {
+		r.order = append(r.order, k)
+	}
+	r.samples[k], r.unit[k] = append(r.samples[k], x), unit
+}
+
+func main() {
+	leases := flag.Int("leases", 1_000_000, "leases in each table")
+	rounds := flag.Int("rounds", 5, "rounds of everything, in shuffled order")
+	length := flag.Duration("length", 100*time.Millisecond, "length of one measurement")
+	seed := flag.Uint64("seed", 1, "seed of orders and places")
+	out := flag.String("json", "", "file to write the rows to, as an array of objects")
+	flag.Parse()
+	if *leases < 100 || *rounds < 1 || *length <= 0 || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "peers: want at least 100 leases, one round, a length above 0, and no arguments")
+		os.Exit(2)
+	}
+	r := &runner{leases: *leases, length: *length, seed: *seed, samples: map[key][]float64{}, unit: map[key]string{}}
+	ids = make([]lease.ID, *leases)
+	rng := rand.New(rand.NewPCG(*seed, 0))
+	for round := range *rounds {
+		for _, i := range rng.Perm(len(tables)) {
+			if err := r.table(i); err != nil {
+				fmt.Fprintln(os.Stderr, "peers:", tables[i].name, err)
+				os.Exit(1)
+			}
+		}
+		for _, i := range rng.Perm(len(queues)) {
+			r.queue(i)
+		}
+		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, *rounds)
+	}
+	rows := r.rows()
+	print(rows)
+	if *out != "" {
+		text, err := json.MarshalIndent(rows, "", "  ")
+		if err == nil {
+			err = os.WriteFile(*out, append(text, '\n'), 0o644)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "peers:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+// table measures one table at all works.
+func (r *runner) table(i int) error {
+	c := tables[i]
+	at := func(work, pattern string, goroutines int) key { return key{work, pattern, goroutines, c.name} }
+	const ttl = time.Hour
+	n := r.leases
+	heap := heapNow()
+	t, err := c.make(n)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	grants := n / 10 // measured; the rest fills the table
+	for i := range n - grants {
+		t.grant(i, ttl)
+	}
+	start := time.Now()
+	for i := n - grants; i < n; i++ {
+		t.grant(i, ttl)
+	}
+	r.add(at("grant", "in order", 1), "ns", perOp(start, grants))
+	r.add(at("heap", "", 1), "B", float64(heapNow()-heap)/float64(n))
+	until := ttl
+	r.add(at("renew", "anywhere", 1), "ns", r.race(1, func(w int, rng *rand.Rand) {
+		t.renew(rng.IntN(n), until+time.Duration(rng.IntN(1<<30)))
+	}))
+	r.add(at("renew", "anywhere", 2), "ns", r.race(2, func(w int, rng *rand.Rand) {
+		t.renew(rng.IntN(n), until+time.Duration(rng.IntN(1<<30)))
+	}))
+	r.add(at("renew", "own half", 2), "ns", r.race(2, func(w int, rng *rand.Rand) {
+		t.renew(w*n/2+rng.IntN(n/2), until+time.Duration(rng.IntN(1<<30)))
+	}))
+	gone := rand.New(rand.NewPCG(r.seed, 9)).Perm(n)[:grants]
+	start = time.Now()
+	for _, i := range gone {
+		t.revoke(i)
+	}
+	r.add(at("revoke", "anywhere", 1), "ns", perOp(start, grants))
+	if t.expire(0) < 0 {
+		return nil
+	}
+	for _, i := range gone {
+		t.grant(i, time.Second)
+	}
+	start = time.Now()
+	const sweeps = 20
+	for i := range sweeps {
+		t.expire(time.Duration(i) * 10 * time.Millisecond)
+	}
+	r.add(at("empty sweep", "", 1), "µs", perOp(start, sweeps)/1e3)
+	start = time.Now()
+	if got := t.expire(2 * time.Second); got != grants {
+		return fmt.Errorf("%d expired, want %d", got, grants)
+	}
+	r.add(at("mass expiry", fmt.Sprintf("%d of %d", grants, n), 1), "ms", perOp(start, 1)/1e6)
+	return nil
+}
+
+func perOp(start time.Time, n int) float64 {
+	return float64(time.Since(start).Nanoseconds()) / float64(n)
+}
+
+func heapNow() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// race lets goroutines work side by side and returns the wall time of one operation.
+func (r *runner) race(goroutines int, op func(w int, rng *rand.Rand)) float64 {
+	var stop atomic.Bool
+	var all sync.WaitGroup
+	counts := make([]int, goroutines)
+	start := time.Now()
+	for w := range goroutines {
+		all.Go(func() {
+			rng := rand.New(rand.NewPCG(r.seed, uint64(w)))
+			n := 0
+			for ; !stop.Load(); n += 64 {
+				for range 64 {
+					op(w, rng)
+				}
+			}
+			counts[w] = n
+		})
+	}
+	time.Sleep(r.length)
+	stop.Store(true)
+	all.Wait()
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	return perOp(start, max(1, total))
+}
+
+// queue measures one queue, with one and two producers and consumers.
+func (r *runner) queue(i int) {
+	c := queues[i]
+	batch := chunkOf
+	if c.one {
+		batch = 1
+	}
+	for _, g := range []int{1, 2} {
+		h := c.make()
+		var stop atomic.Bool
+		var all, producers sync.WaitGroup
+		var moved atomic.Int64
+		start := time.Now()
+		for range g {
+			producers.Add(1)
+			all.Go(func() {
+				defer producers.Done()
+				s := h.attach()
+				for !stop.Load() {
+					for range 64 {
+						if s.put(batch) == 0 {
+							pause()
+						}
+					}
+				}
+			})
+			all.Go(func() {
+				s := h.attach()
+				n := int64(0)
+				for idle := 0; idle < 1000; { // until the producers have gone and all is taken
+					got := s.get(batch)
+					if n += int64(got); got > 0 {
+						idle = 0
+						continue
+					}
+					if pause(); stop.Load() {
+						idle++
+					}
+				}
+				moved.Add(n)
+			})
+		}
+		time.Sleep(r.length)
+		stop.Store(true)
+		all.Wait()
+		r.add(key{"hand-over", fmt.Sprintf("%d producers, %d consumers", g, g), 2 * g, c.name}, "ns", perOp(start, int(max(1, moved.Load()))))
+	}
+}
+
+// rows sums up: medians, and each against the best peer at the same work.
+func (r *runner) rows() []Row {
+	ours := map[string]bool{}
+	for _, t := range tables {
+		ours[t.name] = t.ours
+	}
+	for _, q := range queues {
+		ours[q.name] = q.ours
+	}
+	var rows []Row
+	for _, k := range r.order {
+		xs := slices.Sorted(slices.Values(r.samples[k]))
+		rows = append(rows, Row{
+			Work: k.work, Contestant: k.contestant, Ours: ours[k.contestant], Goroutines: k.goroutines, Pattern: k.pattern,
+			Value: (xs[(len(xs)-1)/2] + xs[len(xs)/2]) / 2, Low: xs[0], High: xs[len(xs)-1], Unit: r.unit[k],
+		})
+	}
+	for i := range rows {
+		best := -1
+		for j, o := range rows {
+			if !o.Ours && o.Work == rows[i].Work && o.Goroutines == rows[i].Goroutines && o.Pattern == rows[i].Pattern && (best < 0 || o.Value < rows[best].Value) {
+				best = j
+			}
+		}
+		if best >= 0 && rows[i].Value > 0 {
+			rows[i].BestPeer, rows[i].Ratio = rows[best].Contestant, rows[best].Value/rows[i].Value
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b Row) int {
+		ka, kb := fmt.Sprint(a.Work, a.Goroutines, a.Pattern), fmt.Sprint(b.Work, b.Goroutines, b.Pattern)
+		switch {
+		case ka != kb:
+			return compare(ka, kb)
+		case a.Value < b.Value:
+			return -1
+		}
+		return 1
+	})
+	return rows
+}
+
+func compare(a, b string) int {
+	if a < b {
+		return -1
+	}
+	return 1
+}
+
+func print(rows []Row) {
+	head := ""
+	for _, row := range rows {
+		if h := fmt.Sprintf("%s, %s, %d goroutines (%s, median and extremes; ratio to the best peer)", row.Work, row.Pattern, row.Goroutines, row.Unit); h != head {
+			head = h
+			fmt.Printf("\n%s\n", h)
+		}
+		mark := " "
+		if row.Ours {
+			mark = "*"
+		}
+		fmt.Printf("%s %-40s %10.2f  (%.2f–%.2f)  %6.2f\n", mark, row.Contestant, row.Value, row.Low, row.High, row.Ratio)
+	}
+}

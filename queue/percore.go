@@ -1,0 +1,113 @@
+package queue
+
+import (
+	"time"
+
+	"go.uber.org/atomic"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+var percoreEntry = catalog.Entry[Wrap]{
+	Name:   "percore",
+	Doc:    "a discipline of its own for each worker; who has nothing steals from the longest",
+	Source: "R. D. Blumofe and C. E. Leiserson, Scheduling Multithreaded Computations by Work Stealing, JACM 46(5), 1999; M. Mitzenmacher, The Power of Two Choices, IEEE TPDS 12(10), 2001",
+	Params: []catalog.Param{{Name: "parts", Unit: "parts", Default: 0, Min: 0, Max: 4096, Doc: "parts; 0: one a worker"}},
+	New:    newPercore,
+}
+
+// percore spreads batches over parts that keep to workers, so that on many cores nobody
+// waits for one lock. A batch goes whole to the shorter of two parts, taken in turn.
+//
+// What is given up is order between the parts: BenchmarkRankError measures how many
+// older items still wait when one is taken, and docs/architecture.md states it.
+type percore struct {
+	parts []Discipline
+	turn  atomic.Uint64
+}
+
+func newPercore(cfg Config, v catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
+	n := v.Int("parts")
+	if n == 0 {
+		n = max(1, cfg.Workers)
+	}
+	q := &percore{parts: make([]Discipline, n)}
+	for i := range q.parts {
+		var err error
+		if q.parts[i], err = inner(); err != nil {
+			return nil, err
+		}
+	}
+	return q, nil
+}
+
+func (q *percore) Push(now time.Duration, items []Item) int {
+	if len(items) == 0 {
+		return 0
+	}
+	t := q.turn.Inc()
+	n := uint64(len(q.parts))
+	a, b := q.parts[t%n], q.parts[(t*0x9e3779b97f4a7c15>>32)%n]
+	if b.Len() < a.Len() {
+		a = b
+	}
+	return a.Push(now, items)
+}
+
+// Pop is for a caller without a view: it takes from the longest part.
+func (q *percore) Pop(now time.Duration, dst []Item) (taken, dropped int) { return q.steal(now, dst) }
+
+func (q *percore) steal(now time.Duration, dst []Item) (taken, dropped int) {
+	for {
+		longest, most := -1, 0
+		for i, p := range q.parts {
+			if n := p.Len(); n > most {
+				longest, most = i, n
+			}
+		}
+		if longest < 0 || len(dst) == 0 {
+			return 0, 0
+		}
+		// Half of it at most: its own worker goes on with the rest.
+		part := q.parts[longest]
+		n := min(len(dst), (most+1)/2)
+		taken, dropped = part.Pop(now, dst[:n])
+		if taken+dropped > 0 {
+			copy(dst[len(dst)-dropped:], dst[n-dropped:n])
+			return taken, dropped
+		}
+		if part.Len() == most {
+			return 0, 0 // it is between a reservation and its items
+		}
+	}
+}
+
+func (q *percore) Len() (n int) {
+	for _, p := range q.parts {
+		n += p.Len()
+	}
+	return n
+}
+
+// View implements Sharder.
+func (q *percore) View(worker int) Discipline {
+	return percoreView{q, q.parts[uint(worker)%uint(len(q.parts))]}
+}
+
+// Stale implements Rechecker.
+func (q *percore) Stale(now time.Duration, it *Item) bool {
+	r, ok := q.parts[0].(Rechecker)
+	return ok && r.Stale(now, it)
+}
+
+type percoreView struct {
+	*percore
+	own Discipline
+}
+
+func (v percoreView) Pop(now time.Duration, dst []Item) (taken, dropped int) {
+	if taken, dropped = v.own.Pop(now, dst); taken+dropped > 0 {
+		return taken, dropped
+	}
+	return v.steal(now, dst)
+}
