@@ -46,7 +46,7 @@ type RealResult struct {
 
 // offerBatch bounds how many attempts the generator offers with one reading of the
 // clock: about 10 µs of them.
-const offerBatch = 32
+const offerBatch = 64
 
 // Run carries out the plan, until its end, its watcher or ctx says so; the error is
 // ctx's in the last case. The log is finished in any case.

@@ -64,9 +64,9 @@ type droplet struct {
 	until time.Duration // held: the lease's deadline as the droplet knows it; else: when it lapsed
 	born  time.Duration // the attempt that is out; never if none is
 	next  time.Duration // its next timer; a calendar entry with another time is void
-	wait  uint32        // last retry wait, µs, saturating
+	place uint32        // of the time-out of the attempt that is out
+	wait  uint16        // last retry wait, in 1/1024 of the timeout, saturating
 	tries uint8         // attempts in a row that came to nothing, saturating
-	zone  uint8
 	held  bool
 }
 
@@ -75,7 +75,7 @@ type Fleet struct {
 	cfg      Config
 	droplets []droplet
 	checks   lane // next regular checks
-	timeouts lane
+	timeouts outLane
 	random   *wheel // retries and first checks
 	launch   stream
 	rng      *rand.Rand
@@ -127,7 +127,7 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 	doomed := cfg.Broken
 	for k, i := range order {
 		d := &f.droplets[i]
-		*d = droplet{born: never, held: true, zone: uint8(int(i) % max(1, cfg.Zones))}
+		*d = droplet{born: never, held: true}
 		if f.rng.IntN(cfg.Droplets-k) < doomed { // selection sampling: Knuth, TAOCP 2, 3.4.2, algorithm S
 			// Nothing is heard of it until its lease has lapsed and the dependency is back.
 			d.until = cfg.Outage.From + 1 + f.jitter(cfg.Outage.To-cfg.Outage.From)
@@ -193,8 +193,7 @@ func (f *Fleet) collect(now time.Duration, limit int) []event {
 		n++
 		switch first {
 		case out:
-			*e = event{*f.timeouts.timers.Front(), timeout}
-			f.timeouts.timers.DropFront()
+			*e = event{f.timeouts.take(), timeout}
 			out = f.timeouts.due()
 		case check:
 			*e = event{*f.checks.timers.Front(), asks}
@@ -228,7 +227,7 @@ func (f *Fleet) fire(e event, it *queue.Item) bool {
 	case launch:
 		*it = queue.Item{
 			Born: e.due, Deadline: e.due + f.cfg.Timeout, Lease: d.lease,
-			Droplet: e.droplet, Zone: d.zone, Class: queue.Launch, LeaseUntil: queue.ToMillis(d.until),
+			Droplet: e.droplet, Zone: f.zone(e.droplet), Class: queue.Launch, LeaseUntil: queue.ToMillis(d.until),
 		}
 		return true
 	case asks:
@@ -256,9 +255,9 @@ func (f *Fleet) failed(d *droplet) time.Duration {
 	d.born = never
 	d.tries += min(1, 254-d.tries)
 	wait := max(0, f.cfg.Retry.Wait(admit.Failure{
-		Tries: int(d.tries), Prev: time.Duration(d.wait) * time.Microsecond, Timeout: f.cfg.Timeout,
+		Tries: int(d.tries), Prev: time.Duration(d.wait) * f.cfg.Timeout / 1024, Timeout: f.cfg.Timeout,
 	}, f.rng))
-	d.wait = uint32(min(wait/time.Microsecond, math.MaxUint32))
+	d.wait = uint16(min(int64(float64(wait)/float64(f.cfg.Timeout)*1024), math.MaxUint16))
 	return wait
 }
 
@@ -275,10 +274,10 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 	}
 	*it = queue.Item{
 		Born: born, Deadline: born + f.cfg.Timeout, Lease: d.lease,
-		Droplet: i, Zone: d.zone, Class: queue.Establish, Try: d.tries,
+		Droplet: i, Zone: f.zone(i), Class: queue.Establish, Try: d.tries,
 	}
 	d.born, d.next = born, never
-	f.timeouts.add(timer{it.Deadline, i})
+	d.place = f.timeouts.add(timer{it.Deadline, i})
 	if d.held {
 		it.Class, it.LeaseUntil = queue.Check, queue.ToMillis(d.until)
 		if d.tries == 0 { // a retried check is followed by the next one when it is answered
@@ -304,6 +303,7 @@ func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 func (f *Fleet) refused(now time.Duration, d *droplet, i uint32) {
 	born, tries := d.born, d.tries
 	if wait := f.failed(d) + f.cfg.Wait; wait > 0 {
+		f.timeouts.void(d.place)
 		f.schedule(d, i, now+wait)
 		return
 	}
@@ -351,8 +351,14 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 	default:
 		return
 	}
+	if d.born != never {
+		f.timeouts.void(d.place)
+	}
 	d.born, d.tries, d.wait = never, 0, 0
 }
+
+// zone is the availability zone that a droplet is in.
+func (f *Fleet) zone(droplet uint32) uint8 { return uint8(int(droplet) % max(1, f.cfg.Zones)) }
 
 // jitter is uniform on 0..d, without d.
 func (f *Fleet) jitter(d time.Duration) time.Duration {
@@ -366,5 +372,5 @@ func (f *Fleet) jitter(d time.Duration) time.Duration {
 func (f *Fleet) Bytes() int64 {
 	const entry = int64(unsafe.Sizeof(timer{}))
 	return int64(len(f.droplets))*BytesPerDroplet + f.random.bytes() +
-		entry*int64(f.checks.timers.Len()+f.timeouts.timers.Len())
+		f.timeouts.bytes() + entry*int64(f.checks.timers.Len())
 }

@@ -46,7 +46,7 @@ func NewLog(shape Shape) *Log {
 	for range n {
 		r := &Recorder{
 			step: shape.Step, free: make(chan *window, windows), full: l.full, phases: shape.Phases,
-			latency: make([][queue.Classes][Clocks]*Latency, len(shape.Phases)), slip: NewLatency(), toLease: NewLatency(),
+			latency: make([][queue.Classes][Clocks]*Latency, len(shape.Phases)), toLease: NewLatency(),
 		}
 		for range windows {
 			r.free <- &window{step: -1, sojourn: newCoarse(), slip: newCoarse()}
@@ -136,7 +136,13 @@ func (l *Log) Total() (t Tally) {
 }
 
 // Slip is the distribution of how late attempts were offered, after Finish.
-func (l *Log) Slip() *Latency { return l.recorders[l.Workers].slip }
+func (l *Log) Slip() *Latency {
+	all := newCoarse()
+	for _, r := range l.rows {
+		all.Merge(r.slip)
+	}
+	return all
+}
 
 // TimeToLease is the distribution of the times to lease, after Finish.
 func (l *Log) TimeToLease() *Latency { return l.recorders[l.Workers].toLease }

@@ -113,7 +113,6 @@ type Recorder struct {
 	phase   int
 	latency [][queue.Classes][Clocks]*Latency // by phase
 	sums    Tally                             // of windows that have been handed over
-	slip    *Latency
 	toLease *Latency
 	_       [128]byte // keeps two recorders' counters off one cache line
 }
@@ -155,9 +154,7 @@ func (r *Recorder) Offered(now time.Duration, items []queue.Item) {
 	for i := range items {
 		it := &items[i]
 		r.cur.Offered[it.Class]++
-		slip := now - it.Born
-		r.cur.slip.Record(slip)
-		r.slip.Record(slip)
+		r.cur.slip.Record(now - it.Born)
 	}
 }
 
