@@ -210,11 +210,13 @@ func (f *Fleet) collect(now time.Duration, limit int) []event {
 	return f.touch(n)
 }
 
-// touch loads the droplets of the events, one after the other without waiting.
+// touch loads the droplets of the events, one after the other without waiting; both ends
+// of each, since four in ten lie across two cache lines.
 func (f *Fleet) touch(n int) []event {
 	x := uint8(0)
 	for i := range f.due[:n] {
-		x |= f.droplets[f.due[i].droplet].tries
+		d := &f.droplets[f.due[i].droplet]
+		x |= uint8(d.lease) | d.tries
 	}
 	f.touched = x
 	return f.due[:n]
