@@ -236,6 +236,10 @@ func (r *runner) queue(i int) {
 		}
 		time.Sleep(r.length)
 		stop.Store(true)
+		if s, ok := h.(interface{ stop() }); ok {
+			producers.Wait()
+			s.stop()
+		}
 		all.Wait()
 		r.add(key{"hand-over", fmt.Sprintf("%d producers, %d consumers", g, g), 2 * g, c.name}, "ns", perOp(start, int(max(1, moved.Load()))))
 	}

@@ -198,6 +198,9 @@ func (g *goQueue) attach() side {
 	return &goSide{g.q, payload{born: g.n}}
 }
 
+// stop wakes consumers that wait for an item that another has taken.
+func (g *goQueue) stop() { g.q.ShutDown() }
+
 type goSide struct {
 	q    workqueue.TypedInterface[payload]
 	next payload

@@ -92,11 +92,12 @@ type version struct{}
 
 func (version) Version() *semver.Version { return semver.New("3.6.0") }
 
-// noRange is a transaction that has nothing to delete: these leases have no keys.
-type noRange struct{}
+// noRange is a transaction that has no keys to delete; it holds the backend's lock, as
+// the server's own does.
+type noRange struct{ b backend.Backend }
 
 func (noRange) DeleteRange(_, _ []byte) (int64, int64) { return 0, 0 }
-func (noRange) End()                                   {}
+func (n noRange) End()                                 { n.b.BatchTx().Unlock() }
 
 func newEtcd(int) (table, error) {
 	dir, err := os.MkdirTemp("", "leasestorm-peers-")
@@ -105,7 +106,10 @@ func newEtcd(int) (table, error) {
 	}
 	b := backend.NewDefaultBackend(zap.NewNop(), filepath.Join(dir, "db"))
 	l := etcd.NewLessor(zap.NewNop(), b, version{}, etcd.LessorConfig{MinLeaseTTL: 1})
-	l.SetRangeDeleter(func() etcd.TxnDelete { return noRange{} })
+	l.SetRangeDeleter(func() etcd.TxnDelete {
+		b.BatchTx().Lock()
+		return noRange{b}
+	})
 	l.Promote(0)
 	return &etcdTable{l, b, dir}, nil
 }
