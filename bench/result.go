@@ -44,6 +44,9 @@ type Result struct {
 	HostGap     Pair               `json:"host_gap_ms"`          // what the host alone does to it
 	Service     map[string]float64 `json:"service_us"`           // calibrated, by class
 	Drift       float64            `json:"drift"`                // of capacity over the run, as a share; the larger of in and after it
+	Idle        string             `json:"idle,omitempty"`       // what threads do when there is nothing to do
+	Clock       string             `json:"clock,omitempty"`      // tsc or monotonic
+	ClockDrift  float64            `json:"clock_drift_ppm"`      // against the monotonic clock, over the run
 	GCs         uint32             `json:"gc_cycles"`            // in the run
 	Noisy       []string           `json:"noisy,omitempty"`      // what a reader must know of a valid run
 	Valid       bool               `json:"valid"`                //
@@ -170,7 +173,8 @@ const (
 	noisySlip, invalidSlip   = 0.01, 0.05
 	noisyDrift, invalidDrift = 0.10, 0.25
 	noisyFit                 = 0.05
-	impossible               = 1.1 // efficiency
+	noisyClock               = 200.0 // ppm: at 10 s, 2 ms
+	impossible               = 1.1   // efficiency
 )
 
 // judgeHarness says whether the harness kept up.
@@ -182,6 +186,9 @@ func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
 		}
 	}
 	noisy := func(format string, args ...any) { res.Noisy = append(res.Noisy, fmt.Sprintf(format, args...)) }
+	if d := max(res.ClockDrift, -res.ClockDrift); d > noisyClock {
+		noisy("the clock (%s) came %.0f ppm from the monotonic clock", res.Clock, res.ClockDrift)
+	}
 	switch slip := res.Slip.P999 / ms; {
 	case res.Slip.P50 > noisySlip*ms:
 		invalid("the generator was behind for good: slip p50 %.1f ms is above %.0f %% of the timeout", res.Slip.P50, 100*noisySlip)

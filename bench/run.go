@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
@@ -18,6 +20,8 @@ import (
 type Options struct {
 	Workers int    // 0: from the host's topology
 	Seed    uint64 // 0: a random one, which the result names
+	// Idle is what threads do when there is nothing to do: one of engine.Idles.
+	Idle string
 	// MaxQueue, if not 0, ends a run whose queue is longer, with its verdict.
 	MaxQueue int
 	// Folder, if set, is made for the run's files; it must not exist.
@@ -38,6 +42,12 @@ const memoryLimit = 16 << 30
 // a verdict, even that the run is invalid, is none.
 func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	began := time.Now()
+	if o.Idle == "" {
+		o.Idle = engine.Idles[0]
+	}
+	if !slices.Contains(engine.Idles, o.Idle) {
+		return nil, &keyError{"idle", fmt.Sprintf("%q: want one of %s", o.Idle, strings.Join(engine.Idles, ", "))}
+	}
 	topology := host.ReadTopology()
 	place := topology.Place(o.Workers)
 	if o.Seed == 0 {
@@ -54,7 +64,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		}
 		defer folder.Abandon()
 	}
-	real := &engine.Real{Placement: place, Batch: workerBatch(x), MemoryLimit: memoryLimit}
+	real := &engine.Real{Placement: place, Idle: o.Idle, Batch: workerBatch(x), MemoryLimit: memoryLimit}
 	o.say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.workers, x.seed)
 	cal, service, err := x.calibrate(ctx, real)
 	if err != nil {
@@ -79,6 +89,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		return nil, err
 	}
 	res.Engine, res.GCs, res.HostGap, res.Placement = "real", run.GCs, pair(run.Gaps), place.Note
+	res.Idle, res.Clock, res.ClockDrift = o.Idle, run.Clock, run.ClockDrift
 	res.Drift = x.drift(p.Log, judge, service, after)
 	if run.Unpinned != nil {
 		res.Noisy = append(res.Noisy, fmt.Sprintf("threads are not pinned (%v): the scheduler moves them; allow sched_setaffinity", run.Unpinned))

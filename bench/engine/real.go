@@ -28,6 +28,8 @@ type Real struct {
 	// Batch is how many attempts a worker takes at a time. What is taken is out of the
 	// discipline's hands, so it is kept short in service time.
 	Batch int
+	// Idle is what a thread does when there is nothing to do: see Idles. "" is spin.
+	Idle string
 	// MemoryLimit is the heap, in bytes, at which the parked garbage collector runs
 	// all the same; 0 is none.
 	MemoryLimit int64
@@ -40,6 +42,10 @@ type RealResult struct {
 	Gaps  *record.Latency // what the host alone did to the generator
 	GCs   uint32          // collections in the run
 	Usage host.Usage
+	// Clock is what was read, and how far it came from the monotonic clock, in parts of a
+	// million.
+	Clock      string
+	ClockDrift float64
 	// Unpinned says why threads are not bound to processors; nil: they are.
 	Unpinned error
 }
@@ -92,6 +98,7 @@ func (r *Real) Run(ctx context.Context, p *Plan) (RealResult, error) {
 		}
 	}
 	res.Usage = host.ReadUsage().Sub(usage)
+	res.Clock, res.ClockDrift = run.clock.Source(), run.clock.Drift()
 	runtime.ReadMemStats(&after)
 	res.GCs = after.NumGC - before.NumGC
 	p.Log.Finish()
@@ -136,13 +143,22 @@ func (r *running) begin(cpu int) {
 	}
 }
 
+// Idles are what a thread can do when there is nothing to do: spin (the default; it sees
+// work within some ns, and takes its processor whole), yield (spin, then let another
+// goroutine have the thread), park (sleep 20 µs, in practice some 70 µs to a millisecond).
+var Idles = []string{"spin", "yield", "park"}
+
 // idle passes a moment in which there is nothing to do.
 func (r *running) idle() {
-	if r.Placement.TakesTurns {
+	switch {
+	case r.Placement.TakesTurns || r.Idle == "park":
 		time.Sleep(20 * time.Microsecond)
-		return
+	case r.Idle == "yield":
+		host.Pause(64)
+		runtime.Gosched()
+	default:
+		host.Pause(16)
 	}
-	host.Pause(16)
 }
 
 // workerLoop is one worker's goroutine. What it works on stands in it, not on the

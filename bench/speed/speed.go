@@ -27,6 +27,33 @@ type Row struct {
 	Low        float64 `json:"low"`        // extremes over the rounds
 	High       float64 `json:"high"`
 	Rounds     int     `json:"rounds"`
+
+	samples []float64
+}
+
+// Fitted is the scalability law of one contestant at one work.
+type Fitted struct {
+	Work       string `json:"work"`
+	Contestant string `json:"contestant"`
+	Law
+}
+
+// Laws fits the scalability law to each contestant's rows; none where the host has too few
+// processors for it.
+func Laws(rows []Row, seed uint64) []Fitted {
+	var all []Fitted
+	for i := 0; i < len(rows); {
+		var counts []int
+		var rates [][]float64
+		r := rows[i]
+		for ; i < len(rows) && rows[i].Work == r.Work && rows[i].Contestant == r.Contestant; i++ {
+			counts, rates = append(counts, rows[i].Goroutines), append(rates, rows[i].samples)
+		}
+		if l, ok := FitLaw(counts, rates, seed); ok {
+			all = append(all, Fitted{r.Work, r.Contestant, l})
+		}
+	}
+	return all
 }
 
 // Nanoseconds is the wall time of one operation.
@@ -57,6 +84,7 @@ func Measure(ctx context.Context, o Options) ([]Row, error) {
 		return nil, fmt.Errorf("speed: %+v: want at least one lease, round and goroutine, and a length above 0", o)
 	}
 	all := append(tables(o), queues()...)
+	slices.SortStableFunc(all, func(a, b contest) int { return strings.Compare(a.work, b.work) })
 	type key struct{ contest, goroutines int }
 	rates := map[key][]float64{}
 	var order []key
@@ -89,7 +117,7 @@ func Measure(ctx context.Context, o Options) ([]Row, error) {
 			r := slices.Sorted(slices.Values(rates[key{i, g}]))
 			rows = append(rows, Row{
 				Work: c.work, Contestant: c.name, Goroutines: g, Rounds: len(r),
-				PerSecond: (r[(len(r)-1)/2] + r[len(r)/2]) / 2, Low: r[0], High: r[len(r)-1],
+				PerSecond: middle(r), Low: r[0], High: r[len(r)-1], samples: r,
 			})
 		}
 	}
@@ -136,7 +164,7 @@ func race(b bout, goroutines int, length time.Duration, t host.Topology) float64
 // turns is how many operations a goroutine does between two looks at the stop flag.
 const turns = 64
 
-// tables renew leases at random places.
+// tables renew leases and grant them anew, at random places.
 func tables(o Options) []contest {
 	var all []contest
 	for _, e := range lease.Catalog.List() {
@@ -159,21 +187,39 @@ func tables(o Options) []contest {
 			return nil
 		}
 		until := atomic.NewInt64(int64(2 * time.Hour))
-		all = append(all, contest{"renew anywhere", e.Name, func(g int) (bout, error) {
-			return func(w int, stop *atomic.Bool) int {
-				rng := rand.New(rand.NewPCG(o.Seed, uint64(w)))
-				n := 0
-				for ; !stop.Load(); n += turns {
-					deadline := time.Duration(until.Add(int64(lease.Tick)))
-					for range turns {
-						if tab.Renew(ids[rng.IntN(len(ids))], 0, deadline) != nil {
-							panic("speed: a live lease was not renewed")
+		work := func(name string, do func(id *lease.ID, deadline time.Duration), pick func(w, g int, rng *rand.Rand) int) {
+			all = append(all, contest{name, e.Name, func(g int) (bout, error) {
+				return func(w int, stop *atomic.Bool) int {
+					rng := rand.New(rand.NewPCG(o.Seed, uint64(w)))
+					n := 0
+					for ; !stop.Load(); n += turns {
+						deadline := time.Duration(until.Add(int64(lease.Tick)))
+						for range turns {
+							do(&ids[pick(w, g, rng)], deadline)
 						}
 					}
-				}
-				return n
-			}, fill(g)
-		}})
+					return n
+				}, fill(g)
+			}})
+		}
+		anywhere := func(_, _ int, rng *rand.Rand) int { return rng.IntN(len(ids)) }
+		own := func(w, g int, rng *rand.Rand) int {
+			part := max(1, len(ids)/g)
+			return min(w*part+rng.IntN(part), len(ids)-1)
+		}
+		renew := func(id *lease.ID, deadline time.Duration) {
+			if tab.Renew(*id, 0, deadline) != nil {
+				panic("speed: a live lease was not renewed")
+			}
+		}
+		work("renew anywhere", renew, anywhere)
+		work("renew, each in its own part", renew, own)
+		work("regrant, each in its own part", func(id *lease.ID, deadline time.Duration) {
+			var err error
+			if *id, err = tab.Regrant(*id, 0, deadline); err != nil {
+				panic("speed: a live lease was not granted anew")
+			}
+		}, own)
 	}
 	return all
 }

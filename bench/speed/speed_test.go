@@ -16,7 +16,7 @@ func TestMeasure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := 2 * (len(lease.Catalog.List()) + 2*len(queue.Catalog.List())); len(rows) != want {
+	if want := 2 * (3*len(lease.Catalog.List()) + 2*len(queue.Catalog.List())); len(rows) != want {
 		t.Errorf("%d rows, want %d", len(rows), want)
 	}
 	for _, r := range rows {
@@ -40,5 +40,26 @@ func TestMeasureStops(t *testing.T) {
 	}
 	if _, err := Measure(t.Context(), Options{}); err == nil {
 		t.Error("nothing was measured, without an error")
+	}
+}
+
+// A law that is put in comes out.
+func TestFitLaw(t *testing.T) {
+	counts := []int{1, 2, 4, 8, 16, 32}
+	var rates [][]float64
+	for _, n := range counts {
+		x := 1e6 * float64(n) / (1 + 0.05*float64(n-1) + 0.002*float64(n*(n-1)))
+		rates = append(rates, []float64{x * 0.999, x, x * 1.001})
+	}
+	l, ok := FitLaw(counts, rates, 1)
+	near := func(got, want, by float64) bool { return got > want-by && got < want+by }
+	if !ok || !near(l.Lambda, 1e6, 1e3) || !near(l.Sigma, 0.05, 1e-3) || !near(l.Kappa, 0.002, 1e-4) || !near(l.Peak, 21.8, 0.2) {
+		t.Errorf("%v %+v", ok, l)
+	}
+	if l.SigmaCI[0] > 0.05 || l.SigmaCI[1] < 0.05 || l.KappaCI[0] > 0.002 || l.KappaCI[1] < 0.002 {
+		t.Errorf("intervals %v, %v do not hold 0.05 and 0.002", l.SigmaCI, l.KappaCI)
+	}
+	if _, ok := FitLaw(counts[:2], rates[:2], 1); ok {
+		t.Error("three parameters were fitted to two points")
 	}
 }

@@ -58,6 +58,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"run", "surge", "--seed", "-1"}, `invalid argument "-1" for "--seed"`},
 		{[]string{"run", "surge", "--workers", "-1"}, "--workers -1 is out of range: 0"},
 		{[]string{"run", "surge", "--leases", "100000000"}, "leave"},
+		{[]string{"run", "surge", "--idle", "doze"}, "want one of spin, yield, park"},
 		{[]string{"run", "surge", "--seeds", "0"}, "--seeds 0 is out of range: 1"},
 		{[]string{"run", "surge", "--max-queue", "-1"}, "--max-queue -1 is out of range"},
 		{[]string{"bench", "--suite", "nosuch"}, `no suite "nosuch"; there are: short, standard, full`},

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
@@ -158,6 +160,7 @@ Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
 	}
 	f.add(cmd)
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
+	cmd.Flags().StringVar(&f.opts.Idle, "idle", engine.Idles[0], "what threads do when there is nothing to do: "+strings.Join(engine.Idles, ", "))
 	return cmd
 }
 

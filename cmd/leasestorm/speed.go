@@ -52,7 +52,7 @@ func speedCommand() *cobra.Command {
 				return err
 			}
 			err = folder.WriteJSON(plot.SpeedFile, map[string]any{
-				"schema": bench.ManifestSchema, "rows": rows, "host": host.ReadInfo(), "build": bench.ReadBuildInfo(),
+				"schema": bench.ManifestSchema, "rows": rows, "laws": speed.Laws(rows, o.Seed), "host": host.ReadInfo(), "build": bench.ReadBuildInfo(),
 				"leases": o.Leases, "rounds": o.Rounds, "length_s": o.Length.Seconds(), "seed": o.Seed,
 			})
 			if err == nil {
@@ -72,6 +72,10 @@ func speedCommand() *cobra.Command {
 				return err
 			}
 			fmt.Fprint(cmd.OutOrStdout(), speed.Table(rows))
+			for _, l := range speed.Laws(rows, o.Seed) {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s, %s: contention σ %.4f (%.4f to %.4f), coherence κ %.6f (%.6f to %.6f), peak at %.0f goroutines\n",
+					l.Work, l.Contestant, l.Sigma, l.SigmaCI[0], l.SigmaCI[1], l.Kappa, l.KappaCI[0], l.KappaCI[1], l.Peak)
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "\nfiles: %s\n", out)
 			for _, f := range figures {
 				fmt.Fprintf(cmd.OutOrStdout(), "figure: %s.svg, .png\n", filepath.Join(out, f))
