@@ -110,7 +110,15 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 	if err != nil {
 		return nil, err
 	}
-	q, err := queue.Make(x.Queue, queue.Config{Timeout: x.Timeout, TTL: x.TTL, Service: s, Workers: x.workers})
+	retry, err := admit.MakeRetry(x.Retry, x.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	wait := x.TTL // of a policy that does not say
+	if l, ok := retry.(admit.Longest); ok {
+		wait = l.Longest()
+	}
+	q, err := queue.Make(x.Queue, queue.Config{Timeout: x.Timeout, TTL: x.TTL, MaxWait: x.Wait + wait, Service: s, Workers: x.workers})
 	if err != nil {
 		return nil, err
 	}

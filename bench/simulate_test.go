@@ -81,6 +81,18 @@ func TestVerdicts(t *testing.T) {
 		{[]string{"queue=lifo-lockfree"}, Recovered, 2.4, 2.8},
 		{[]string{"queue=percore+fifo"}, Collapsed, 0, 0},
 		{[]string{"queue=percore+deadline"}, Recovered, 2.3, 2.7},
+		{[]string{"queue=adaptive-lifo"}, Recovered, 2.4, 2.8},
+		{[]string{"queue=controlled-delay", "duration=60s"}, Recovered, 10, 40}, // a tenth of a timeout's work each timeout
+		{[]string{"queue=edf"}, Collapsed, 0, 0},
+		{[]string{"queue=edf+deadline"}, Recovered, 2.3, 2.7},
+		{[]string{"queue=slack"}, Recovered, 1.9, 2.2}, // efficiency over .9
+		{[]string{"queue=coalesce+fifo"}, Recovered, 2, 3},
+		{[]string{"queue=coalesce+deadline"}, Recovered, 2, 3},
+		{[]string{"queue=priority+fifo"}, Collapsed, 0, 0},
+		{[]string{"queue=priority+adaptive-lifo"}, Recovered, 2.4, 3.5},
+		{[]string{"queue=fair+deadline"}, Recovered, 2.3, 2.8},
+		{[]string{"queue=fifo", "admit=backlog"}, Recovered, 2, 20},
+		{[]string{"queue=fifo", "admit=limit"}, Recovered, 2, 9},
 		{[]string{"queue=bounded"}, Recovered, 2.5, 5},
 		{[]string{"queue=deadline"}, Recovered, 2.3, 2.7},
 		{[]string{"queue=deadline", "retry=backoff"}, Recovered, 2, 9},

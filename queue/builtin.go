@@ -4,6 +4,7 @@ import "github.com/leasestorm/leasestorm/queue/catalog"
 
 var builtin = []catalog.Entry[New]{
 	fifoEntry, fifoLockFreeEntry, lifoEntry, lifoLockFreeEntry, boundedEntry, deadlineEntry, codelEntry,
+	adaptiveLifoEntry, controlledDelayEntry, edfEntry, pieEntry, slackEntry,
 }
 
-var wrappers = []catalog.Entry[Wrap]{percoreEntry}
+var wrappers = []catalog.Entry[Wrap]{percoreEntry, coalesceEntry, edfWrapper, fairEntry, priorityEntry}

@@ -59,7 +59,7 @@ func TestViews(t *testing.T) {
 
 func TestCompositionErrors(t *testing.T) {
 	for ref, want := range map[string]string{
-		"nosuch+fifo": "there are: percore", "percore+nosuch": "there are: ", "fifo+percore": "goes last in a composition", "percore:x=1+fifo": "no parameter", "percore+": "there are: ",
+		"nosuch+fifo": "unknown name; there are: coalesce", "percore+nosuch": "there are: ", "fifo+percore": "goes last in a composition", "percore:x=1+fifo": "no parameter", "percore+": "there are: ",
 	} {
 		_, err := queue.Make(ref, queuetest.Config)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -137,7 +137,41 @@ func TestOrder(t *testing.T) {
 	}
 	last := func(_ time.Duration, w []queue.Item) (int, queue.Reason) { return len(w) - 1, queue.NotShed }
 	first := func(time.Duration, []queue.Item) (int, queue.Reason) { return 0, queue.NotShed }
+	edf := func(_ time.Duration, w []queue.Item) (int, queue.Reason) {
+		least := 0
+		for i := range w {
+			if w[i].Deadline < w[least].Deadline {
+				least = i
+			}
+		}
+		return least, queue.NotShed
+	}
+	edfDeadline := func(now time.Duration, w []queue.Item) (int, queue.Reason) {
+		i, _ := edf(now, w)
+		_, why := dead(1)(now, w[i:i+1])
+		return i, why
+	}
+	slack := func(now time.Duration, w []queue.Item) (int, queue.Reason) { // θ·TTL is 12 s
+		establish, check := -1, -1
+		for i := range w {
+			if w[i].Class == queue.Establish && establish < 0 {
+				establish = i
+			}
+			if w[i].Class != queue.Establish && (check < 0 || w[i].LeaseUntil < w[check].LeaseUntil) {
+				check = i
+			}
+		}
+		i := establish
+		if establish < 0 || check >= 0 && w[check].LeaseUntil.Duration() < now+12*time.Second {
+			i = check
+		}
+		_, why := dead(1)(now, w[i:i+1])
+		return i, why
+	}
 	for ref, model := range map[string]queuetest.Model{
+		"edf":                   edf,
+		"edf+deadline":          edfDeadline,
+		"slack":                 slack,
 		"fifo-lockfree":         first,
 		"lifo-lockfree":         last,
 		"bounded:limit=1000000": first,

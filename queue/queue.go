@@ -165,6 +165,7 @@ type Sharder interface {
 type Config struct {
 	Timeout time.Duration          // τ, the droplets' timeout
 	TTL     time.Duration          // a lease's time to live
+	MaxWait time.Duration          // longest wait between a timed-out attempt and the next
 	Service [Classes]time.Duration // expected service of a live attempt on one worker
 	Workers int                    // goroutines that pop
 }

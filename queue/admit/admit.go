@@ -105,6 +105,10 @@ type Retry interface {
 	Wait(f Failure, rng *rand.Rand) time.Duration
 }
 
+// Longest is a Retry that says how long its longest wait is. One that does not may wait
+// for ever.
+type Longest interface{ Longest() time.Duration }
+
 // NewRetry makes a retry policy for droplets with the given timeout.
 type NewRetry func(timeout time.Duration, v catalog.Values) (Retry, error)
 

@@ -30,7 +30,7 @@ func newBackoff(timeout time.Duration, v catalog.Values) (Retry, error) {
 		limit: time.Duration(v["cap"] * float64(timeout)),
 	}
 	if b.limit < b.base {
-		return nil, fmt.Errorf("retry policy \"backoff\": %w: cap=%g is below base=%g timeouts", catalog.ErrParam, v["cap"], v["base"])
+		return nil, fmt.Errorf("retry policy: %w: cap=%g is below base=%g timeouts", catalog.ErrParam, v["cap"], v["base"])
 	}
 	return b, nil
 }
@@ -46,4 +46,35 @@ func (b backoff) bound(tries int) time.Duration {
 		return b.limit
 	}
 	return b.base << doublings
+}
+
+// Longest implements admit.Longest.
+func (b backoff) Longest() time.Duration { return b.limit }
+
+var decorrelatedEntry = catalog.Entry[NewRetry]{
+	Name:   "decorrelated",
+	Doc:    "waits a random time between a base and three times the last wait (decorrelated jitter)",
+	Source: `M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015: "decorrelated jitter"`,
+	Params: []catalog.Param{
+		{Name: "base", Unit: "timeouts", Default: 0.1, Min: 1e-6, Max: 1e6, Doc: "shortest wait"},
+		{Name: "cap", Unit: "timeouts", Default: 8, Min: 1e-6, Max: 1e6, Doc: "longest wait"},
+	},
+	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
+		b, err := newBackoff(timeout, v)
+		if err != nil {
+			return nil, err
+		}
+		return decorrelated{b.(backoff)}, nil
+	},
+}
+
+type decorrelated struct{ backoff }
+
+// Wait is min(cap, U[base, 3·previous]); the first is U[base, 3·base].
+func (d decorrelated) Wait(f Failure, rng *rand.Rand) time.Duration {
+	most := max(d.base, min(f.Prev, d.limit/3)*3)
+	if f.Prev == 0 {
+		most = min(3*d.base, d.limit)
+	}
+	return min(d.limit, d.base+time.Duration(rng.Int64N(int64(most-d.base)+1)))
 }

@@ -3,6 +3,6 @@ package admit
 import "github.com/leasestorm/leasestorm/queue/catalog"
 
 var (
-	controllers = []catalog.Entry[New]{noneEntry, tokenBucketEntry, throttleEntry, concurrencyEntry}
-	retries     = []catalog.Entry[NewRetry]{immediateEntry, backoffEntry}
+	controllers = []catalog.Entry[New]{noneEntry, tokenBucketEntry, throttleEntry, concurrencyEntry, backlogEntry, gradient2Entry, limitEntry, vegasEntry}
+	retries     = []catalog.Entry[NewRetry]{immediateEntry, fixedEntry, backoffEntry, decorrelatedEntry}
 )

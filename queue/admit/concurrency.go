@@ -136,23 +136,10 @@ func or(x, instead float64) float64 {
 // surge most calls end so, and cost the workers no cache line.
 func (c *concurrency) Admit(_ time.Duration, items []queue.Item, _ int) int {
 	limit := c.limit.Load()
-	for {
-		n := c.inflight.Load()
-		if 2*(n+int64(len(items))) >= limit && !c.pressed.Load() {
-			c.pressed.Store(true)
-		}
-		places := min(limit-n, int64(len(items)))
-		if places <= 0 {
-			return partition(items, func(*queue.Item) bool { return false })
-		}
-		if !c.inflight.CompareAndSwap(n, n+places) {
-			continue
-		}
-		return partition(items, func(*queue.Item) bool {
-			places--
-			return places >= 0
-		})
+	if 2*(c.inflight.Load()+int64(len(items))) >= limit && !c.pressed.Load() {
+		c.pressed.Store(true)
 	}
+	return takePlaces(&c.inflight, limit, items)
 }
 
 // Done gives the place back, and counts the wait.

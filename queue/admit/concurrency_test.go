@@ -15,7 +15,7 @@ import (
 
 const d = 100 * time.Millisecond
 
-func limiter(t testing.TB, ref string, env Config) *concurrency {
+func aimd(t testing.TB, ref string, env Config) *concurrency {
 	t.Helper()
 	c, err := Make(ref, env)
 	if err != nil {
@@ -41,7 +41,7 @@ func TestConcurrencyStart(t *testing.T) {
 		{"max below the workers", "concurrency:max=1", Config{Timeout: time.Second, Capacity: 5e4, Workers: 4}, 1},
 	}
 	for _, tt := range tests {
-		if got := limiter(t, tt.ref, tt.env).limit.Load(); got != tt.want {
+		if got := aimd(t, tt.ref, tt.env).limit.Load(); got != tt.want {
 			t.Errorf("%s: limit %d, want %d", tt.name, got, tt.want)
 		}
 	}
@@ -81,7 +81,7 @@ func TestConcurrencyWindow(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := limiter(t, "concurrency:initial=100", env)
+			c := aimd(t, "concurrency:initial=100", env)
 			total := 0
 			for _, s := range tt.samples {
 				total += s.n
@@ -110,7 +110,7 @@ func TestConcurrencyCutsOnceARoundTrip(t *testing.T) {
 		}
 	}
 	t.Run("nothing is cut while more than the limit are inside", func(t *testing.T) {
-		c := limiter(t, "concurrency:initial=1000", env)
+		c := aimd(t, "concurrency:initial=1000", env)
 		for range 1000 {
 			admits(c, 0, queue.Item{}, 0)
 		}
@@ -125,7 +125,7 @@ func TestConcurrencyCutsOnceARoundTrip(t *testing.T) {
 		}
 	})
 	t.Run("what was admitted before the cut does not count for two windows", func(t *testing.T) {
-		c := limiter(t, "concurrency:initial=1000", env)
+		c := aimd(t, "concurrency:initial=1000", env)
 		for range 500 {
 			admits(c, 0, queue.Item{}, 0)
 		}
@@ -201,7 +201,7 @@ func TestConcurrencyInvariants(t *testing.T) {
 // Many goroutines at once: no place is given twice and none is lost.
 func TestConcurrencyConcurrent(t *testing.T) {
 	const doors, asks, most = 8, 5_000, 3
-	c := limiter(t, "concurrency:max=3,min=1", Config{Timeout: time.Second, Capacity: 1000, Workers: 1})
+	c := aimd(t, "concurrency:max=3,min=1", Config{Timeout: time.Second, Capacity: 1000, Workers: 1})
 	var mu sync.Mutex
 	inside, peak := 0, 0
 	var wg sync.WaitGroup

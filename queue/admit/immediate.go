@@ -17,3 +17,6 @@ var immediateEntry = catalog.Entry[NewRetry]{
 type immediate struct{}
 
 func (immediate) Wait(Failure, *rand.Rand) time.Duration { return 0 }
+
+// Longest implements admit.Longest.
+func (immediate) Longest() time.Duration { return 0 }

@@ -113,7 +113,7 @@ func TestConcurrencyConverges(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			env := Config{Timeout: time.Second, Capacity: tt.capacity, Workers: tt.workers}
-			l := limiter(t, tt.ref, env)
+			l := aimd(t, tt.ref, env)
 			s := &sim{
 				c: l, timeout: env.Timeout, busy: make([]serving, tt.workers),
 				service: time.Duration(float64(tt.workers) / tt.capacity * 1e9),
@@ -145,7 +145,7 @@ func TestConcurrencyConverges(t *testing.T) {
 // the door is open again.
 func TestConcurrencyRecovers(t *testing.T) {
 	env := Config{Timeout: time.Second, Capacity: 5e3, Workers: 4}
-	l := limiter(t, "concurrency:initial=100000", env) // wide open, as after a night without load
+	l := aimd(t, "concurrency:initial=100000", env) // wide open, as after a night without load
 	s := &sim{c: l, timeout: env.Timeout, busy: make([]serving, 4), service: 800 * time.Microsecond}
 	step := 5 * time.Millisecond
 	s.run(5*time.Second, step, 5) // a fifth of the capacity

@@ -78,6 +78,11 @@ func newTokenBucket(perSecond, burst float64, cost [queue.Classes]float64) *toke
 
 // Admit implements Controller.
 func (b *tokenBucket) Admit(now time.Duration, items []queue.Item, _ int) int {
+	return b.admit(now, items, 1)
+}
+
+// admit is Admit with tokens that cost so many times what they do.
+func (b *tokenBucket) admit(now time.Duration, items []queue.Item, dearer float64) int {
 	at := int64(now) * fine
 	for {
 		old := b.full.Load()
@@ -85,7 +90,7 @@ func (b *tokenBucket) Admit(now time.Duration, items []queue.Item, _ int) int {
 		room := at + b.burst - from
 		used, refused := int64(0), 0
 		for i := range items {
-			if c := b.interval[items[i].Class]; used+c <= room || c == 0 {
+			if c := b.cost(&items[i], dearer); used+c <= room || c == 0 {
 				used += c
 			} else {
 				refused++
@@ -99,7 +104,7 @@ func (b *tokenBucket) Admit(now time.Duration, items []queue.Item, _ int) int {
 		}
 		used = 0
 		return partition(items, func(it *queue.Item) bool {
-			c := b.interval[it.Class]
+			c := b.cost(it, dearer)
 			if c != 0 && used+c > room {
 				return false
 			}
@@ -107,6 +112,14 @@ func (b *tokenBucket) Admit(now time.Duration, items []queue.Item, _ int) int {
 			return true
 		})
 	}
+}
+
+func (b *tokenBucket) cost(it *queue.Item, dearer float64) int64 {
+	if dearer == 1 {
+		return b.interval[it.Class]
+	}
+	// Never more than the bucket holds, or it would admit nothing at all.
+	return min(int64(float64(b.interval[it.Class])*dearer), b.burst)
 }
 
 // Done implements Controller: tokens come back with time only.

@@ -39,6 +39,14 @@ func Run(t *testing.T, newDiscipline New) {
 	t.Run("allocates", func(t *testing.T) { allocates(t, newDiscipline) })
 }
 
+// turns is the number of random calls.
+func turns() int {
+	if testing.Short() {
+		return 500
+	}
+	return 5_000
+}
+
 func discipline(t *testing.T, newDiscipline New) queue.Discipline {
 	t.Helper()
 	q, err := newDiscipline(Config)
@@ -119,7 +127,7 @@ func conserves(t *testing.T, newDiscipline New, clock func(*rand.Rand, time.Dura
 	now := time.Duration(0)
 	n := 0
 	dst := make([]queue.Item, 64)
-	for range 5_000 {
+	for range turns() {
 		if t.Failed() {
 			return
 		}
@@ -174,11 +182,12 @@ func pop(q queue.Discipline, l *ledger, now time.Duration, dst []queue.Item) int
 
 // concurrent pushes and pops from several goroutines; every item comes out once.
 func concurrent(t *testing.T, newDiscipline New) {
-	const pushers, poppers, each, batch = 3, 3, 3_000, 7
+	const pushers, poppers, batch = 3, 3, 7
+	each := turns() / 2
 	q := discipline(t, newDiscipline)
 	seen := make([]atomic.Int32, pushers*each)
 	var left atomic.Int64
-	left.Store(pushers * each)
+	left.Store(int64(pushers * each))
 	out := func(items []queue.Item) {
 		for i := range items {
 			seen[items[i].Lease].Inc()
@@ -264,7 +273,7 @@ func Order(t *testing.T, newDiscipline New, model Model) {
 	q := discipline(t, newDiscipline)
 	var waiting []queue.Item
 	now, n := time.Duration(0), 0
-	for range 5_000 {
+	for range turns() {
 		now += time.Duration(rng.IntN(30)) * time.Millisecond
 		items := make([]queue.Item, rng.IntN(8))
 		for i := range items {

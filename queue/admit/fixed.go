@@ -1,0 +1,58 @@
+package admit
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/atomic"
+
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+var limitEntry = catalog.Entry[New]{
+	Name:   "limit",
+	Doc:    "admits while fewer attempts than a fixed limit are in the manager (a bulkhead)",
+	Source: "M. Nygard, Release It!, 2007: bulkheads",
+	Params: []catalog.Param{
+		{Name: "depth", Unit: "timeouts", Default: 0.5, Min: 1e-6, Max: 1000, Doc: "limit, as the time in which the workers serve so many establishes"},
+		{Name: "limit", Unit: "attempts", Default: 0, Min: 0, Max: 1e9, Doc: "limit in attempts; 0: by depth"},
+	},
+	New: func(cfg Config, v catalog.Values) (Controller, error) {
+		c := &fixedLimit{limit: int64(v["limit"])}
+		if c.limit == 0 {
+			c.limit = max(1, int64(min(v["depth"]*cfg.Timeout.Seconds()*cfg.Capacity, 1e15)))
+		}
+		return c, nil
+	},
+}
+
+type fixedLimit struct {
+	limit    int64
+	inflight atomic.Int64
+}
+
+// Admit implements Controller.
+func (c *fixedLimit) Admit(_ time.Duration, items []queue.Item, _ int) int {
+	return takePlaces(&c.inflight, c.limit, items)
+}
+
+// Done implements Controller.
+func (c *fixedLimit) Done(time.Duration, *queue.Item, time.Duration, queue.Outcome) { c.inflight.Dec() }
+
+var fixedEntry = catalog.Entry[NewRetry]{
+	Name:   "fixed",
+	Doc:    "waits the same time after each failure",
+	Source: "no back-off",
+	Params: []catalog.Param{{Name: "wait", Unit: "timeouts", Default: 1, Min: 0, Max: 1e6, Doc: "the wait"}},
+	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
+		return fixedWait(v["wait"] * float64(timeout)), nil
+	},
+}
+
+type fixedWait time.Duration
+
+func (w fixedWait) Wait(Failure, *rand.Rand) time.Duration { return time.Duration(w) }
+
+// Longest implements admit.Longest.
+func (w fixedWait) Longest() time.Duration { return time.Duration(w) }

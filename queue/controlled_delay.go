@@ -1,0 +1,63 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+var controlledDelayEntry = catalog.Entry[New]{
+	Name:   "controlled-delay",
+	Doc:    "first come, first served; drops what has waited longer than a timeout, which is short while the queue stands",
+	Source: "B. Maurer, Fail at Scale, ACM Queue 13(8), 2015: M = 5 ms, N = 100 ms",
+	Params: []catalog.Param{
+		{Name: "short", Unit: catalog.Seconds, Default: 0.005, Min: 1e-6, Max: 3600, Doc: "timeout while the queue stands (M in the source)"},
+		standsParam,
+	},
+	New: func(_ Config, v catalog.Values) (Discipline, error) {
+		return &controlledDelay{standing: standing{limit: v.Duration("stands")}, short: v.Duration("short")}, nil
+	},
+}
+
+// controlledDelay bounds the wait by the interval N while the queue is empty now and then,
+// and by M once it has not been empty for N. Unlike CoDel it drops all that is too old at
+// once, so it keeps up with clients that do not slow down.
+type controlledDelay struct {
+	line
+	standing // guarded by line.mu
+	short    time.Duration
+}
+
+func (q *controlledDelay) Push(now time.Duration, items []Item) int {
+	q.mu.Lock()
+	q.look(now, q.items.Len())
+	q.items.Append(items)
+	q.n.Store(int64(q.items.Len()))
+	q.mu.Unlock()
+	return len(items)
+}
+
+func (q *controlledDelay) Pop(now time.Duration, dst []Item) (taken, dropped int) {
+	q.mu.Lock()
+	for taken+dropped < len(dst) {
+		limit := q.limit
+		if q.look(now, q.items.Len()) {
+			limit = q.short
+		}
+		if q.items.Len() == 0 {
+			break
+		}
+		if it := q.items.Front(); now-it.Offered() > limit {
+			dropped++
+			dst[len(dst)-dropped] = *it
+			dst[len(dst)-dropped].Why = Delay
+		} else {
+			dst[taken] = *it
+			taken++
+		}
+		q.items.DropFront()
+	}
+	q.n.Store(int64(q.items.Len()))
+	q.mu.Unlock()
+	return taken, dropped
+}

@@ -1,0 +1,103 @@
+package queue
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/atomic"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/chunk"
+)
+
+var slackEntry = catalog.Entry[New]{
+	Name:   "slack",
+	Doc:    "establishes before checks, until a check's lease is about to lapse; drops what cannot be done in time",
+	Source: "this project: least lease slack first",
+	Params: []catalog.Param{
+		{Name: "theta", Unit: "1", Default: 0.2, Min: 0, Max: 1, Doc: "θ: a check goes first when its lease has less than θ·TTL left"},
+		marginParam,
+	},
+	New: newSlack,
+}
+
+// slack spends the time that checks can wait. A lease lives for several check intervals,
+// so during a surge the workers can serve nothing but establishes for a while and lose no
+// healthy lease, as long as a check whose lease is nearly over still goes first.
+//
+// Urgency is seen only when the droplet asks again: with θ·TTL below the timeout plus the
+// longest wait between a timed-out attempt and the next, leases lapse that nobody saw in
+// time. Such a θ is refused.
+type slack struct {
+	mu        sync.Mutex
+	establish chunk.Deque[Item] // guarded by mu, as all below; launches are with the checks
+	checks    itemHeap          // by the lease's deadline
+	n         atomic.Int64
+	urgent    time.Duration // θ·TTL
+	margin    [Classes]time.Duration
+}
+
+func newSlack(cfg Config, v catalog.Values) (Discipline, error) {
+	q := &slack{urgent: time.Duration(v["theta"] * float64(cfg.TTL)), margin: margins(cfg, v)}
+	if guard := cfg.Timeout + cfg.MaxWait; q.urgent <= guard {
+		return nil, fmt.Errorf(`queue discipline "slack": %w: theta·TTL = %g·%v = %v must be above the timeout plus the longest retry wait, %v + %v = %v: raise theta, or shorten the wait`,
+			catalog.ErrParam, v["theta"], cfg.TTL, q.urgent, cfg.Timeout, cfg.MaxWait, guard)
+	}
+	return q, nil
+}
+
+func (q *slack) Push(_ time.Duration, items []Item) int {
+	q.mu.Lock()
+	for i := range items {
+		if it := &items[i]; it.Class == Establish {
+			q.establish.PushBack(*it)
+		} else {
+			q.checks.push(int64(it.LeaseUntil.Duration()), it)
+		}
+	}
+	q.n.Store(int64(q.establish.Len() + q.checks.len()))
+	q.mu.Unlock()
+	return len(items)
+}
+
+func (q *slack) Pop(now time.Duration, dst []Item) (taken, dropped int) {
+	if q.n.Load() == 0 {
+		return 0, 0
+	}
+	q.mu.Lock()
+	for taken+dropped < len(dst) && q.establish.Len()+q.checks.len() > 0 {
+		it := q.next(now)
+		if q.Stale(now, &it) {
+			it.Why = Expired
+			dropped++
+			dst[len(dst)-dropped] = it
+		} else {
+			dst[taken] = it
+			taken++
+		}
+	}
+	q.n.Store(int64(q.establish.Len() + q.checks.len()))
+	q.mu.Unlock()
+	return taken, dropped
+}
+
+// next takes the next item out; there must be one.
+func (q *slack) next(now time.Duration) (it Item) {
+	if q.checks.len() > 0 {
+		first, until := q.checks.first()
+		if q.establish.Len() == 0 || time.Duration(until) < now+q.urgent {
+			it = *first
+			q.checks.drop()
+			return it
+		}
+	}
+	it = *q.establish.Front()
+	q.establish.DropFront()
+	return it
+}
+
+func (q *slack) Len() int { return int(q.n.Load()) }
+
+// Stale implements Rechecker.
+func (q *slack) Stale(now time.Duration, it *Item) bool { return now+q.margin[it.Class] >= it.Deadline }
