@@ -231,7 +231,7 @@ func queues() []contest {
 	for _, batch := range []int{1, 16} {
 		for _, e := range queue.Catalog.List() {
 			all = append(all, contest{fmt.Sprintf("push and pop, %d at a time", batch), e.Name, func(int) (bout, error) {
-				q, err := queue.Make(e.Name, queue.Config{Timeout: time.Hour, TTL: time.Hour, Workers: 1, Service: [queue.Classes]time.Duration{1, 1, 1}})
+				q, err := queue.Make(e.Name, queue.Config{Timeout: time.Hour, TTL: 24 * time.Hour, Workers: 1, Service: [queue.Classes]time.Duration{1, 1, 1}})
 				return func(w int, stop *atomic.Bool) int {
 					items := make([]queue.Item, batch)
 					for i := range items {
