@@ -63,6 +63,9 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"run", "surge", "--max-queue", "-1"}, "--max-queue -1 is out of range"},
 		{[]string{"bench", "--suite", "nosuch"}, `no suite "nosuch"; there are: short, standard, full`},
 		{[]string{"bench", "--resume", "x", "--seed", "3"}, "--resume goes on with the suite as it was begun"},
+		{[]string{"validate", "--model", "mmc", "--rho", "1"}, "the queue has a steady state only for rho below 1"},
+		{[]string{"validate", "--model", "mmc", "--servers", "0"}, "servers 0 is out of range"},
+		{[]string{"validate", "--model", "nosuch"}, "there are: mmc, md1, mg1, mmck, impatient"},
 		{[]string{"plot"}, "plot takes one folder"},
 		{[]string{"bench", "extra"}, "extra"},
 	} {

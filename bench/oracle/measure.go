@@ -1,0 +1,272 @@
+package oracle
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// Row is one quantity of one model, measured and by theory.
+type Row struct {
+	Engine    string  `json:"engine"`
+	Model     string  `json:"model"`
+	Params    string  `json:"parameters"`
+	Quantity  string  `json:"quantity"`
+	Measured  float64 `json:"measured"`
+	Theory    float64 `json:"theory"`
+	Tolerance float64 `json:"tolerance"`
+	Pass      bool    `json:"pass"`
+}
+
+// service is the mean service in the simulation: long enough that nanoseconds do not show.
+const service = time.Millisecond
+
+// batches are what a run is cut into for its confidence interval, after a tenth of it that
+// is not counted.
+const batches = 30
+
+// student is Student's t for 99.9 %, two-sided, with batches − 1 degrees of freedom.
+const student = 3.659
+
+// Measure runs a model on the virtual engine with that many arrivals.
+func Measure(ctx context.Context, m Model, arrivals int, seed uint64) ([]Row, error) {
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	if arrivals < 100*batches {
+		return nil, fmt.Errorf("%w: %d arrivals: want at least %d", ErrModel, arrivals, 100*batches)
+	}
+	w := &watch{timeout: time.Duration(m.Timeout * float64(service)), warmup: arrivals / 10, each: (arrivals - arrivals/10) / batches}
+	w.mean = time.Duration(m.mean() * float64(service))
+	plan, err := w.plan(m, seed)
+	if err != nil {
+		return nil, err
+	}
+	v := &engine.Virtual{Workers: m.Servers, Service: engine.Service{service, service, service}, Draw: m.draw(), Seed: seed}
+	src := &poisson{rng: rand.New(rand.NewPCG(seed, 11)), gap: float64(service) / (m.Rho * float64(m.Servers)), left: arrivals, watch: w}
+	plan.Source = src
+	plan.Watch = func(time.Duration, engine.State) bool { return src.left == 0 && w.ended+w.lost >= arrivals }
+	if _, err := v.Run(ctx, plan); err != nil {
+		return nil, err
+	}
+	var rows []Row
+	for _, q := range m.Theory() {
+		mean, half := interval(w.batch(q.Name))
+		// What happens to fewer than a few customers in a run cannot be told from nothing.
+		half = max(half, 4/float64(arrivals-w.warmup))
+		rows = append(rows, Row{
+			Engine: "virtual", Model: m.Name, Params: m.String(), Quantity: q.Name,
+			Measured: mean, Theory: q.Theory, Tolerance: half, Pass: math.Abs(mean-q.Theory) <= half,
+		})
+	}
+	if m.Name != "mmck" {
+		// Little: the time-average of the queue is the rate of arrivals times the mean wait.
+		// Both are of the same run, so only its ends differ.
+		length, rate := w.area/float64(w.last), float64(arrivals)/float64(w.last)
+		wait := w.waits / float64(arrivals)
+		rows = append(rows, Row{
+			Engine: "virtual", Model: m.Name, Params: m.String(), Quantity: "queue length (Little)",
+			Measured: length, Theory: rate * wait, Tolerance: 1e-3*rate*wait + 1e-9, Pass: math.Abs(length-rate*wait) <= 1e-3*rate*wait+1e-9,
+		})
+	}
+	return rows, nil
+}
+
+func (m Model) draw() engine.Distribution {
+	switch m.Name {
+	case "md1":
+		return engine.Fixed
+	case "mg1":
+		return engine.Lognormal(m.CV)
+	}
+	return engine.Exponential
+}
+
+// mean is the mean wait in mean services, where the theory has one.
+func (m Model) mean() float64 {
+	for _, q := range m.Theory() {
+		if q.Name == "mean wait" {
+			return q.Theory
+		}
+	}
+	return 0
+}
+
+// plan is a manager whose queue is a fifo that is watched, and whose door is closed where
+// all places are taken.
+func (w *watch) plan(m Model, seed uint64) (*engine.Plan, error) {
+	table, err := lease.Make("mutex", lease.Env{Leases: 1})
+	if err != nil {
+		return nil, err
+	}
+	if w.Discipline, err = queue.Make("fifo", queue.Config{Timeout: time.Second, Workers: m.Servers}); err != nil {
+		return nil, err
+	}
+	door := "none"
+	if m.Name == "mmck" {
+		door = fmt.Sprintf("limit:limit=%d", m.K)
+	}
+	c, err := admit.Make(door, admit.Config{Timeout: time.Second, Capacity: 1, Workers: m.Servers})
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := dwfm.New(dwfm.Config{
+		Droplets: 1, TTL: time.Hour, Table: table, Queue: w, Admit: c, Costs: dwfm.Costs{Class: [queue.Classes]float64{1, 1, 1}, Dead: 1},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Plan{
+		Manager: mgr, End: math.MaxInt64, WatchPeriod: 100 * service,
+		Log: record.NewLog(record.Shape{Leases: 1, Workers: m.Servers, Step: time.Hour, Phases: []record.Phase{{Name: "all"}}}),
+	}, nil
+}
+
+// watch is a fifo that notes how long each item waits, and what becomes of customers.
+type watch struct {
+	queue.Discipline
+	timeout, mean time.Duration
+	warmup, each  int // customers that do not count; customers a batch
+	started       int // customers taken up, in the order of arrival
+	ended, lost   int
+	waits         float64 // ns, of all
+	area          float64 // of the queue's length over time
+	last          time.Duration
+	waited        sums // had to wait
+	wait          sums // mean services
+	above         sums // waited longer than the mean wait
+	good          sums // answered within the timeout
+	gone          sums // lost
+}
+
+// sums are by batch: how many customers, and the sum of what is measured.
+type sums struct {
+	n   [batches]int
+	sum [batches]float64
+}
+
+// add counts the i-th customer.
+func (w *watch) add(s *sums, i int, x float64) {
+	if b := (i - w.warmup) / w.each; i >= w.warmup && b < batches {
+		s.n[b]++
+		s.sum[b] += x
+	}
+}
+
+func (w *watch) move(now time.Duration) {
+	w.area += float64(w.Len()) * float64(now-w.last)
+	w.last = now
+}
+
+func (w *watch) Push(now time.Duration, items []queue.Item) int {
+	w.move(now)
+	return w.Discipline.Push(now, items)
+}
+
+func (w *watch) Pop(now time.Duration, dst []queue.Item) (taken, dropped int) {
+	w.move(now)
+	taken, dropped = w.Discipline.Pop(now, dst)
+	for i := range dst[:taken] {
+		d := now - dst[i].Born
+		w.waits += float64(d)
+		w.add(&w.waited, w.started, indicator(d > 0))
+		w.add(&w.wait, w.started, float64(d)/float64(service))
+		w.add(&w.above, w.started, indicator(d > w.mean))
+		w.started++
+	}
+	return taken, dropped
+}
+
+func indicator(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// batch is the means of a quantity by batch.
+func (w *watch) batch(name string) []float64 {
+	s := map[string]*sums{
+		"waiting probability": &w.waited, "mean wait": &w.wait, "wait above mean wait": &w.above, "loss": &w.gone, "goodput over capacity": &w.good,
+	}[name]
+	var means []float64
+	for b := range s.n {
+		if s.n[b] > 0 {
+			means = append(means, s.sum[b]/float64(s.n[b]))
+		}
+	}
+	return means
+}
+
+// interval is the mean of batch means and half the width of its 99.9 % interval.
+func interval(means []float64) (mean, half float64) {
+	for _, x := range means {
+		mean += x / float64(len(means))
+	}
+	v := 0.0
+	for _, x := range means {
+		v += (x - mean) * (x - mean) / float64(len(means)-1)
+	}
+	return mean, student * math.Sqrt(v/float64(len(means)))
+}
+
+// poisson is a source of customers: launches on a droplet without a lease, so that each is
+// served, fails, and is answered.
+type poisson struct {
+	rng   *rand.Rand
+	gap   float64 // mean, ns
+	next  float64
+	left  int
+	made  int
+	watch *watch
+}
+
+func (p *poisson) Due(time.Duration) time.Duration {
+	if p.left == 0 {
+		return math.MaxInt64
+	}
+	return time.Duration(p.next)
+}
+
+func (p *poisson) Next(now time.Duration, dst []queue.Item) (n int) {
+	for ; n < len(dst) && p.left > 0 && time.Duration(p.next) <= now; n++ {
+		dst[n] = queue.Item{Born: time.Duration(p.next), Deadline: math.MaxInt64, Class: queue.Launch, Lease: uint64(p.made)}
+		p.next += p.rng.ExpFloat64() * p.gap
+		p.made++
+		p.left--
+	}
+	for i := range dst[:n] {
+		p.watch.add(&p.watch.gone, int(dst[i].Lease), 0)
+	}
+	return n
+}
+
+func (p *poisson) Refused(_ time.Duration, items []queue.Item) {
+	w := p.watch
+	for i := range items {
+		w.lost++
+		if b := (int(items[i].Lease) - w.warmup) / w.each; int(items[i].Lease) >= w.warmup && b < batches {
+			w.gone.sum[b]++
+		}
+	}
+}
+
+// Answers counts what came within the timeout: goodput is what capacity would have been
+// needed for it, so a customer's share is rho.
+func (p *poisson) Answers(now time.Duration, answers []dwfm.Answer) {
+	w := p.watch
+	for i := range answers {
+		rho := float64(service) / p.gap
+		w.add(&w.good, w.ended, rho*indicator(now-answers[i].Born <= w.timeout))
+		w.ended++
+	}
+}

@@ -1,0 +1,144 @@
+// Package oracle checks the virtual engine against closed forms of queueing theory: what
+// it says of queues that nobody can solve is worth as much as what it says of these.
+package oracle
+
+import (
+	"fmt"
+	"math"
+)
+
+// Model is a queue with a closed form. Times are in mean services.
+type Model struct {
+	Name    string  // mmc, md1, mg1, mmck or impatient
+	Servers int     // c
+	Rho     float64 // offered load over capacity
+	K       int     // mmck: places, in service included
+	CV      float64 // mg1: coefficient of variation of the lognormal service
+	Timeout float64 // impatient: how long a customer waits, service included
+}
+
+// ErrModel is returned, wrapped, for parameters for which the formula does not hold.
+var ErrModel = fmt.Errorf("bad model")
+
+// Validate names the formula's condition that a model breaks.
+func (m Model) Validate() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s: %s", ErrModel, m.Name, fmt.Sprintf(format, args...))
+	}
+	switch m.Name {
+	case "mmc", "md1", "mg1", "impatient":
+		if m.Rho >= 1 {
+			return bad("rho %g: the queue has a steady state only for rho below 1", m.Rho)
+		}
+	case "mmck":
+		if m.K < m.Servers {
+			return bad("k %d: want at least the %d servers, whose places count", m.K, m.Servers)
+		}
+	default:
+		return bad("there are: mmc, md1, mg1, mmck, impatient")
+	}
+	switch {
+	case !(m.Rho > 0) || m.Rho > 100:
+		return bad("rho %g is out of range: above 0", m.Rho)
+	case m.Servers < 1 || m.Servers > 10_000:
+		return bad("servers %d is out of range: 1 to 10000", m.Servers)
+	case m.Name != "mmc" && m.Name != "mmck" && m.Servers != 1:
+		return bad("servers %d: the formula is for one", m.Servers)
+	case m.Name == "mg1" && !(m.CV > 0 && m.CV <= 20):
+		return bad("cv %g is out of range: above 0 to 20", m.CV)
+	case m.Name == "impatient" && !(m.Timeout > 0):
+		return bad("timeout %g is out of range: above 0 mean services", m.Timeout)
+	}
+	return nil
+}
+
+// String is the model with its parameters.
+func (m Model) String() string {
+	s := fmt.Sprintf("%s servers=%d rho=%g", m.Name, m.Servers, m.Rho)
+	switch m.Name {
+	case "mmck":
+		s += fmt.Sprintf(" k=%d", m.K)
+	case "mg1":
+		s += fmt.Sprintf(" cv=%g", m.CV)
+	case "impatient":
+		s += fmt.Sprintf(" timeout=%g", m.Timeout)
+	}
+	return s
+}
+
+// ErlangB is the share that a system of c servers without a queue loses, at a load of a
+// servers (A. K. Erlang, 1917), by the recursion that does not overflow.
+func ErlangB(c int, a float64) float64 {
+	b := 1.0
+	for n := 1; n <= c; n++ {
+		b = a * b / (float64(n) + a*b)
+	}
+	return b
+}
+
+// ErlangC is the probability to wait in M/M/c at a load of a < c servers.
+func ErlangC(c int, a float64) float64 {
+	b, rho := ErlangB(c, a), a/float64(c)
+	return b / (1 - rho + rho*b)
+}
+
+// PollaczekKhinchine is the mean wait in M/G/1, in mean services, for a service with that
+// coefficient of variation.
+func PollaczekKhinchine(rho, cv float64) float64 { return rho * (1 + cv*cv) / (2 * (1 - rho)) }
+
+// LossMMCK is the share that M/M/c/K loses.
+func LossMMCK(c, k int, rho float64) float64 {
+	a := float64(c) * rho
+	// Probabilities by state, from the top down relative to state K, to avoid overflow.
+	sum, p := 1.0, 1.0
+	for n := k; n > 0; n-- {
+		p *= float64(min(n, c)) / a
+		sum += p
+	}
+	return 1 / sum
+}
+
+// Quantity is what is compared.
+type Quantity struct {
+	Name   string
+	Theory float64
+}
+
+// Theory is what the closed form says.
+func (m Model) Theory() []Quantity {
+	c := float64(m.Servers)
+	switch m.Name {
+	case "mmc":
+		wait := ErlangC(m.Servers, c*m.Rho)
+		return []Quantity{
+			{"waiting probability", wait},
+			{"mean wait", wait / (c * (1 - m.Rho))},
+			{"wait above mean wait", wait * math.Exp(-wait)}, // P(W > t) = C·exp(−(cμ−λ)t)
+		}
+	case "md1":
+		return []Quantity{{"waiting probability", m.Rho}, {"mean wait", PollaczekKhinchine(m.Rho, 0)}}
+	case "mg1":
+		return []Quantity{{"waiting probability", m.Rho}, {"mean wait", PollaczekKhinchine(m.Rho, m.CV)}}
+	case "mmck":
+		return []Quantity{{"loss", LossMMCK(m.Servers, m.K, m.Rho)}}
+	default: // impatient: the response of M/M/1 is exponential
+		return []Quantity{{"goodput over capacity", m.Rho * (1 - math.Exp(-(1-m.Rho)*m.Timeout))}}
+	}
+}
+
+// Defaults are the models that validate checks.
+func Defaults() []Model {
+	var all []Model
+	for _, c := range []int{1, 2, 8, 64} {
+		for _, rho := range []float64{0.5, 0.8, 0.95} {
+			all = append(all, Model{Name: "mmc", Servers: c, Rho: rho})
+		}
+	}
+	return append(all,
+		Model{Name: "md1", Servers: 1, Rho: 0.5}, Model{Name: "md1", Servers: 1, Rho: 0.9},
+		Model{Name: "mg1", Servers: 1, Rho: 0.8, CV: 2},
+		Model{Name: "mmck", Servers: 1, Rho: 0.9, K: 20}, Model{Name: "mmck", Servers: 1, Rho: 2, K: 10},
+		Model{Name: "mmck", Servers: 10, Rho: 0.8, K: 10}, Model{Name: "mmck", Servers: 100, Rho: 1.2, K: 100},
+		Model{Name: "impatient", Servers: 1, Rho: 0.8, Timeout: 10}, Model{Name: "impatient", Servers: 1, Rho: 0.95, Timeout: 10},
+	)
+}
