@@ -1,0 +1,43 @@
+package bench
+
+import (
+	"math"
+	"testing"
+)
+
+// The borders that another implementation of the law found, H/τ = 20, σ = 4.
+func TestFluidBorder(t *testing.T) {
+	for _, tt := range []struct{ rho, spread, wait, want float64 }{
+		{0.05, 0, 0, 2.052}, {0.25, 0, 0, 2.132}, {0.5, 0, 0, 2.629}, {0.75, 0, 0, 4.535},
+		{0.25, 0.1, 0, 2.203}, {0.25, 0.5, 0, 2.513}, {0.25, 1, 0, 2.929},
+		{0.25, 0.1, 0.5, 2.608}, {0.25, 0.1, 1, 3.018}, {0.25, 0.1, 2, 3.875},
+	} {
+		f := Fluid{Rho: tt.rho, Checks: 4 * tt.rho * 20, Spread: tt.spread, Wait: tt.wait, Delta: 1}
+		if got := f.Border() / (1 - tt.rho); math.Abs(got-tt.want) > 0.02*tt.want {
+			t.Errorf("ρ %g, spread %g, w %g: β* %.3f, want %.3f", tt.rho, tt.spread, tt.wait, got, tt.want)
+		}
+	}
+	// Without checks it is the batch law, b > 1 + (1 + w)/δ.
+	for _, tt := range []struct{ wait, delta, want float64 }{{0, 1, 2}, {1, 1, 3}, {0, 0.5, 3}} {
+		f := Fluid{Rho: 1e-6, Checks: 1e6, Wait: tt.wait, Delta: tt.delta}
+		if got := f.Border(); math.Abs(got-tt.want) > 0.02*tt.want {
+			t.Errorf("w %g, δ %g: b* %.3f, the batch law says %g", tt.wait, tt.delta, got, tt.want)
+		}
+	}
+}
+
+// The engine's border meets the law.
+func TestFindBorder(t *testing.T) {
+	s := surgeAt(t)
+	b, err := FindBorder(t.Context(), s, SimOptions{Options: Options{Seed: 1}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Beta == nil || math.Abs(*b.Off) > 0.03 {
+		t.Errorf("%+v\n%s", b, b.Text())
+	}
+	s.Queue = "slack"
+	if b, err = FindBorder(t.Context(), s, SimOptions{Options: Options{Seed: 1}}, 1); err != nil || b.Law != nil {
+		t.Errorf("slack: %v, %+v", err, b)
+	}
+}

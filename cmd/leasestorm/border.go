@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
+)
+
+func borderCommand() *cobra.Command {
+	var (
+		f       scenarioFlags
+		service string
+	)
+	cmd := &cobra.Command{
+		Use:   "border SCENARIO",
+		Short: "find the surge from which a scenario no longer comes back: by the fluid law, and measured in virtual time",
+		Long: `Solves the fluid law for the scenario (fifo with immediate retries) and bisects on the number of
+broken leases in virtual time, for the one at which half of the seeds are not back.
+docs/border.md has the law.`,
+		Args: oneScenario,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.set = append([]string{"broken=1"}, f.set...) // it is what is searched for, whatever the scenario says
+			s, err := f.load(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			if err := f.check(); err != nil {
+				return err
+			}
+			f.opts.Seed = max(1, f.opts.Seed)
+			b, err := bench.FindBorder(cmd.Context(), s, bench.SimOptions{Options: f.opts, Service: service}, f.seeds)
+			if errors.Is(err, bench.ErrScenario) {
+				return usage(err)
+			}
+			if err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), b, b.Text)
+		},
+	}
+	f.add(cmd)
+	for _, unused := range []string{"broken", "out", "duration"} {
+		_ = cmd.Flags().MarkHidden(unused) // what is searched for, and what has no meaning here
+	}
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
+	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER")
+	return cmd
+}
