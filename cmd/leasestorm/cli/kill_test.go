@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ const asCommand = "LEASESTORM_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
-		os.Exit(run(os.Args[1:]))
+		os.Exit(Main(os.Args[1:]))
 	}
 	flag.Parse()
 	os.Exit(m.Run())

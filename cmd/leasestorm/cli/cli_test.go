@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -33,7 +33,7 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 		}
 	}
 	out, err := read(&os.Stdout), read(&os.Stderr)
-	status = run(args)
+	status = Main(args)
 	return status, out(), err()
 }
 
