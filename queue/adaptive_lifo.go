@@ -12,7 +12,7 @@ var adaptiveLifoEntry = catalog.Entry[New]{
 	Source: "B. Maurer, Fail at Scale, ACM Queue 13(8), 2015",
 	Params: []catalog.Param{standsParam},
 	New: func(_ Config, v catalog.Values) (Discipline, error) {
-		return &adaptiveLifo{standing: standing{limit: v.Duration("stands")}}, nil
+		return &adaptiveLifo{standingLine{standing: standing{limit: v.Duration("stands")}}}, nil
 	},
 }
 
@@ -34,13 +34,14 @@ func (s *standing) look(now time.Duration, n int) bool {
 	return now-s.empty > s.limit
 }
 
-type adaptiveLifo struct {
+// standingLine is a line that knows whether it stands.
+type standingLine struct {
 	line
 	standing // guarded by line.mu
 }
 
-// Push notes that the queue was empty until now.
-func (q *adaptiveLifo) Push(now time.Duration, items []Item) int {
+// Push notes whether the queue was empty until now.
+func (q *standingLine) Push(now time.Duration, items []Item) int {
 	q.mu.Lock()
 	q.look(now, q.items.Len())
 	q.items.Append(items)
@@ -48,6 +49,8 @@ func (q *adaptiveLifo) Push(now time.Duration, items []Item) int {
 	q.mu.Unlock()
 	return len(items)
 }
+
+type adaptiveLifo struct{ standingLine }
 
 func (q *adaptiveLifo) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 	q.mu.Lock()

@@ -15,7 +15,7 @@ var controlledDelayEntry = catalog.Entry[New]{
 		standsParam,
 	},
 	New: func(_ Config, v catalog.Values) (Discipline, error) {
-		return &controlledDelay{standing: standing{limit: v.Duration("stands")}, short: v.Duration("short")}, nil
+		return &controlledDelay{standingLine: standingLine{standing: standing{limit: v.Duration("stands")}}, short: v.Duration("short")}, nil
 	},
 }
 
@@ -23,18 +23,8 @@ var controlledDelayEntry = catalog.Entry[New]{
 // and by M once it has not been empty for N. Unlike CoDel it drops all that is too old at
 // once, so it keeps up with clients that do not slow down.
 type controlledDelay struct {
-	line
-	standing // guarded by line.mu
-	short    time.Duration
-}
-
-func (q *controlledDelay) Push(now time.Duration, items []Item) int {
-	q.mu.Lock()
-	q.look(now, q.items.Len())
-	q.items.Append(items)
-	q.n.Store(int64(q.items.Len()))
-	q.mu.Unlock()
-	return len(items)
+	standingLine
+	short time.Duration
 }
 
 func (q *controlledDelay) Pop(now time.Duration, dst []Item) (taken, dropped int) {
