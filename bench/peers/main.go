@@ -81,7 +81,6 @@ func main() {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, *rounds)
 	}
 	rows := r.rows()
-	print(rows)
 	if *out != "" {
 		text, err := json.MarshalIndent(rows, "", "  ")
 		if err == nil {
@@ -92,6 +91,7 @@ func main() {
 			os.Exit(1)
 		}
 	}
+	print(rows)
 }
 
 // table measures one table at all works.
