@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
@@ -180,5 +181,40 @@ func TestWilson(t *testing.T) {
 		if d := p.High - tt.high; d > 1e-4 || d < -1e-4 {
 			t.Errorf("%d of %d: high %.4f, want %.4f", tt.k, tt.n, p.High, tt.high)
 		}
+	}
+}
+
+// Events a second of the virtual engine on the surge: attempts offered, and services.
+func BenchmarkVirtual(b *testing.B) {
+	for _, q := range []string{"fifo", "deadline"} {
+		b.Run(q, func(b *testing.B) {
+			s, err := LoadScenario("surge")
+			if err == nil {
+				err = s.Set("queue=" + q)
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			events := uint64(0)
+			for range b.N {
+				b.StopTimer()
+				x, err := newExperiment(s, 1, 1, 1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				p, _, err := x.plan(x.want, 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				v := &engine.Virtual{Workers: 1, Service: x.want, Seed: 1}
+				if _, err := v.Run(b.Context(), p); err != nil {
+					b.Fatal(err)
+				}
+				t := p.Log.Total()
+				events += t.Offered.Sum() + t.Done[queue.Good].Sum() + t.Done[queue.Late].Sum()
+			}
+			b.ReportMetric(float64(events)/b.Elapsed().Seconds()/1e6, "Mevents/s")
+		})
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"github.com/leasestorm/leasestorm/queue/chunk"
 )
 
 // never is a time that does not come.
@@ -18,27 +16,15 @@ type timer struct {
 	droplet uint32
 }
 
-// lane is a calendar for timers of one constant delay: they are added in the order
-// in which they come due, so it is a queue. (One that comes out of turn waits for
-// those before it.)
-type lane struct{ timers chunk.Deque[timer] }
-
-func (l *lane) add(t timer) { l.timers.PushBack(t) }
-
-func (l *lane) due() time.Duration {
-	if l.timers.Len() == 0 {
-		return never
-	}
-	return l.timers.Front().due
-}
-
-// outLane is the lane of the attempts that are out. An answer comes before most of them
-// are due, so they can be voided in place: the time-out of an answered attempt then
-// costs a look at the lane, in order, and no cache miss on its droplet.
+// lane is a calendar for timers of one constant delay: they are added in the order in
+// which they come due, so it is a queue. (One that comes out of turn waits for those
+// before it.)
 //
-// Places are positions 0, 1, 2, …, kept in segments; a droplet remembers its own, less
-// the upper half, which the lane's ends tell.
-type outLane struct {
+// Places are positions 0, 1, 2, …, kept in segments. A droplet remembers the place of its
+// time-out, less the upper half, which the lane's ends tell: an answer voids it there, so
+// that the time-out of an answered attempt costs a look at the lane, in order, and no
+// cache miss on its droplet.
+type lane struct {
 	segs       []*[segTimers]timer // at position / segTimers % len(segs)
 	head, tail uint64
 }
@@ -48,12 +34,12 @@ const segTimers = 1 << 10
 // nobody is the droplet of a timer that was voided.
 const nobody = math.MaxUint32
 
-func (l *outLane) at(pos uint64) *timer {
+func (l *lane) at(pos uint64) *timer {
 	return &l.segs[pos/segTimers&uint64(len(l.segs)-1)][pos%segTimers]
 }
 
 // add returns the timer's place.
-func (l *outLane) add(t timer) uint32 {
+func (l *lane) add(t timer) uint32 {
 	if l.tail%segTimers == 0 {
 		l.grow()
 	}
@@ -63,7 +49,7 @@ func (l *outLane) add(t timer) uint32 {
 }
 
 // grow makes sure that there is a segment for the tail's position.
-func (l *outLane) grow() {
+func (l *lane) grow() {
 	first, next := l.head/segTimers, l.tail/segTimers
 	if n := uint64(len(l.segs)); next-first >= n {
 		wider := make([]*[segTimers]timer, max(16, 2*n))
@@ -78,14 +64,14 @@ func (l *outLane) grow() {
 }
 
 // void takes out the timer at a place.
-func (l *outLane) void(place uint32) {
+func (l *lane) void(place uint32) {
 	if pos := l.head + uint64(int64(int32(place-uint32(l.head)))); pos >= l.head && pos < l.tail {
 		l.at(pos).droplet = nobody
 	}
 }
 
 // due is when the first timer that is not void comes due.
-func (l *outLane) due() time.Duration {
+func (l *lane) due() time.Duration {
 	for ; l.head < l.tail; l.head++ {
 		if t := l.at(l.head); t.droplet != nobody {
 			return t.due
@@ -95,12 +81,12 @@ func (l *outLane) due() time.Duration {
 }
 
 // take removes the first timer, which due has just found.
-func (l *outLane) take() timer {
+func (l *lane) take() timer {
 	l.head++
 	return *l.at(l.head - 1)
 }
 
-func (l *outLane) bytes() (n int64) {
+func (l *lane) bytes() (n int64) {
 	for _, s := range l.segs {
 		if s != nil {
 			n += segTimers * 16
