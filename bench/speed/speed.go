@@ -69,7 +69,8 @@ type Options struct {
 	Progress   func(round, rounds int)
 }
 
-// bout is what one goroutine does until told to stop; it returns the operations done.
+// bout is what one goroutine does until told to stop, at least a turn; it returns the
+// operations done.
 type bout func(worker int, stop *atomic.Bool) int
 
 // contest is one work of one contestant. setup makes it ready for so many goroutines.
@@ -191,14 +192,15 @@ func tables(o Options) []contest {
 			all = append(all, contest{name, e.Name, func(g int) (bout, error) {
 				return func(w int, stop *atomic.Bool) int {
 					rng := rand.New(rand.NewPCG(o.Seed, uint64(w)))
-					n := 0
-					for ; !stop.Load(); n += turns {
+					for n := turns; ; n += turns {
 						deadline := time.Duration(until.Add(int64(lease.Tick)))
 						for range turns {
 							do(&ids[pick(w, g, rng)], deadline)
 						}
+						if stop.Load() {
+							return n
+						}
 					}
-					return n
 				}, fill(g)
 			}})
 		}
@@ -237,15 +239,16 @@ func queues() []contest {
 					for i := range items {
 						items[i] = queue.Item{Deadline: time.Hour, Droplet: uint32(w*batch + i)}
 					}
-					n := 0
-					for !stop.Load() {
+					for n := 0; ; {
 						for range turns / batch {
 							q.Push(0, items)
 							taken, _ := q.Pop(0, items)
 							n += taken
 						}
+						if stop.Load() {
+							return n
+						}
 					}
-					return n
 				}, err
 			}})
 		}
