@@ -35,6 +35,13 @@ func (o *Options) say(format string, args ...any) {
 	}
 }
 
+// drawSeed makes a seed where none was asked for: short enough to be typed.
+func (o *Options) drawSeed() {
+	if o.Seed == 0 {
+		o.Seed = rand.Uint64()>>32 + 1
+	}
+}
+
 // memoryLimit is the heap at which the parked collector runs all the same.
 const memoryLimit = 16 << 30
 
@@ -50,9 +57,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	}
 	topology := host.ReadTopology()
 	place := topology.Place(o.Workers)
-	if o.Seed == 0 {
-		o.Seed = rand.Uint64()>>32 + 1
-	}
+	o.drawSeed()
 	x, err := newExperiment(s, len(place.Workers), o.Seed, shortestCheck)
 	if err != nil {
 		return nil, err

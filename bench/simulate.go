@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -49,9 +48,7 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Seed == 0 {
-		o.Seed = rand.Uint64()>>32 + 1
-	}
+	o.drawSeed()
 	x, err := newExperiment(s, max(1, o.Workers), o.Seed, 1)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/atomic"
@@ -96,13 +97,7 @@ func rotate(items []Item, n int) {
 	if n == 0 || n == len(items) {
 		return
 	}
-	reverse(items[:n])
-	reverse(items[n:])
-	reverse(items)
-}
-
-func reverse(items []Item) {
-	for i, j := 0, len(items)-1; i < j; i, j = i+1, j-1 {
-		items[i], items[j] = items[j], items[i]
-	}
+	slices.Reverse(items[:n])
+	slices.Reverse(items[n:])
+	slices.Reverse(items)
 }
