@@ -245,7 +245,7 @@ func (t *lockFree) renew(id ID, now, deadline uint32) bool {
 
 // ahead is how many words RenewAll loads before it renews the first of them: the misses
 // that a core keeps in flight at once, or a few more.
-const ahead = 16
+const ahead = 64
 
 func (t *lockFree) RenewAll(ids []ID, now, deadline time.Duration, renewed []bool) (n int, err error) {
 	d, ok := deadlineTick(now, deadline)

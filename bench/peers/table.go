@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/coreos/go-semver/semver"
 	"github.com/jellydator/ttlcache/v3"
@@ -19,15 +20,21 @@ import (
 	"github.com/leasestorm/leasestorm/lease"
 )
 
-// table is what all contestants can do: leases by number, 0..n-1, on the run's time for
-// those that take it as an argument. Renew extends a live lease by a TTL; expire frees
-// what lapsed and says how many; a contestant that cannot say leaves it out (-1).
+// table is what all contestants can do, on the run's time for those that take it as an
+// argument. Grant makes the lease of holder i, 0..n-1, and returns the key by which the
+// holder asks from then on. Renew extends a live lease; expire frees what lapsed and says
+// how many; a contestant that cannot say leaves it out (-1).
 type table interface {
-	grant(i int, until time.Duration)
-	renew(i int, until time.Duration) bool
-	revoke(i int)
+	grant(i uint64, until time.Duration) uint64
+	renew(key uint64, until time.Duration) bool
+	revoke(key uint64)
 	expire(now time.Duration) int
 	close()
+}
+
+// batcher is a table that renews many at a time.
+type batcher interface {
+	renewAll(keys []uint64, until time.Duration)
 }
 
 // tables are the contestants, each in the way that its documentation recommends.
@@ -53,31 +60,30 @@ var tables = []struct {
 	}},
 }
 
-type ours struct {
-	t   lease.Table
-	ids []lease.ID
-}
-
-// ids are what the holders of our leases keep; the others' holders keep a key. They are
-// nobody's heap: one array for all rounds.
-var ids []lease.ID
+type ours struct{ t lease.Table }
 
 func newOurs(name string, n int) (table, error) {
 	t, err := lease.Make(name, lease.Env{Leases: n, Workers: 2})
-	return &ours{t, ids[:n]}, err
+	return &ours{t}, err
 }
 
-func (o *ours) grant(i int, until time.Duration) {
-	id, err := o.t.Grant(0, until, i)
+func (o *ours) grant(i uint64, until time.Duration) uint64 {
+	id, err := o.t.Grant(0, until, int(i))
 	if err != nil {
 		panic(err) // the table has room for all
 	}
-	o.ids[i] = id
+	return uint64(id)
 }
-func (o *ours) renew(i int, until time.Duration) bool { return o.t.Renew(o.ids[i], 0, until) == nil }
-func (o *ours) revoke(i int)                          { _ = o.t.Revoke(o.ids[i]) }
-func (o *ours) expire(now time.Duration) int          { return o.t.Expire(now, func(lease.ID) {}) }
-func (o *ours) close()                                {}
+func (o *ours) renew(k uint64, until time.Duration) bool {
+	return o.t.Renew(lease.ID(k), 0, until) == nil
+}
+func (o *ours) renewAll(keys []uint64, until time.Duration) {
+	ids := unsafe.Slice((*lease.ID)(&keys[0]), len(keys))
+	_, _ = o.t.RenewAll(ids, 0, until, nil)
+}
+func (o *ours) revoke(k uint64)              { _ = o.t.Revoke(lease.ID(k)) }
+func (o *ours) expire(now time.Duration) int { return o.t.Expire(now, func(lease.ID) {}) }
+func (o *ours) close()                       {}
 
 // etcdTable is etcd's lessor, in process, on a backend in a temporary folder. It takes
 // whole seconds and its own clock; it hands out expired leases at 1,000 a second at
@@ -114,16 +120,17 @@ func newEtcd(int) (table, error) {
 	return &etcdTable{l, b, dir}, nil
 }
 
-func (e *etcdTable) grant(i int, until time.Duration) {
-	if _, err := e.l.Grant(etcd.LeaseID(i+1), int64(until/time.Second)); err != nil {
-		panic(fmt.Sprintf("etcd grant %d: %v", i, err))
+func (e *etcdTable) grant(k uint64, until time.Duration) uint64 {
+	if _, err := e.l.Grant(etcd.LeaseID(k+1), int64(until/time.Second)); err != nil {
+		panic(fmt.Sprintf("etcd grant %d: %v", k, err))
 	}
+	return k
 }
-func (e *etcdTable) renew(i int, _ time.Duration) bool {
-	_, err := e.l.Renew(etcd.LeaseID(i + 1))
+func (e *etcdTable) renew(k uint64, _ time.Duration) bool {
+	_, err := e.l.Renew(etcd.LeaseID(k + 1))
 	return err == nil
 }
-func (e *etcdTable) revoke(i int)             { _ = e.l.Revoke(etcd.LeaseID(i + 1)) }
+func (e *etcdTable) revoke(k uint64)          { _ = e.l.Revoke(etcd.LeaseID(k + 1)) }
 func (e *etcdTable) expire(time.Duration) int { return -1 }
 func (e *etcdTable) close() {
 	e.l.Stop()
@@ -135,13 +142,13 @@ func (e *etcdTable) close() {
 // lock, and a heap that is fixed at each renewal.
 type heapMap struct {
 	mu sync.Mutex
-	m  map[int]*heapLease
+	m  map[uint64]*heapLease
 	h  leaseHeap
 }
 
 type heapLease struct {
 	until time.Duration
-	key   int
+	key   uint64
 	pos   int
 }
 
@@ -158,20 +165,21 @@ func (h *leaseHeap) Pop() any {
 	return l
 }
 
-func newHeapMap(n int) *heapMap { return &heapMap{m: make(map[int]*heapLease, n)} }
+func newHeapMap(n int) *heapMap { return &heapMap{m: make(map[uint64]*heapLease, n)} }
 
-func (t *heapMap) grant(i int, until time.Duration) {
+func (t *heapMap) grant(k uint64, until time.Duration) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := &heapLease{until: until, key: i}
-	t.m[i] = l
+	l := &heapLease{until: until, key: k}
+	t.m[k] = l
 	heap.Push(&t.h, l)
+	return k
 }
 
-func (t *heapMap) renew(i int, until time.Duration) bool {
+func (t *heapMap) renew(k uint64, until time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := t.m[i]
+	l := t.m[k]
 	if l == nil {
 		return false
 	}
@@ -180,12 +188,12 @@ func (t *heapMap) renew(i int, until time.Duration) bool {
 	return true
 }
 
-func (t *heapMap) revoke(i int) {
+func (t *heapMap) revoke(k uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.m[i]; l != nil {
+	if l := t.m[k]; l != nil {
 		heap.Remove(&t.h, l.pos)
-		delete(t.m, i)
+		delete(t.m, k)
 	}
 }
 
@@ -210,9 +218,14 @@ func newShardedHeapMap(n int) (table, error) {
 	return &s, nil
 }
 
-func (s *shardedHeapMap) grant(i int, until time.Duration)      { s[i%len(s)].grant(i, until) }
-func (s *shardedHeapMap) renew(i int, until time.Duration) bool { return s[i%len(s)].renew(i, until) }
-func (s *shardedHeapMap) revoke(i int)                          { s[i%len(s)].revoke(i) }
+func (s *shardedHeapMap) grant(k uint64, until time.Duration) uint64 {
+	s[k%uint64(len(s))].grant(k, until)
+	return k
+}
+func (s *shardedHeapMap) renew(k uint64, until time.Duration) bool {
+	return s[k%uint64(len(s))].renew(k, until)
+}
+func (s *shardedHeapMap) revoke(k uint64) { s[k%uint64(len(s))].revoke(k) }
 func (s *shardedHeapMap) expire(now time.Duration) (n int) {
 	for _, t := range s {
 		n += t.expire(now)
@@ -223,12 +236,15 @@ func (s *shardedHeapMap) close() {}
 
 type syncMap struct{ m sync.Map }
 
-func (t *syncMap) grant(i int, until time.Duration) { t.m.Store(uint64(i), until) }
-func (t *syncMap) renew(i int, until time.Duration) bool {
-	old, ok := t.m.Load(uint64(i))
-	return ok && t.m.CompareAndSwap(uint64(i), old, until)
+func (t *syncMap) grant(k uint64, until time.Duration) uint64 {
+	t.m.Store(k, until)
+	return k
 }
-func (t *syncMap) revoke(i int) { t.m.Delete(uint64(i)) }
+func (t *syncMap) renew(k uint64, until time.Duration) bool {
+	old, ok := t.m.Load(k)
+	return ok && t.m.CompareAndSwap(k, old, until)
+}
+func (t *syncMap) revoke(k uint64) { t.m.Delete(k) }
 func (t *syncMap) expire(now time.Duration) (n int) {
 	t.m.Range(func(k, v any) bool {
 		if v.(time.Duration) <= now && t.m.CompareAndDelete(k, v) {
@@ -244,9 +260,12 @@ type xsyncMap struct {
 	m *xsync.Map[uint64, time.Duration]
 }
 
-func (t *xsyncMap) grant(i int, until time.Duration) { t.m.Store(uint64(i), until) }
-func (t *xsyncMap) renew(i int, until time.Duration) bool {
-	_, ok := t.m.Compute(uint64(i), func(old time.Duration, loaded bool) (time.Duration, xsync.ComputeOp) {
+func (t *xsyncMap) grant(k uint64, until time.Duration) uint64 {
+	t.m.Store(k, until)
+	return k
+}
+func (t *xsyncMap) renew(k uint64, until time.Duration) bool {
+	_, ok := t.m.Compute(k, func(old time.Duration, loaded bool) (time.Duration, xsync.ComputeOp) {
 		if !loaded {
 			return old, xsync.CancelOp
 		}
@@ -254,7 +273,7 @@ func (t *xsyncMap) renew(i int, until time.Duration) bool {
 	})
 	return ok
 }
-func (t *xsyncMap) revoke(i int) { t.m.Delete(uint64(i)) }
+func (t *xsyncMap) revoke(k uint64) { t.m.Delete(k) }
 func (t *xsyncMap) expire(now time.Duration) int {
 	return t.m.DeleteMatching(func(_ uint64, until time.Duration) (bool, bool) { return until <= now, false })
 }
@@ -264,38 +283,39 @@ func (t *xsyncMap) close() {}
 // an entry that comes due before its lease is put in again.
 type wheel struct {
 	mu    sync.Mutex
-	m     map[int]*wheelLease
+	m     map[uint64]*wheelLease
 	slots [1 << 12][]*wheelLease
 	at    int64
 }
 
 type wheelLease struct {
 	until time.Duration
-	key   int
+	key   uint64
 	dead  bool
 }
 
 const wheelTick = 10 * time.Millisecond
 
-func newWheel(n int) *wheel { return &wheel{m: make(map[int]*wheelLease, n)} }
+func newWheel(n int) *wheel { return &wheel{m: make(map[uint64]*wheelLease, n)} }
 
 func (w *wheel) put(l *wheelLease) {
 	s := &w.slots[int64(l.until/wheelTick)%int64(len(w.slots))]
 	*s = append(*s, l)
 }
 
-func (w *wheel) grant(i int, until time.Duration) {
+func (w *wheel) grant(k uint64, until time.Duration) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	l := &wheelLease{until: until, key: i}
-	w.m[i] = l
+	l := &wheelLease{until: until, key: k}
+	w.m[k] = l
 	w.put(l)
+	return k
 }
 
-func (w *wheel) renew(i int, until time.Duration) bool {
+func (w *wheel) renew(k uint64, until time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	l := w.m[i]
+	l := w.m[k]
 	if l == nil {
 		return false
 	}
@@ -303,12 +323,12 @@ func (w *wheel) renew(i int, until time.Duration) bool {
 	return true
 }
 
-func (w *wheel) revoke(i int) {
+func (w *wheel) revoke(k uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l := w.m[i]; l != nil {
+	if l := w.m[k]; l != nil {
 		l.dead = true
-		delete(w.m, i)
+		delete(w.m, k)
 	}
 }
 
@@ -345,8 +365,8 @@ type timerLease struct {
 	live bool
 }
 
-func (t *timers) grant(i int, until time.Duration) {
-	l := &t.all[i]
+func (t *timers) grant(k uint64, until time.Duration) uint64 {
+	l := &t.all[k]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.live = true
@@ -355,17 +375,18 @@ func (t *timers) grant(i int, until time.Duration) {
 		l.live = false
 		l.mu.Unlock()
 	})
+	return k
 }
 
-func (t *timers) renew(i int, until time.Duration) bool {
-	l := &t.all[i]
+func (t *timers) renew(k uint64, until time.Duration) bool {
+	l := &t.all[k]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.live && l.t.Reset(until)
 }
 
-func (t *timers) revoke(i int) {
-	l := &t.all[i]
+func (t *timers) revoke(k uint64) {
+	l := &t.all[k]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.t.Stop()
@@ -392,18 +413,19 @@ func newOtter(n int) (table, error) {
 	return &otterTable{c}, err
 }
 
-func (t *otterTable) grant(i int, until time.Duration) {
-	t.c.Set(uint64(i), struct{}{})
-	t.c.SetExpiresAfter(uint64(i), until)
+func (t *otterTable) grant(k uint64, until time.Duration) uint64 {
+	t.c.Set(k, struct{}{})
+	t.c.SetExpiresAfter(k, until)
+	return k
 }
-func (t *otterTable) renew(i int, until time.Duration) bool {
-	if _, ok := t.c.GetIfPresent(uint64(i)); !ok {
+func (t *otterTable) renew(k uint64, until time.Duration) bool {
+	if _, ok := t.c.GetIfPresent(k); !ok {
 		return false
 	}
-	t.c.SetExpiresAfter(uint64(i), until)
+	t.c.SetExpiresAfter(k, until)
 	return true
 }
-func (t *otterTable) revoke(i int)             { t.c.Invalidate(uint64(i)) }
+func (t *otterTable) revoke(k uint64)          { t.c.Invalidate(k) }
 func (t *otterTable) expire(time.Duration) int { return -1 }
 func (t *otterTable) close()                   {}
 
@@ -411,14 +433,17 @@ type ttlTable struct {
 	c *ttlcache.Cache[uint64, struct{}]
 }
 
-func (t *ttlTable) grant(i int, until time.Duration) { t.c.Set(uint64(i), struct{}{}, until) }
-func (t *ttlTable) renew(i int, _ time.Duration) bool {
-	if t.c.Get(uint64(i)) == nil {
+func (t *ttlTable) grant(k uint64, until time.Duration) uint64 {
+	t.c.Set(k, struct{}{}, until)
+	return k
+}
+func (t *ttlTable) renew(k uint64, _ time.Duration) bool {
+	if t.c.Get(k) == nil {
 		return false
 	}
-	t.c.Touch(uint64(i))
+	t.c.Touch(k)
 	return true
 }
-func (t *ttlTable) revoke(i int)             { t.c.Delete(uint64(i)) }
+func (t *ttlTable) revoke(k uint64)          { t.c.Delete(k) }
 func (t *ttlTable) expire(time.Duration) int { return -1 }
 func (t *ttlTable) close()                   {}
