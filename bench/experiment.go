@@ -21,6 +21,7 @@ type experiment struct {
 	Scenario          // fitted
 	asked    Scenario // as it was given
 	workers  int
+	shards   int // that the host suggests for the table; 0: nothing
 	seed     uint64
 	costs    dwfm.Costs
 	want     engine.Service
@@ -106,7 +107,7 @@ func (x *experiment) beta(capacity float64) float64 {
 // manager makes a fresh one, with its table, queue and controller.
 func (x *experiment) manager(controller string, s engine.Service, ttl time.Duration) (*dwfm.Manager, error) {
 	// A grant comes before the end of what it supersedes.
-	table, err := lease.Make(x.Table, lease.Env{Leases: x.Leases + 64*x.workers, Workers: x.workers})
+	table, err := lease.Make(x.Table, lease.Env{Leases: x.Leases + 64*x.workers, Workers: x.workers, Shards: x.shards})
 	if err != nil {
 		return nil, err
 	}

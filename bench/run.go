@@ -62,6 +62,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.shards = topology.Shards(lease.BytesSharded*int64(x.Leases), x.workers)
 	var folder *record.Folder
 	if o.Folder != "" {
 		if folder, err = record.Create(o.Folder); err != nil {

@@ -55,7 +55,7 @@ type lockFree struct {
 	free []atomic.Uint64
 	some []atomic.Uint64
 
-	regions []region
+	regions []*region
 	rotor   atomic.Uint32 // blocks that it has come by, in turn
 }
 
@@ -63,8 +63,6 @@ type lockFree struct {
 // words, maps and bounds of their own as long as there is room.
 type region struct {
 	at atomic.Uint32 // word of some at which the last Grant found a slot
-	// Keeps one worker's at from the next one's.
-	_ [padBytes]byte
 }
 
 func newLockFree(env Env, v catalog.Values) (Table, error) {
@@ -77,7 +75,7 @@ func newLockFree(env Env, v catalog.Values) (Table, error) {
 		bounds:  make([]atomic.Uint32, blocks),
 		free:    make([]atomic.Uint64, blocks*mapWords),
 		some:    make([]atomic.Uint64, some),
-		regions: make([]region, min(parts(v.Int("regions"), env, 1), some)),
+		regions: apart[region](min(parts(v.Int("regions"), env, 1), some), v.Int("pad") == 1),
 	}
 	for b := range t.bounds {
 		t.bounds[b].Store(noDeadline)
@@ -135,7 +133,7 @@ func (t *lockFree) Grant(now, deadline time.Duration, worker int) (ID, error) {
 	if !ok {
 		return 0, ErrDeadline
 	}
-	slot, ok := t.take(&t.regions[uint(worker)%uint(len(t.regions))])
+	slot, ok := t.take(t.regions[uint(worker)%uint(len(t.regions))])
 	if !ok {
 		return 0, ErrFull
 	}
@@ -183,7 +181,6 @@ func (t *lockFree) take(r *region) (uint32, bool) {
 }
 
 // freeOf is a block's part of the free map.
-
 func (t *lockFree) freeOf(block uint32) []atomic.Uint64 {
 	return t.free[block*mapWords : (block+1)*mapWords]
 }
@@ -407,5 +404,5 @@ func (t *lockFree) Live() int {
 
 func (t *lockFree) Bytes() int64 {
 	return int64(unsafe.Sizeof(*t)) + 8*int64(len(t.words)+len(t.free)+len(t.some)) + 4*int64(len(t.bounds)) +
-		int64(len(t.regions))*int64(unsafe.Sizeof(region{}))
+		int64(len(t.regions))*int64(unsafe.Sizeof(region{})+padBytes)
 }

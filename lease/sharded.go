@@ -14,30 +14,54 @@ import (
 // array's own alignment.
 const padBytes = 128
 
+var padParam = catalog.Param{Name: "pad", Unit: "1", Default: 1, Min: 0, Max: 1,
+	Doc: "1: keep parts that different workers write off each other's cache lines; 0: do not, to see what it is worth"}
+
+// apart makes n values, padBytes apart if so asked, else side by side.
+func apart[T any](n int, pad bool) []*T {
+	all := make([]*T, n)
+	if pad {
+		wide := make([]struct {
+			v T
+			_ [padBytes]byte
+		}, n)
+		for i := range all {
+			all[i] = &wide[i].v
+		}
+		return all
+	}
+	side := make([]T, n)
+	for i := range all {
+		all[i] = &side[i]
+	}
+	return all
+}
+
 // shardsPerWorker makes collisions rare without a hint of the host's: a caller
 // finds its lock taken with a chance of at most (workers-1)/shards < 1/8.
 const shardsPerWorker = 8
+
+// BytesSharded is what the sharded table holds a lease, for whoever suggests a number of
+// shards ([Env]).
+const BytesSharded = 24
 
 // shardedTable is the mutex table cut into contiguous runs of slots with a lock
 // each. The ID says which: shard = slot / each. Only Grant may look at several.
 type shardedTable struct {
 	each   uint32 // slots in each shard; the last may have fewer
-	shards []tableShard
+	shards []*tableShard
 }
 
 type tableShard struct {
 	mu sync.Mutex
-	s  store
-	// Keeps the holder of this lock, who writes s.free's length, from whoever
-	// takes the next shard's lock.
-	_ [padBytes]byte
+	s  store // its holder writes the length of the free list
 }
 
 func newSharded(env Env, v catalog.Values) (Table, error) {
 	n := min(parts(v.Int("shards"), env, shardsPerWorker), env.Leases)
 	each := (env.Leases + n - 1) / n
 	n = (env.Leases + each - 1) / each // rounding up may leave the last ones nothing
-	t := &shardedTable{each: uint32(each), shards: make([]tableShard, n)}
+	t := &shardedTable{each: uint32(each), shards: apart[tableShard](n, v.Int("pad") == 1)}
 	for i := range t.shards {
 		first := i * each
 		t.shards[i].s.init(uint32(first), min(each, env.Leases-first))
@@ -51,7 +75,7 @@ func (t *shardedTable) of(id ID) *tableShard {
 	if uint64(i) >= uint64(len(t.shards)) {
 		return nil
 	}
-	return &t.shards[i]
+	return t.shards[i]
 }
 
 func (t *shardedTable) Grant(now, deadline time.Duration, worker int) (ID, error) {
@@ -65,7 +89,7 @@ func (t *shardedTable) Grant(now, deadline time.Duration, worker int) (ID, error
 		if at >= len(t.shards) {
 			at -= len(t.shards)
 		}
-		p := &t.shards[at]
+		p := t.shards[at]
 		p.mu.Lock()
 		id, ok := p.s.grant(d)
 		p.mu.Unlock()
@@ -181,7 +205,7 @@ func (p *tableShard) expire(now uint32, lapsed func(ID)) int {
 func (t *shardedTable) Live() int {
 	n := 0
 	for i := range t.shards {
-		p := &t.shards[i]
+		p := t.shards[i]
 		p.mu.Lock()
 		n += p.s.live()
 		p.mu.Unlock()
@@ -190,7 +214,7 @@ func (t *shardedTable) Live() int {
 }
 
 func (t *shardedTable) Bytes() int64 {
-	n := int64(unsafe.Sizeof(*t)) + int64(len(t.shards))*int64(unsafe.Sizeof(tableShard{}))
+	n := int64(unsafe.Sizeof(*t)) + int64(len(t.shards))*int64(unsafe.Sizeof(tableShard{})+padBytes)
 	for i := range t.shards {
 		n += t.shards[i].s.heapBytes()
 	}

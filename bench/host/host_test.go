@@ -14,7 +14,7 @@ func sys(t *testing.T, cores ...int) (string, []int) {
 	t.Helper()
 	dir := t.TempDir()
 	for id, core := range cores {
-		d := filepath.Join(dir, fmt.Sprintf("cpu%d", id), "topology")
+		d := filepath.Join(dir, "system/cpu", fmt.Sprintf("cpu%d", id), "topology")
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestPlace(t *testing.T) {
 		{"four cores", []int{0, 1, 2, 3}, 0, []int{0, 1, 2}, 3, false, false},
 		{"four cores with siblings", []int{0, 1, 2, 3, 0, 1, 2, 3}, 0, []int{0, 1, 2}, 3, false, false},
 		{"more workers than cores", []int{0, 1, 0, 1}, 3, []int{0, 2, 3}, 1, false, true},
-		{"two packages", []int{0, 100, 1, 101}, 0, []int{0, 1, 2}, 3, false, false},
+		{"two packages", []int{0, 100, 1, 101}, 0, []int{0, 1, 3}, 2, false, false},
 		{"more workers than processors", []int{0, 1}, 3, []int{0, 0, 0}, 1, true, true},
 	}
 	for _, tt := range tests {
@@ -54,6 +54,62 @@ func TestPlace(t *testing.T) {
 				t.Errorf("got %+v, want workers %v, generator %d, turns %v, a note %v", p, tt.want, tt.generator, tt.turns, tt.note)
 			}
 		})
+	}
+}
+
+// write puts a file of the kernel's under dir.
+func write(t *testing.T, dir, name, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(content+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The small cores of a hybrid processor come last, and by themselves not at all.
+func TestPlaceHybrid(t *testing.T) {
+	intel, ids := sys(t, 0, 1, 2, 3)
+	write(t, intel, "cpu_atom/cpus", "0,3")
+	arm, _ := sys(t, 0, 1, 2, 3)
+	for id, capacity := range []string{"446", "1024", "1024", "446"} {
+		write(t, arm, fmt.Sprintf("system/cpu/cpu%d/cpu_capacity", id), capacity)
+	}
+	for _, dir := range []string{intel, arm} {
+		topology := readTopology(dir, ids)
+		if p := topology.Place(0); !slices.Equal(p.Workers, []int{1}) || p.Generator != 2 || p.Note == "" {
+			t.Errorf("%+v", p)
+		}
+		if p := topology.Place(3); !slices.Equal(p.Workers, []int{1, 0, 3}) || p.Generator != 2 || p.Note == "" {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
+// Workers keep to the generator's node while it has room.
+func TestPlaceNodes(t *testing.T) {
+	dir, ids := sys(t, 0, 1, 2, 3, 4, 5)
+	for id := range ids {
+		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf("system/cpu/cpu%d/node%d", id, id%2)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := readTopology(dir, ids).Place(3); !slices.Equal(p.Workers, []int{0, 2, 1}) || p.Generator != 4 {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestShards(t *testing.T) {
+	dir, ids := sys(t, 0, 1)
+	if n := readTopology(dir, ids).Shards(24<<20, 2); n != 16 {
+		t.Errorf("%d shards without a word of the cache, want 8 a worker", n)
+	}
+	write(t, dir, "system/cpu/cpu0/cache/index2/level", "2")
+	write(t, dir, "system/cpu/cpu0/cache/index2/size", "1024K")
+	topology := readTopology(dir, ids)
+	if a, b := topology.Shards(24<<20, 2), topology.Shards(1<<20, 2); a != 48 || b != 16 {
+		t.Errorf("%d and %d shards, want 48 of half an L2 each, and 16", a, b)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // SpeedFile is where `leasestorm bench speed` keeps its rows.
@@ -18,6 +19,7 @@ type speedRow struct {
 	Work       string  `json:"work"`
 	Contestant string  `json:"contestant"`
 	Goroutines int     `json:"goroutines"`
+	Pinned     bool    `json:"pinned"`
 	PerSecond  float64 `json:"per_second"`
 	Low        float64 `json:"low"`
 	High       float64 `json:"high"`
@@ -27,6 +29,9 @@ type speedRow struct {
 func NewSpeed(rows []speedRow, note string) []Curves {
 	var all []Curves
 	for _, r := range rows {
+		if !r.Pinned || strings.ContainsAny(r.Contestant, ":") {
+			continue // the table has them; a figure of all of them cannot be read
+		}
 		i := slices.IndexFunc(all, func(c Curves) bool { return c.Title == r.Work+note })
 		if i < 0 {
 			all = append(all, Curves{Title: r.Work + note, XLabel: "goroutines, each pinned", YLabel: "operations (million/s)", Whole: true})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ type Row struct {
 	Work       string  `json:"work"`
 	Contestant string  `json:"contestant"`
 	Goroutines int     `json:"goroutines"`
+	Pinned     bool    `json:"pinned"`     // each goroutine to a processor of its own
 	PerSecond  float64 `json:"per_second"` // median over the rounds, of all goroutines together
 	Low        float64 `json:"low"`        // extremes over the rounds
 	High       float64 `json:"high"`
@@ -35,6 +37,7 @@ type Row struct {
 type Fitted struct {
 	Work       string `json:"work"`
 	Contestant string `json:"contestant"`
+	Pinned     bool   `json:"pinned"`
 	Law
 }
 
@@ -46,11 +49,11 @@ func Laws(rows []Row, seed uint64) []Fitted {
 		var counts []int
 		var rates [][]float64
 		r := rows[i]
-		for ; i < len(rows) && rows[i].Work == r.Work && rows[i].Contestant == r.Contestant; i++ {
+		for ; i < len(rows) && rows[i].Work == r.Work && rows[i].Contestant == r.Contestant && rows[i].Pinned == r.Pinned; i++ {
 			counts, rates = append(counts, rows[i].Goroutines), append(rates, rows[i].samples)
 		}
 		if l, ok := FitLaw(counts, rates, seed); ok {
-			all = append(all, Fitted{r.Work, r.Contestant, l})
+			all = append(all, Fitted{r.Work, r.Contestant, r.Pinned, l})
 		}
 	}
 	return all
@@ -86,14 +89,20 @@ func Measure(ctx context.Context, o Options) ([]Row, error) {
 	}
 	all := append(tables(o), queues()...)
 	slices.SortStableFunc(all, func(a, b contest) int { return strings.Compare(a.work, b.work) })
-	type key struct{ contest, goroutines int }
+	type key struct {
+		contest, goroutines int
+		pinned              bool
+	}
 	rates := map[key][]float64{}
 	var order []key
 	for i := range all {
-		for _, g := range o.Goroutines {
-			order = append(order, key{i, g})
+		for _, pinned := range []bool{true, false} {
+			for _, g := range o.Goroutines {
+				order = append(order, key{i, g, pinned})
+			}
 		}
 	}
+	inOrder := slices.Clone(order)
 	rng := rand.New(rand.NewPCG(o.Seed, 1))
 	cpus := host.ReadTopology()
 	for round := range o.Rounds {
@@ -106,28 +115,26 @@ func Measure(ctx context.Context, o Options) ([]Row, error) {
 			if err != nil {
 				return nil, err
 			}
-			rates[k] = append(rates[k], race(b, k.goroutines, o.Length, cpus))
+			rates[k] = append(rates[k], race(b, k.goroutines, k.pinned, o.Length, cpus))
 		}
 		if o.Progress != nil {
 			o.Progress(round+1, o.Rounds)
 		}
 	}
 	var rows []Row
-	for i, c := range all {
-		for _, g := range o.Goroutines {
-			r := slices.Sorted(slices.Values(rates[key{i, g}]))
-			rows = append(rows, Row{
-				Work: c.work, Contestant: c.name, Goroutines: g, Rounds: len(r),
-				PerSecond: middle(r), Low: r[0], High: r[len(r)-1], samples: r,
-			})
-		}
+	for _, k := range inOrder {
+		r := slices.Sorted(slices.Values(rates[k]))
+		rows = append(rows, Row{
+			Work: all[k.contest].work, Contestant: all[k.contest].name, Goroutines: k.goroutines, Pinned: k.pinned,
+			Rounds: len(r), PerSecond: middle(r), Low: r[0], High: r[len(r)-1], samples: r,
+		})
 	}
 	return rows, nil
 }
 
 // race lets goroutines work side by side for a while and returns the operations a second
 // of all.
-func race(b bout, goroutines int, length time.Duration, t host.Topology) float64 {
+func race(b bout, goroutines int, pinned bool, length time.Duration, t host.Topology) float64 {
 	var stop, start atomic.Bool
 	var ready, done sync.WaitGroup
 	counts := make([]int, goroutines)
@@ -140,10 +147,12 @@ func race(b bout, goroutines int, length time.Duration, t host.Topology) float64
 			if goroutines > 1 && w == goroutines-1 && !slices.Contains(place.Workers[:w], place.Generator) {
 				cpu = place.Generator // nobody generates here: that core is free
 			}
-			_ = host.Pin(cpu) // where it may not, the figures are the scheduler's, too
+			if pinned {
+				_ = host.Pin(cpu) // where it may not, the figures are the scheduler's, too
+			}
 			ready.Done()
 			for !start.Load() {
-				host.Pause(10)
+				runtime.Gosched() // there may be more of them than processors
 			}
 			began := time.Now()
 			counts[w] = b(w, &stop)
@@ -165,10 +174,22 @@ func race(b bout, goroutines int, length time.Duration, t host.Topology) float64
 // turns is how many operations a goroutine does between two looks at the stop flag.
 const turns = 64
 
-// tables renew leases and grant them anew, at random places.
+// tableRefs are the tables, and forms of them that show what padding and sharding by
+// topology are worth.
+func tableRefs() (refs []string) {
+	for _, e := range lease.Catalog.List() {
+		refs = append(refs, e.Name)
+	}
+	return append(refs, "sharded:shards=1", "sharded:shards=32", "sharded:pad=0", "lockfree:pad=0")
+}
+
+// tables renew leases, by themselves and in batches, and grant them anew, at random
+// places.
 func tables(o Options) []contest {
 	var all []contest
-	for _, e := range lease.Catalog.List() {
+	workers := slices.Max(o.Goroutines)
+	shards := host.ReadTopology().Shards(lease.BytesSharded*int64(o.Leases), workers)
+	for _, ref := range tableRefs() {
 		var tab lease.Table
 		var ids []lease.ID
 		fill := func(goroutines int) error {
@@ -176,7 +197,7 @@ func tables(o Options) []contest {
 				return nil
 			}
 			var err error
-			if tab, err = lease.Make(e.Name, lease.Env{Leases: o.Leases, Workers: slices.Max(o.Goroutines)}); err != nil {
+			if tab, err = lease.Make(ref, lease.Env{Leases: o.Leases, Workers: workers, Shards: shards}); err != nil {
 				return err
 			}
 			ids = make([]lease.ID, o.Leases)
@@ -189,7 +210,7 @@ func tables(o Options) []contest {
 		}
 		until := atomic.NewInt64(int64(2 * time.Hour))
 		work := func(name string, do func(id *lease.ID, deadline time.Duration), pick func(w, g int, rng *rand.Rand) int) {
-			all = append(all, contest{name, e.Name, func(g int) (bout, error) {
+			all = append(all, contest{name, ref, func(g int) (bout, error) {
 				return func(w int, stop *atomic.Bool) int {
 					rng := rand.New(rand.NewPCG(o.Seed, uint64(w)))
 					for n := turns; ; n += turns {
@@ -222,27 +243,53 @@ func tables(o Options) []contest {
 				panic("speed: a live lease was not granted anew")
 			}
 		}, own)
+		all = append(all, contest{"renew anywhere, 64 at a time", ref, func(g int) (bout, error) {
+			return func(w int, stop *atomic.Bool) int {
+				rng := rand.New(rand.NewPCG(o.Seed, uint64(w)))
+				batch := make([]lease.ID, turns)
+				for n := turns; ; n += turns {
+					for i := range batch {
+						batch[i] = ids[anywhere(w, g, rng)]
+					}
+					if k, _ := tab.RenewAll(batch, 0, time.Duration(until.Add(int64(lease.Tick))), nil); k != turns {
+						panic("speed: a live lease was not renewed")
+					}
+					if stop.Load() {
+						return n
+					}
+				}
+			}, fill(g)
+		}})
 	}
 	return all
 }
 
-// queues hand items over: each goroutine pushes and pops in turn, so the queue stays
-// short and what is measured is the hand-over.
+// queueRefs are the disciplines, and those that have a form with a part for each worker.
+func queueRefs() (refs []string) {
+	for _, e := range queue.Catalog.List() {
+		refs = append(refs, e.Name)
+	}
+	return append(refs, "percore+fifo", "percore+lifo", "percore+deadline", "percore+codel")
+}
+
+// queues hand items over. In "push and pop" each goroutine does both in turn, so the queue
+// stays short; in "hand-over" they are producers and consumers by turns, as many of each,
+// and an operation is an item that came through.
 func queues() []contest {
 	var all []contest
-	for _, batch := range []int{1, 16} {
-		for _, e := range queue.Catalog.List() {
-			all = append(all, contest{fmt.Sprintf("push and pop, %d at a time", batch), e.Name, func(int) (bout, error) {
-				q, err := queue.Make(e.Name, queue.Config{Timeout: time.Hour, TTL: 24 * time.Hour, Workers: 1, Service: [queue.Classes]time.Duration{1, 1, 1}})
+	for _, ref := range queueRefs() {
+		open := func(workers int) (queue.Discipline, error) {
+			return queue.Make(ref, queue.Config{Timeout: time.Hour, TTL: 24 * time.Hour, Workers: workers, Service: [queue.Classes]time.Duration{1, 1, 1}})
+		}
+		for _, batch := range []int{1, 16} {
+			all = append(all, contest{fmt.Sprintf("push and pop, %d at a time", batch), ref, func(g int) (bout, error) {
+				q, err := open(g)
 				return func(w int, stop *atomic.Bool) int {
-					items := make([]queue.Item, batch)
-					for i := range items {
-						items[i] = queue.Item{Deadline: time.Hour, Droplet: uint32(w*batch + i)}
-					}
+					own, items := view(q, w), newItems(w, batch)
 					for n := 0; ; {
 						for range turns / batch {
 							q.Push(0, items)
-							taken, _ := q.Pop(0, items)
+							taken, _ := own.Pop(0, items)
 							n += taken
 						}
 						if stop.Load() {
@@ -252,8 +299,49 @@ func queues() []contest {
 				}, err
 			}})
 		}
+		all = append(all, contest{"hand-over, 64 at a time", ref, func(g int) (bout, error) {
+			q, err := open(max(1, g/2))
+			var moved atomic.Bool
+			return func(w int, stop *atomic.Bool) int {
+				own, items := view(q, w/2), newItems(w, turns)
+				for n := 0; ; {
+					if w%2 == 0 && q.Len() < mostWaiting {
+						q.Push(0, items)
+					}
+					if w%2 == 1 || g == 1 {
+						taken, _ := own.Pop(0, items)
+						if n += taken; n == taken && n > 0 {
+							moved.Store(true)
+						}
+					}
+					// Producers have pushed once; somebody takes at least that.
+					if stop.Load() && (w%2 == 0 && g > 1 || moved.Load()) {
+						return n
+					}
+				}
+			}, err
+		}})
 	}
 	return all
+}
+
+// mostWaiting is where a producer waits for the consumers.
+const mostWaiting = 1 << 16
+
+// view is worker w's side of a discipline.
+func view(q queue.Discipline, w int) queue.Discipline {
+	if s, ok := q.(queue.Sharder); ok {
+		return s.View(w)
+	}
+	return q
+}
+
+func newItems(w, n int) []queue.Item {
+	items := make([]queue.Item, n)
+	for i := range items {
+		items[i] = queue.Item{Deadline: time.Hour, Droplet: uint32(w*n + i)}
+	}
+	return items
 }
 
 // Benchmarks is the rows in Go's benchmark format.
@@ -261,7 +349,7 @@ func Benchmarks(rows []Row) string {
 	var b strings.Builder
 	for _, r := range rows {
 		work := strings.NewReplacer(" ", "-", ",", "").Replace(r.Work)
-		fmt.Fprintf(&b, "BenchmarkSpeed/work=%s/%s-%d 1 %.2f ns/op\n", work, r.Contestant, r.Goroutines, r.Nanoseconds())
+		fmt.Fprintf(&b, "BenchmarkSpeed/work=%s/pinned=%t/%s-%d 1 %.2f ns/op\n", work, r.Pinned, r.Contestant, r.Goroutines, r.Nanoseconds())
 	}
 	return b.String()
 }
@@ -269,17 +357,20 @@ func Benchmarks(rows []Row) string {
 // Table is the rows for a person: wall nanoseconds an operation, by goroutines.
 func Table(rows []Row) string {
 	var b strings.Builder
-	work, name := "", ""
+	var last Row
 	for _, r := range rows {
-		if r.Work != work {
-			work = r.Work
-			fmt.Fprintf(&b, "\n%s (wall ns an operation by goroutines; extremes of %d rounds)", work, r.Rounds)
+		if r.Work != last.Work {
+			fmt.Fprintf(&b, "\n%s (wall ns an operation by goroutines; extremes of %d rounds)", r.Work, r.Rounds)
 		}
-		if r.Contestant != name || r.Goroutines == 1 {
-			name = r.Contestant
-			fmt.Fprintf(&b, "\n  %-16s", name)
+		if r.Work != last.Work || r.Contestant != last.Contestant || r.Pinned != last.Pinned {
+			how := ""
+			if !r.Pinned {
+				how = "  not pinned"
+			}
+			fmt.Fprintf(&b, "\n  %-17s %-12s", r.Contestant, how)
 		}
 		fmt.Fprintf(&b, " %d: %6.1f (%.1f–%.1f) ", r.Goroutines, r.Nanoseconds(), 1e9/r.High, 1e9/r.Low)
+		last = r
 	}
 	return strings.TrimPrefix(b.String(), "\n") + "\n"
 }

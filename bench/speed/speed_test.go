@@ -5,9 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/leasestorm/leasestorm/lease"
-	"github.com/leasestorm/leasestorm/queue"
 )
 
 // A small size runs with every test run, so that it cannot rot.
@@ -16,7 +13,7 @@ func TestMeasure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := 2 * (3*len(lease.Catalog.List()) + 2*len(queue.Catalog.List())); len(rows) != want {
+	if want := 4 * (4*len(tableRefs()) + 3*len(queueRefs())); len(rows) != want {
 		t.Errorf("%d rows, want %d", len(rows), want)
 	}
 	for _, r := range rows {
@@ -24,7 +21,7 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if text := Benchmarks(rows); strings.Count(text, "\n") != len(rows) || !strings.Contains(text, "BenchmarkSpeed/work=renew-anywhere/lockfree-3 1 ") {
+	if text := Benchmarks(rows); strings.Count(text, "\n") != len(rows) || !strings.Contains(text, "BenchmarkSpeed/work=renew-anywhere/pinned=true/lockfree-3 1 ") {
 		t.Errorf("%s", text)
 	}
 	if text := Table(rows); !strings.Contains(text, "lockfree") {

@@ -73,8 +73,8 @@ func speedCommand() *cobra.Command {
 			}
 			fmt.Fprint(cmd.OutOrStdout(), speed.Table(rows))
 			for _, l := range speed.Laws(rows, o.Seed) {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s, %s: contention σ %.4f (%.4f to %.4f), coherence κ %.6f (%.6f to %.6f), peak at %.0f goroutines\n",
-					l.Work, l.Contestant, l.Sigma, l.SigmaCI[0], l.SigmaCI[1], l.Kappa, l.KappaCI[0], l.KappaCI[1], l.Peak)
+				fmt.Fprintf(cmd.OutOrStdout(), "%s, %s%s: contention σ %.4f (%.4f to %.4f), coherence κ %.6f (%.6f to %.6f), peak at %.0f goroutines\n",
+					l.Work, l.Contestant, map[bool]string{false: ", not pinned"}[l.Pinned], l.Sigma, l.SigmaCI[0], l.SigmaCI[1], l.Kappa, l.KappaCI[0], l.KappaCI[1], l.Peak)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "\nfiles: %s\n", out)
 			for _, f := range figures {
