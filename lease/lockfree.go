@@ -355,9 +355,8 @@ func (t *lockFree) sweep(block, now uint32, lapsed func(ID)) int {
 	t.bounds[block].Store(noDeadline)
 	first := block << blockShift
 	words := t.words[first : first+blockWords]
-	var due [mapWords]uint64
 	// A due deadline is in 1..now, so one less is below now.
-	bound := t.scan.do(words, now, &due)
+	bound, due := t.scan.do(words, now)
 	if bound != noDeadline {
 		bound++
 	}

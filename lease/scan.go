@@ -4,9 +4,9 @@ import (
 	"go.uber.org/atomic"
 )
 
-// A scan reads the words of one block for a sweep at now, in ticks. In due it sets a bit
-// for each word whose deadline is at or before now, 64 words an element, and it returns
-// the earliest deadline among the others, less one; noDeadline if there is none.
+// A scan reads the words of one block for a sweep at now, in ticks. It returns the
+// earliest deadline that is after now, less one (noDeadline if there is none), and in due a
+// bit for each word whose deadline is at or before now, 64 words an element.
 //
 // A deadline less one, as an unsigned number, is what makes this cheap: a free word's 0
 // becomes the largest number there is, so "due" is one comparison and "earliest" one
@@ -19,12 +19,12 @@ import (
 type scan struct {
 	name string
 	// words are the block's blockWords words.
-	do func(words []atomic.Uint64, now uint32, due *[mapWords]uint64) uint32
+	do func(words []atomic.Uint64, now uint32) (least uint32, due [mapWords]uint64)
 }
 
 // scalar is the form for every machine, and the race detector's.
-var scalar = scan{"scalar", func(words []atomic.Uint64, now uint32, due *[mapWords]uint64) uint32 {
-	least := uint32(noDeadline)
+var scalar = scan{"scalar", func(words []atomic.Uint64, now uint32) (least uint32, due [mapWords]uint64) {
+	least = noDeadline
 	for g := range due {
 		mask := uint64(0)
 		for i := range 64 {
@@ -37,7 +37,7 @@ var scalar = scan{"scalar", func(words []atomic.Uint64, now uint32, due *[mapWor
 		}
 		due[g] = mask
 	}
-	return least
+	return least, due
 }}
 
 // scans are the forms that this machine can run, the fastest last.

@@ -11,11 +11,9 @@ import (
 
 // equal compares all forms on the same words.
 func equal(t interface{ Fatalf(string, ...any) }, words []atomic.Uint64, now uint32) {
-	var want, got [mapWords]uint64
-	least := scalar.do(words, now, &want)
+	least, want := scalar.do(words, now)
 	for _, s := range scans[1:] {
-		got = [mapWords]uint64{1, 2, 3}
-		if l := s.do(words, now, &got); l != least || got != want {
+		if l, got := s.do(words, now); l != least || got != want {
 			t.Fatalf("%s at %d: least %d, due %x; scalar: %d, %x", s.name, now, l, got, least, want)
 		}
 	}
@@ -63,10 +61,9 @@ func BenchmarkScan(b *testing.B) {
 	}
 	for _, s := range scans {
 		b.Run(s.name, func(b *testing.B) {
-			var due [mapWords]uint64
 			b.SetBytes(8 * blockWords)
 			for b.Loop() {
-				s.do(words, 900, &due)
+				s.do(words, 900)
 			}
 		})
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/atomic"
+
 	"github.com/leasestorm/leasestorm/bench/fleet"
 	"github.com/leasestorm/leasestorm/bench/host"
 	"github.com/leasestorm/leasestorm/bench/record"
@@ -172,6 +174,42 @@ func BenchmarkPath(b *testing.B) {
 			plan.Log.Finish()
 			total := plan.Log.Total()
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(total.Offered.Sum()-before.Offered.Sum()), "ns/attempt")
+		})
+	}
+}
+
+// What each idle strategy costs: the time from a word's change by one pinned thread until
+// another, that had nothing to do, has answered; there and back.
+func BenchmarkIdle(b *testing.B) {
+	for _, idle := range Idles {
+		b.Run(idle, func(b *testing.B) {
+			r := &running{Real: &Real{Idle: idle, Placement: host.ReadTopology().Place(1)}}
+			r.Placement.TakesTurns = false
+			var turn atomic.Int64
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_ = host.Pin(r.Placement.Workers[0])
+				for {
+					n := turn.Load()
+					if n < 0 {
+						return
+					}
+					if n%2 == 1 {
+						turn.Store(n + 1)
+					} else {
+						r.idle()
+					}
+				}
+			}()
+			for i := range b.N {
+				turn.Store(int64(2*i + 1))
+				for turn.Load() == int64(2*i+1) {
+					host.Pause(16)
+				}
+			}
+			turn.Store(-1)
+			<-done
 		})
 	}
 }

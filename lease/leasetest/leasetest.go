@@ -26,9 +26,45 @@ var sizes = []int{1, 7, 64, 513, 5000}
 // detector).
 func Run(t *testing.T, newTable New) {
 	t.Run("cases", func(t *testing.T) { cases(t, newTable) })
+	t.Run("allocates", func(t *testing.T) { allocates(t, newTable) })
 	for _, size := range sizes {
 		t.Run(fmt.Sprintf("model/%d", size), func(t *testing.T) { model(t, newTable, size) })
 		t.Run(fmt.Sprintf("concurrent/%d", size), func(t *testing.T) { concurrent(t, newTable, size) })
+	}
+}
+
+// allocates lets a full table work: renewals, sweeps, revocations and grants must not
+// allocate.
+func allocates(t *testing.T, newTable New) {
+	tab := table(t, newTable, lease.Env{Leases: 1000, Workers: 1})
+	ids := make([]lease.ID, 1000)
+	renewed := make([]bool, len(ids))
+	now := time.Duration(0)
+	for i := range ids {
+		var err error
+		if ids[i], err = tab.Grant(now, now+at(100+i), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lapsed := func(lease.ID) {}
+	turn := func() {
+		now += tick
+		for i := range ids[:100] {
+			_ = tab.Renew(ids[i], now, now+at(100))
+			_ = tab.Verify(ids[i], now)
+		}
+		tab.Touch(ids)
+		_, _ = tab.RenewAll(ids, now, now+at(150), renewed)
+		_ = tab.Revoke(ids[0])
+		ids[0], _ = tab.Grant(now, now+at(100), 0)
+		ids[1], _ = tab.Regrant(ids[1], now, now+at(2))
+		tab.Expire(now, lapsed)
+	}
+	for range 1000 {
+		turn()
+	}
+	if n := testing.AllocsPerRun(1000, turn); n >= 1 {
+		t.Errorf("%v allocations a turn, want none", n)
 	}
 }
 

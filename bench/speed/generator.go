@@ -1,0 +1,163 @@
+package speed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.uber.org/atomic"
+
+	"github.com/leasestorm/leasestorm/bench/fleet"
+	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// GeneratorOptions say what a generator is to keep up with.
+type GeneratorOptions struct {
+	Droplets int
+	Rate     float64 // attempts a second that the droplets' schedules ask for
+	Length   time.Duration
+	Seed     uint64
+}
+
+// Generated is how well one pinned generator kept its schedule, against a target that
+// answers at once. Slip is from when an attempt was due until it was issued; Gaps is what
+// a thread that does nothing but look at the clock, pinned to another processor, would
+// have made of the same schedule in the same seconds.
+type Generated struct {
+	Droplets  int           `json:"droplets"`
+	Asked     float64       `json:"asked_per_second"`
+	Issued    int           `json:"attempts"`
+	PerSecond float64       `json:"per_second"`
+	Busy      float64       `json:"busy_share"` // of the generator's time
+	Allocs    uint64        `json:"allocations"`
+	Switches  int64         `json:"involuntary_switches"` // of the whole process
+	Slip      [4]float64    `json:"slip_s"`               // p50, p99, p99.9, longest
+	Gaps      [4]float64    `json:"gaps_s"`
+	Note      string        `json:"note,omitempty"`
+	Elapsed   time.Duration `json:"elapsed_ns"`
+}
+
+func quantiles(l *record.Latency) [4]float64 {
+	return [4]float64{l.Quantile(.5), l.Quantile(.99), l.Quantile(.999), l.Max.Seconds()}
+}
+
+// Generate measures the generator by itself: a fleet whose checks come at the rate asked
+// for, issued in batches of what is due at each look.
+func Generate(ctx context.Context, o GeneratorOptions) (*Generated, error) {
+	if o.Droplets < 1 || !(o.Rate > 0) || o.Length <= 0 {
+		return nil, errors.New("speed: a generator needs at least one droplet, a rate and a length above 0")
+	}
+	interval := time.Duration(float64(o.Droplets) / o.Rate * 1e9)
+	if interval < time.Microsecond {
+		return nil, fmt.Errorf("speed: %d droplets at %.0f attempts a second ask every %v: want 1 µs or more between two of one droplet", o.Droplets, o.Rate, interval)
+	}
+	retry, err := admit.MakeRetry("immediate", interval)
+	if err != nil {
+		return nil, err
+	}
+	f, err := fleet.New(fleet.Config{
+		Droplets: o.Droplets, Interval: interval, Timeout: interval, TTL: time.Hour, Retry: retry, Seed: o.Seed,
+	}, func(droplet uint32, _ time.Duration) (lease.ID, error) { return lease.MakeID(droplet, 1), nil })
+	if err != nil {
+		return nil, err
+	}
+	place := host.ReadTopology().Place(1)
+	procs := runtime.GOMAXPROCS(3)
+	defer runtime.GOMAXPROCS(procs)
+	runtime.GC()
+	g := &Generated{Droplets: o.Droplets, Asked: o.Rate, Note: place.Note}
+	slip, gaps := record.NewLatency(), record.NewLatency()
+	var started, stop atomic.Bool
+	var ready, done sync.WaitGroup
+	var clock host.Clock
+	ready.Add(2)
+	done.Go(func() { // the idle thread
+		_ = host.Pin(place.Workers[0])
+		ready.Done()
+		for !started.Load() {
+			runtime.Gosched()
+		}
+		for last := clock.Now(); !stop.Load(); {
+			now := clock.Now()
+			gaps.RecordGap(last, now)
+			if last = now; place.TakesTurns {
+				time.Sleep(20 * time.Microsecond)
+			}
+		}
+	})
+	done.Go(func() {
+		defer stop.Store(true)
+		if err := host.Pin(place.Generator); err != nil {
+			g.Note = "not pinned: " + err.Error()
+		}
+		ready.Done()
+		for !started.Load() {
+			runtime.Gosched()
+		}
+		generate(ctx, f, &clock, o.Length, slip, g)
+	})
+	ready.Wait()
+	usage := host.ReadUsage()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	clock = host.NewClock()
+	started.Store(true)
+	done.Wait()
+	runtime.ReadMemStats(&after)
+	g.Allocs = after.Mallocs - before.Mallocs
+	g.Switches = host.ReadUsage().Sub(usage).Involuntary
+	g.Slip, g.Gaps = quantiles(slip), quantiles(gaps)
+	return g, ctx.Err()
+}
+
+// generate is the generator's loop, with a target that answers at once.
+func generate(ctx context.Context, f *fleet.Fleet, clock *host.Clock, length time.Duration, slip *record.Latency, g *Generated) {
+	var items [64]queue.Item
+	var answers [64]dwfm.Answer
+	busy, now := time.Duration(0), clock.Now()
+	for looks := 0; now < length; looks++ {
+		n := f.Next(now, items[:])
+		if n == 0 {
+			host.Pause(16)
+			if looks%1024 == 0 && ctx.Err() != nil {
+				break
+			}
+			now = clock.Now()
+			continue
+		}
+		for i := range items[:n] {
+			it := &items[i]
+			slip.Record(now - it.Born)
+			answers[i] = dwfm.Answer{Born: it.Born, Until: now + time.Hour, Lease: it.Lease, Droplet: it.Droplet, Class: it.Class}
+		}
+		f.Answers(now, answers[:n])
+		g.Issued += n
+		end := clock.Now()
+		busy += end - now
+		now = end
+	}
+	g.Elapsed = now
+	g.PerSecond = float64(g.Issued) / now.Seconds()
+	g.Busy = float64(busy) / float64(now)
+}
+
+// String is the measurement for a person.
+func (g *Generated) String() string {
+	line := func(q [4]float64) string {
+		return fmt.Sprintf("p50 %.1f µs, p99 %.1f µs, p99.9 %.1f µs, longest %.1f µs", q[0]*1e6, q[1]*1e6, q[2]*1e6, q[3]*1e6)
+	}
+	s := fmt.Sprintf("%d attempts in %.2f s: %.2f million/s of %.2f million/s on schedule, busy %.0f %%, %d allocations\nslip           %s\nthe host alone %s\n",
+		g.Issued, g.Elapsed.Seconds(), g.PerSecond/1e6, g.Asked/1e6, 100*g.Busy, g.Allocs, line(g.Slip), line(g.Gaps))
+	if g.Note != "" {
+		s += g.Note + "\n"
+	}
+	return s
+}

@@ -1,0 +1,27 @@
+package speed
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// What is due is issued, whatever the host does to the generator's punctuality.
+func TestGenerate(t *testing.T) {
+	g, err := Generate(t.Context(), GeneratorOptions{Droplets: 1000, Rate: 1e5, Length: 20 * time.Millisecond, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Due until the last look, less a batch or two of what came meanwhile.
+	if due := int(1e5 * g.Elapsed.Seconds()); g.Issued < due/2 || g.Issued > due+100 {
+		t.Errorf("issued %d attempts of %d that were due", g.Issued, due)
+	}
+	if g.Slip[3] < g.Slip[0] || !strings.Contains(g.String(), "the host alone") {
+		t.Errorf("%v\n%s", g.Slip, g)
+	}
+	for _, o := range []GeneratorOptions{{}, {Droplets: 1, Rate: 1e9, Length: 1}} {
+		if _, err := Generate(t.Context(), o); err == nil {
+			t.Errorf("%+v: no error", o)
+		}
+	}
+}
