@@ -83,6 +83,7 @@ func (x *experiment) schedule() {
 	}
 	x.outage = dwfm.Outage{From: x.Steady, To: x.Steady + x.Outage}
 	x.end = x.outage.To + x.Duration
+	x.disturb()
 	x.phases = append(x.phases, record.Phase{Name: "outage", Start: x.outage.From}, record.Phase{Name: "return", Start: x.outage.To})
 	if x.Operator != "none" {
 		x.acts = []time.Duration{x.outage.To + x.OperatorAt}
@@ -90,6 +91,20 @@ func (x *experiment) schedule() {
 			x.acts = append(x.acts, x.acts[i-1]+x.RestartEvery)
 		}
 		x.phases = append(x.phases, record.Phase{Name: "operator", Start: x.acts[0]})
+	}
+}
+
+// disturb puts into the costs what goes wrong beside the surge.
+func (x *experiment) disturb() {
+	if x.Slow > 0 {
+		x.costs.Slow, x.costs.Slowed = x.Slow, dwfm.Outage{From: x.outage.To, To: x.end}
+		if x.SlowFor > 0 {
+			x.costs.Slowed.To = x.outage.To + x.SlowFor
+		}
+	}
+	if x.Pause > 0 {
+		at := x.outage.To + x.PauseAt
+		x.costs.Paused, x.costs.Check = dwfm.Outage{From: at, To: at + x.Pause}, x.want[queue.Check]
 	}
 }
 
@@ -144,7 +159,7 @@ func (x *experiment) admitConfig(s engine.Service) admit.Config {
 // refused, dropped for its age, dead or slowed.
 func (x *experiment) calibrationManager() (*dwfm.Manager, error) {
 	y := *x
-	y.costs.Backlog = 0
+	y.costs.Backlog, y.costs.Slowed, y.costs.Paused = 0, dwfm.Outage{}, dwfm.Outage{}
 	y.outage = dwfm.Outage{}
 	return y.manager("none", x.want, 2*engine.Patience)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/fleet"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/queue"
 )
@@ -39,6 +40,7 @@ type Result struct {
 	ShedBy      map[string]uint64  `json:"shed_by"`              // by reason
 	ActiveMin   int                `json:"active_min"`           // leases
 	ActiveEnd   int                `json:"active_end"`           // leases
+	HealthyLost int                `json:"healthy_lost"`         // leases that had outlived the outage, and lapsed
 	TimeToLease Quantiles          `json:"time_to_lease_s"`      // over all retries
 	Slip        Pair               `json:"slip_ms"`              // of the generator
 	HostGap     Pair               `json:"host_gap_ms"`          // what the host alone does to it
@@ -89,7 +91,8 @@ var ErrAccounting = fmt.Errorf("accounting violated")
 
 // result puts together what judge, log and engine know. The error is a violation of
 // conservation.
-func (x *experiment) result(r engine.Result, log *record.Log, j *Judge, s engine.Service) (*Result, error) {
+func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.Service) (*Result, error) {
+	log := p.Log
 	total := log.Total()
 	ttl := log.TimeToLease()
 	res := &Result{
@@ -102,6 +105,9 @@ func (x *experiment) result(r engine.Result, log *record.Log, j *Judge, s engine
 		Shed:        total.Done[queue.Shed].Sum(), ShedBy: map[string]uint64{},
 		Slip: pair(log.Slip()), Valid: true, Run: r.Elapsed.Seconds(),
 		Goodput: map[string]float64{}, Service: map[string]float64{},
+	}
+	if f, ok := p.Source.(*fleet.Fleet); ok {
+		res.HealthyLost = f.Healthy()
 	}
 	for why, n := range total.Why {
 		if n > 0 {

@@ -86,7 +86,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := x.result(run.Result, p.Log, judge, service)
+	res, err := x.result(run.Result, p, judge, service)
 	if err != nil {
 		return res, err
 	}

@@ -36,6 +36,9 @@ type Scenario struct {
 	Spread, Wait           time.Duration
 	Steady, Outage         time.Duration
 	Duration               time.Duration
+	Slow                   float64
+	SlowFor                time.Duration
+	Pause, PauseAt         time.Duration
 	Launch                 float64
 	Operator               string
 	OperatorAt             time.Duration
@@ -194,6 +197,8 @@ func (s *Scenario) Validate() error {
 		return bad("operator", "%q: want none, throttle, restart or both", s.Operator)
 	case s.Operator != "none" && s.Outage == 0:
 		return bad("operator", "%q acts after the return, and there is no outage; set outage", s.Operator)
+	case (s.Slow > 0 || s.Pause > 0) && s.Outage == 0:
+		return bad("outage", "slow and pause count from the return, and there is no outage; set outage")
 	case s.Loads != "" && s.Outage > 0:
 		return bad("loads", "a sweep has no outage; set outage = \"0s\"")
 	case !slices.Contains([]string{"service", "leases", "none"}, s.Scale):

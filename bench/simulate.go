@@ -69,7 +69,7 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := x.result(run, p.Log, judge, x.want)
+	res, err := x.result(run, p, judge, x.want)
 	if err != nil {
 		return res, err
 	}

@@ -80,6 +80,7 @@ type Fleet struct {
 	launch   stream
 	rng      *rand.Rand
 	lost     int
+	healthy  int
 	due      [batch]event
 	several  bool  // timers were due at the last look
 	touched  uint8 // keeps the compiler from leaving out touch's loads
@@ -152,6 +153,10 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 
 // Lost is the number of droplets that know of the loss of their lease.
 func (f *Fleet) Lost() int { return f.lost }
+
+// Healthy is how many leases lapsed, and were missed, that had outlived the outage: what
+// the surge, or the remedy, cost those who had no part in it.
+func (f *Fleet) Healthy() int { return f.healthy }
 
 // BytesPerDroplet is the heap of one droplet's state, without its timers.
 const BytesPerDroplet = int64(unsafe.Sizeof(droplet{}))
@@ -298,6 +303,9 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 	if d.held && d.until <= born {
 		d.held, d.tries, d.wait = false, 0, 0
 		f.lost++
+		if d.until > f.cfg.Outage.To {
+			f.healthy++
+		}
 	}
 	*it = queue.Item{
 		Born: born, Deadline: born + f.cfg.Timeout, Lease: d.lease,

@@ -74,13 +74,17 @@ func plural(n int) string {
 // Draw makes all figures that the runs in a folder allow, into that folder, and
 // returns their names.
 func Draw(dir string) ([]string, error) {
-	speed, err := drawSpeed(dir)
-	if err != nil {
-		return nil, err
+	var made []string
+	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap} {
+		names, err := of(dir)
+		made = append(made, names...)
+		if err != nil {
+			return made, err
+		}
 	}
 	cells, err := Load(dir)
-	if errors.Is(err, ErrNoRuns) && len(speed) > 0 {
-		return speed, nil
+	if errors.Is(err, ErrNoRuns) && len(made) > 0 {
+		return made, nil
 	}
 	if err != nil {
 		return nil, err
@@ -95,7 +99,6 @@ func Draw(dir string) ([]string, error) {
 		}
 		byScenario[name] = append(byScenario[name], c)
 	}
-	made := speed
 	for _, s := range scenarios {
 		names, err := drawScenario(dir, s, byScenario[s])
 		made = append(made, names...)

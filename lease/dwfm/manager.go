@@ -19,7 +19,7 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// Outage is the time in which the dependency is away. Calls of live leases' checks go
+// Outage is a span of time; the one in which the dependency is away. Calls of live leases' checks go
 // on working over connections that are open, as they did on the day; an establish
 // needs a new one, and fails.
 type Outage struct{ From, To time.Duration }
@@ -32,6 +32,14 @@ type Costs struct {
 	Class   [queue.Classes]float64
 	Dead    float64 // δ: cost of an attempt that was past its deadline when taken up, over that of a live one
 	Backlog float64 // κ: how much each waiting attempt slows a service; 0 is not at all
+
+	// Disturbances. In Slowed a share Slow of the capacity is away. Whatever is taken up in
+	// Paused waits for its end first, as for a collector of garbage or a lost processor;
+	// Check is what a check takes, to count that wait in.
+	Slow   float64
+	Slowed Outage
+	Paused Outage
+	Check  time.Duration
 }
 
 // Config has the manager's parts.
@@ -69,6 +77,10 @@ func New(cfg Config) (*Manager, error) {
 		return nil, fmt.Errorf("dwfm: %d droplets: want at least 1", cfg.Droplets)
 	case cfg.TTL < lease.Tick:
 		return nil, fmt.Errorf("dwfm: lease time %v: want at least one tick, %v", cfg.TTL, lease.Tick)
+	case !(cfg.Costs.Slow >= 0 && cfg.Costs.Slow < 1):
+		return nil, fmt.Errorf("dwfm: %g of the capacity away: want 0 to less than 1", cfg.Costs.Slow)
+	case cfg.Costs.Paused.To > 0 && cfg.Costs.Check <= 0:
+		return nil, errors.New("dwfm: a pause needs to know what a check takes")
 	case cfg.Table == nil || cfg.Queue == nil || cfg.Admit == nil:
 		return nil, errors.New("dwfm: table, queue and admission controller must all be given")
 	}
@@ -105,6 +117,12 @@ func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	}
 	if m.cfg.Costs.Backlog > 0 {
 		cost *= 1 + m.cfg.Costs.Backlog*float64(m.Queued())
+	}
+	if m.cfg.Costs.Slowed.Away(now) {
+		cost /= 1 - m.cfg.Costs.Slow
+	}
+	if m.cfg.Costs.Paused.Away(now) {
+		cost += float64(m.cfg.Costs.Paused.To-now) / float64(m.cfg.Costs.Check)
 	}
 	return cost
 }

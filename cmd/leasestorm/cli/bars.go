@@ -75,3 +75,44 @@ func (b *bars) close() {
 	}
 	fmt.Fprintf(b.out, "after %v\n", time.Since(b.start).Round(time.Second))
 }
+
+// bar shows how far a count is: a bar on a terminal, a line every ten seconds elsewhere.
+type bar struct {
+	out  *os.File
+	draw *mpb.Progress
+	bar  *mpb.Bar
+	what string
+	mu   sync.Mutex
+	next time.Time
+}
+
+func newBar(out *os.File, what string) *bar {
+	b := &bar{out: out, what: what, next: time.Now().Add(10 * time.Second)}
+	if term.IsTerminal(int(out.Fd())) {
+		b.draw = mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(time.Second), mpb.WithWidth(60))
+		b.bar = b.draw.AddBar(1, mpb.PrependDecorators(decor.CountersNoUnit("%d of %d "+what)), mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
+	}
+	return b
+}
+
+// set shows that so many are done of so many.
+func (b *bar) set(done, of int) {
+	if b.draw != nil {
+		b.bar.SetTotal(int64(of), false)
+		b.bar.SetCurrent(int64(done))
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if time.Now().After(b.next) {
+		b.next = time.Now().Add(10 * time.Second)
+		fmt.Fprintf(b.out, "%d of %d %s\n", done, of, b.what)
+	}
+}
+
+func (b *bar) close() {
+	if b.draw != nil {
+		b.bar.SetTotal(-1, true)
+		b.draw.Wait()
+	}
+}

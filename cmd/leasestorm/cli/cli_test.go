@@ -67,6 +67,10 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"validate", "--model", "mmc", "--servers", "0"}, "servers 0 is out of range"},
 		{[]string{"validate", "--model", "nosuch"}, "there are: mmc, md1, mg1, mmck, impatient"},
 		{[]string{"plot"}, "plot takes one folder"},
+		{[]string{"map", "surge", "--x", "colour=0:1:4"}, `no axis "colour"; there are: broken, beta, `},
+		{[]string{"map", "surge", "--x", "beta=1:2:1"}, "points are out of range: 2 to 1000"},
+		{[]string{"map", "surge", "--y", "rho=2:3:4"}, "rho: 3 is out of range"},
+		{[]string{"bench", "generator", "--rate", "0"}, "--rate 0 is out of range"},
 		{[]string{"bench", "extra"}, "extra"},
 	} {
 		status, stdout, stderr := call(t, tt.args...)
@@ -117,6 +121,26 @@ func TestRunJSON(t *testing.T) {
 	}
 	if status, _, stderr = call(t, append([]string{"run", "surge", "--out", dir}, tiny...)...); status != exitFailed || !strings.Contains(stderr, "exists already") {
 		t.Errorf("a run into a folder that exists: status %d, %s", status, stderr)
+	}
+}
+
+func TestMap(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "map")
+	status, stdout, stderr := call(t, "map", "surge", "--leases", "1000", "--broken", "100", "--x", "beta=1:4:3", "--y", "wait=0.1:1:3:log", "--seeds", "1",
+		"--contestants", "fifo,lifo,slack", "--out", dir)
+	if status != exitOK || !strings.Contains(stdout, "vulnerable") {
+		t.Fatalf("status %d, %s, %s", status, stdout, stderr)
+	}
+	for _, file := range []string{"map.png", "map.svg", "map.json", "points.jsonl", "map-result.json"} {
+		if info, err := os.Stat(filepath.Join(dir, file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	if status, again, stderr := call(t, "map", "--resume", dir); status != exitOK || again != stdout {
+		t.Errorf("resumed when done: status %d, %s, %s", status, again, stderr)
+	}
+	if status, _, stderr := call(t, "map", "--resume", t.TempDir()); status != exitFailed || !strings.Contains(stderr, "not a map's folder") {
+		t.Errorf("status %d, %s", status, stderr)
 	}
 }
 

@@ -1,0 +1,523 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// Grid is a map of collapse probability over two axes, for contestants side by side, on
+// the virtual engine. It is kept as map.json in a folder of its own, beside the points.
+type Grid struct {
+	Schema      int       `json:"schema"`
+	Scenario    string    `json:"scenario_toml"`
+	X           Range     `json:"x"`
+	Y           Range     `json:"y"`
+	Contestants []string  `json:"contestants"` // queue, or queue/admit, or queue/admit/retry
+	Seeds       int       `json:"seeds"`
+	Seed        uint64    `json:"seed"`
+	Workers     int       `json:"workers"`
+	Service     string    `json:"service"`
+	All         bool      `json:"all"` // every point is run; else only those near a border
+	Build       BuildInfo `json:"build"`
+}
+
+// GridPoint is a contestant at a place of the map.
+type GridPoint struct {
+	Contestant int     `json:"contestant"`
+	X          int     `json:"x"` // index
+	Y          int     `json:"y"`
+	Beta       float64 `json:"beta"`
+	Law        float64 `json:"law"`   // β at which the batch law expects a fifo to collapse
+	Lost       int     `json:"lost"`  // seeds that were not back at the end
+	Runs       int     `json:"runs"`  // seeds
+	TTR        float64 `json:"ttr_s"` // median of those that came back; 0: none
+	Healthy    int     `json:"healthy_lost"`
+	Impossible string  `json:"impossible,omitempty"` // why there is no such scenario
+	Inferred   bool    `json:"inferred,omitempty"`   // not run: all around it agree
+}
+
+// P is the collapse probability.
+func (p GridPoint) P() float64 {
+	if p.Runs == 0 {
+		return math.NaN()
+	}
+	return float64(p.Lost) / float64(p.Runs)
+}
+
+const (
+	gridFile   = "map.json"
+	pointsFile = "points.jsonl"
+	// mapFile has a finished map; bench/plot draws it.
+	mapFile = "map-result.json"
+)
+
+// coarse is the distance of the points that are run in any case.
+const coarse = 4
+
+// GridResult is a finished map.
+type GridResult struct {
+	Grid
+	Points []GridPoint `json:"points"` // by contestant, row and column
+	Marks  []GridMark  `json:"marks"`
+	Title  string      `json:"title"`
+}
+
+// GridMark is a place worth knowing.
+type GridMark struct {
+	X    float64 `json:"x"` // in the axes' units
+	Y    float64 `json:"y"`
+	Text string  `json:"text"`
+}
+
+// marks are the incident's own numbers, where the map has them: of 10^6 leases 10^2 were
+// broken on an ordinary day, and 10^5 on the day.
+func (g *Grid) marks() (all []GridMark) {
+	for _, m := range []struct {
+		share float64
+		text  string
+	}{{1e-4, "an ordinary day: 10² of 10⁶"}, {0.1, "the day: 10⁵ of 10⁶"}} {
+		s, err := ParseScenario("map.toml", []byte(g.Scenario))
+		if err != nil {
+			return nil
+		}
+		s.Broken = int(m.share * float64(s.Leases))
+		ax, err1 := findAxis(g.X.Axis)
+		ay, err2 := findAxis(g.Y.Axis)
+		if err1 != nil || err2 != nil {
+			return nil
+		}
+		x, y := ax.get(&s, g.Workers), ay.get(&s, g.Workers)
+		if x >= g.X.Low && x <= g.X.High && y >= g.Y.Low && y <= g.Y.High {
+			all = append(all, GridMark{x, y, m.text})
+		}
+	}
+	return all
+}
+
+// NewGrid checks a map and lays out its folder.
+func NewGrid(dir string, g Grid) error {
+	if err := g.validate(); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(dir); err == nil {
+		return fmt.Errorf("%s: %w", dir, record.ErrExists)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	g.Schema, g.Build = ManifestSchema, ReadBuildInfo()
+	return record.WriteFile(filepath.Join(dir, gridFile), record.JSON(g))
+}
+
+func (g *Grid) validate() error {
+	if g.X.Axis == g.Y.Axis {
+		return fmt.Errorf("%w: both axes are %q: want two", ErrScenario, g.X.Axis)
+	}
+	if (g.X.Axis == "broken" || g.X.Axis == "beta") && (g.Y.Axis == "broken" || g.Y.Axis == "beta") {
+		return fmt.Errorf("%w: broken and beta are one axis", ErrScenario)
+	}
+	if len(g.Contestants) == 0 || g.Seeds < 1 {
+		return fmt.Errorf("%w: a map needs a contestant and a seed at least", ErrScenario)
+	}
+	if _, err := distribution(g.Service); err != nil {
+		return err
+	}
+	s, err := ParseScenario("map.toml", []byte(g.Scenario))
+	if err != nil {
+		return err
+	}
+	for _, c := range g.Contestants {
+		if err := contest(&s, c); err != nil {
+			return err
+		}
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	// A grid whose every point is impossible is a mistake; that of a corner is not.
+	tried := errors.New("")
+	for _, x := range []int{0, g.X.N / 2, g.X.N - 1} {
+		for _, y := range []int{0, g.Y.N / 2, g.Y.N - 1} {
+			if _, _, tried = g.scenario(0, x, y); tried == nil {
+				return nil
+			}
+		}
+	}
+	return tried
+}
+
+// contest sets what a contestant's name says: queue, queue/admit or queue/admit/retry.
+func contest(s *Scenario, name string) error {
+	parts := strings.Split(name, "/")
+	if len(parts) > 3 || parts[0] == "" {
+		return fmt.Errorf("%w: contestant %q: want queue, queue/admit or queue/admit/retry", ErrScenario, name)
+	}
+	for i, field := range []*string{&s.Queue, &s.Admit, &s.Retry}[:len(parts)] {
+		*field = parts[i]
+	}
+	return nil
+}
+
+// scenario is what is run at a place. beta comes last, as it depends on the other axis.
+func (g *Grid) scenario(contestant, x, y int) (Scenario, int, error) {
+	s, err := ParseScenario("map.toml", []byte(g.Scenario))
+	if err != nil {
+		return s, 0, err
+	}
+	if err := contest(&s, g.Contestants[contestant]); err != nil {
+		return s, 0, err
+	}
+	workers := max(1, g.Workers)
+	first, second := g.X, g.Y
+	at := [2]int{x, y}
+	if first.Axis == "beta" {
+		first, second = second, first
+		at = [2]int{y, x}
+	}
+	if err := first.apply(&s, &workers, first.At(at[0])); err != nil {
+		return s, 0, err
+	}
+	if err := second.apply(&s, &workers, second.At(at[1])); err != nil {
+		return s, 0, err
+	}
+	return s, workers, s.Validate()
+}
+
+// point runs a place over its seeds.
+func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
+	s, workers, err := g.scenario(p.Contestant, p.X, p.Y)
+	if errors.Is(err, ErrScenario) {
+		p.Impossible = err.Error()
+		return p, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	p.Law = batchLaw(&s)
+	var ttr []float64
+	for i := range g.Seeds {
+		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: g.Seed + uint64(i), MaxQueue: gridQueue}, Service: g.Service})
+		if errors.Is(err, ErrScenario) {
+			p.Impossible, p.Runs, p.Lost = err.Error(), 0, 0
+			return p, nil
+		}
+		if err != nil {
+			return p, err
+		}
+		p.Beta = res.Beta
+		p.Runs++
+		p.Healthy += res.HealthyLost
+		if res.Verdict == Collapsed || res.Verdict == Degraded {
+			p.Lost++
+		} else {
+			ttr = appendIf(ttr, res.TTR)
+		}
+	}
+	if len(ttr) > 0 {
+		p.TTR = median(ttr)
+	}
+	return p, nil
+}
+
+// gridQueue ends a run whose queue has outgrown hope, and memory.
+const gridQueue = 20_000_000
+
+// batchLaw is the β from which on a fifo does not come back, by the batch law with the
+// mean of the first retry's wait.
+func batchLaw(s *Scenario) float64 {
+	wait := s.Wait.Seconds()
+	if retry, err := admit.MakeRetry(s.Retry, s.Timeout); err == nil {
+		const draws = 1000
+		rng := rand.New(rand.NewPCG(1, 1))
+		for range draws {
+			wait += retry.Wait(admit.Failure{Tries: 1, Timeout: s.Timeout}, rng).Seconds() / draws
+		}
+	}
+	return 1 + (1+wait/s.Timeout.Seconds())/s.Delta
+}
+
+// RunGrid runs what is missing of a map's folder, on all processors, and writes the whole.
+// Whatever ends it, a point that was run is kept.
+func RunGrid(ctx context.Context, dir string, progress func(done, of int)) (*GridResult, error) {
+	var g Grid
+	path := filepath.Join(dir, gridFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("not a map's folder: %w", err)
+	}
+	if err := json.Unmarshal(text, &g); err != nil {
+		return nil, fmt.Errorf("%s: not a map: %w", path, err)
+	}
+	if g.Schema != ManifestSchema {
+		return nil, fmt.Errorf("%s: schema %d, and this program writes %d: use the version that began the map", path, g.Schema, ManifestSchema)
+	}
+	if err := g.validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	r := &gridRun{Grid: g, progress: progress}
+	if err := r.open(filepath.Join(dir, pointsFile)); err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.file.Close() }()
+	for step := coarse; step >= 1; step /= 2 {
+		if g.All {
+			step = 1
+		}
+		if err := r.run(ctx, r.wanted(step)); err != nil {
+			return nil, err
+		}
+	}
+	out := &GridResult{Grid: g, Points: r.whole(), Marks: g.marks(), Title: g.title()}
+	return out, record.WriteFile(filepath.Join(dir, mapFile), record.JSON(out))
+}
+
+// title is what the figure says it is of.
+func (g *Grid) title() string {
+	s, err := ParseScenario("map.toml", []byte(g.Scenario))
+	if err != nil {
+		return ""
+	}
+	t := fmt.Sprintf("%s: collapse probability, %d leases, %d seeds a point, virtual", s.Name, s.Leases, g.Seeds)
+	if g.Service != "" && g.Service != "fixed" {
+		t += ", " + g.Service + " services"
+	}
+	return t
+}
+
+type place struct{ contestant, x, y int }
+
+// gridRun is a map on its way.
+type gridRun struct {
+	Grid
+	mu       sync.Mutex
+	done     map[place]GridPoint // guarded by mu while run runs
+	file     *os.File
+	progress func(done, of int)
+	ran      int // of the points of this distance
+}
+
+// open reads the points that there are, and cuts off what a kill has left of a line.
+func (r *gridRun) open(path string) (err error) {
+	r.done = map[place]GridPoint{}
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	whole := bytes.LastIndexByte(text, '\n') + 1
+	lines := bufio.NewScanner(bytes.NewReader(text[:whole]))
+	for n := 1; lines.Scan(); n++ {
+		var p GridPoint
+		if err := json.Unmarshal(lines.Bytes(), &p); err != nil || p.Contestant < 0 || p.Contestant >= len(r.Contestants) || p.X < 0 || p.X >= r.X.N || p.Y < 0 || p.Y >= r.Y.N {
+			return fmt.Errorf("%s:%d: not a point of this map: move the file away, and its points are run again", path, n)
+		}
+		r.done[place{p.Contestant, p.X, p.Y}] = p
+	}
+	if r.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644); err != nil {
+		return err
+	}
+	if err = r.file.Truncate(int64(whole)); err == nil {
+		_, err = r.file.Seek(0, 2)
+	}
+	return err
+}
+
+// lattice are the indexes of an axis at that distance, its end included.
+func lattice(n, step int) (all []int) {
+	for i := 0; i < n-1; i += step {
+		all = append(all, i)
+	}
+	return append(all, n-1)
+}
+
+// wanted are the points to run at this distance: at the coarsest all, then those of a cell,
+// or of one beside it, whose corners at twice the distance do not agree.
+func (r *gridRun) wanted(step int) (list []place) {
+	var want []bool // by place, for one contestant
+	for c := range r.Contestants {
+		want = make([]bool, r.X.N*r.Y.N)
+		xs, ys := lattice(r.X.N, step), lattice(r.Y.N, step)
+		if step == coarse || r.All {
+			for _, x := range xs {
+				for _, y := range ys {
+					want[y*r.X.N+x] = true
+				}
+			}
+		} else {
+			r.refine(c, 2*step, func(x0, x1, y0, y1 int) {
+				for _, x := range xs {
+					for _, y := range ys {
+						if x >= x0 && x <= x1 && y >= y0 && y <= y1 {
+							want[y*r.X.N+x] = true
+						}
+					}
+				}
+			})
+		}
+		for i, w := range want {
+			p := place{c, i % r.X.N, i / r.X.N}
+			if _, have := r.done[p]; w && !have {
+				list = append(list, p)
+			}
+		}
+	}
+	return list
+}
+
+// refine calls visit for the cells at that distance around which not all is safe, or all
+// lost.
+func (r *gridRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
+	xs, ys := lattice(r.X.N, step), lattice(r.Y.N, step)
+	for i := 1; i < len(xs); i++ {
+		for j := 1; j < len(ys); j++ {
+			low, high := 2.0, -1.0
+			// The cells beside it count as well: a border that grazes a corner is seen.
+			for _, x := range xs[max(0, i-2):min(len(xs), i+2)] {
+				for _, y := range ys[max(0, j-2):min(len(ys), j+2)] {
+					p, have := r.done[place{c, x, y}]
+					if !have {
+						continue // it is in a part where all agree
+					}
+					v := p.P()
+					if p.Runs == 0 {
+						v = 3 // impossible: a border as well
+					}
+					low, high = min(low, v), max(high, v)
+				}
+			}
+			if low != high || low > 0 && low < 1 {
+				visit(xs[i-1], xs[i], ys[j-1], ys[j])
+			}
+		}
+	}
+}
+
+// run runs the points, one a processor at a time.
+func (r *gridRun) run(ctx context.Context, list []place) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r.ran = 0
+	next := make(chan place)
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for at := range next {
+				p, err := r.point(ctx, GridPoint{Contestant: at.contestant, X: at.x, Y: at.y})
+				if err == nil {
+					err = r.keep(at, p, len(list))
+				}
+				if err != nil {
+					stop(err)
+				}
+			}
+		})
+	}
+	for _, p := range list {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- p
+	}
+	close(next)
+	all.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return nil
+}
+
+// keep appends a point to the file.
+func (r *gridRun) keep(at place, p GridPoint, of int) error {
+	line, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, err := r.file.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	r.done[at] = p
+	if r.progress != nil {
+		r.ran++
+		r.progress(r.ran, of)
+	}
+	return nil
+}
+
+// whole is every point; one that was not run is as its nearest neighbours, which agree.
+func (r *gridRun) whole() []GridPoint {
+	all := make([]GridPoint, 0, len(r.Contestants)*r.X.N*r.Y.N)
+	for c := range r.Contestants {
+		for y := range r.Y.N {
+			for x := range r.X.N {
+				p, have := r.done[place{c, x, y}]
+				if !have {
+					p = r.nearest(c, x, y)
+					p.X, p.Y, p.Inferred = x, y, true
+					if s, workers, err := r.scenario(c, x, y); err == nil {
+						p.Law = batchLaw(&s)
+						p.Beta = betaOf(&s, workers)
+					}
+				}
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+func (r *gridRun) nearest(c, x, y int) GridPoint {
+	for d := 1; ; d++ {
+		for i := -d; i <= d; i++ {
+			for _, at := range []place{{c, x + i, y - d}, {c, x + i, y + d}, {c, x - d, y + i}, {c, x + d, y + i}} {
+				if p, have := r.done[at]; have {
+					return p
+				}
+			}
+		}
+	}
+}
+
+// Text is the map for a person: how much of it each contestant survives.
+func (r *GridResult) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-34s %8s %12s %8s %8s\n", "contestant", "safe", "vulnerable", "lost", "points run")
+	for c, name := range r.Contestants {
+		var safe, between, lost, run, all int
+		for _, p := range r.Points {
+			if p.Contestant != c || p.Runs == 0 {
+				continue
+			}
+			all++
+			if !p.Inferred {
+				run++
+			}
+			switch p.Lost {
+			case 0:
+				safe++
+			case p.Runs:
+				lost++
+			default:
+				between++
+			}
+		}
+		share := func(n int) float64 { return 100 * float64(n) / float64(max(1, all)) }
+		fmt.Fprintf(&b, "%-34s %6.1f %% %10.1f %% %6.1f %% %8d of %d\n", name, share(safe), share(between), share(lost), run, all)
+	}
+	return b.String()
+}

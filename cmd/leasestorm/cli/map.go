@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/plot"
+)
+
+func mapCommand() *cobra.Command {
+	var (
+		f           scenarioFlags
+		g           bench.Grid
+		x, y        string
+		contestants []string
+		resume      string
+	)
+	cmd := &cobra.Command{
+		Use:   "map SCENARIO",
+		Short: "draw where disciplines survive: collapse probability over two axes, in virtual time",
+		Long: `Runs the scenario over a grid of two axes, several seeds a point, for contestants side by
+side, and draws collapse probability as a heat map. Runs are spent at the border: every fourth
+point first, then those between points that do not agree. Ctrl-C keeps every point; --resume
+goes on from there.
+
+Axes:
+` + axisLines(),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if resume != "" {
+				return noArgs(cmd, args)
+			}
+			return oneScenario(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := resume
+			if dir == "" {
+				s, err := f.load(cmd, args[0])
+				if err == nil {
+					err = f.check()
+				}
+				if err != nil {
+					return err
+				}
+				if g.X, err = bench.ParseRange(x); err != nil {
+					return usage(err)
+				}
+				if g.Y, err = bench.ParseRange(y); err != nil {
+					return usage(err)
+				}
+				g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), max(1, f.opts.Workers)
+				if dir = f.out; dir == "" {
+					dir = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-map-"+s.Name)
+				}
+				if err := bench.NewGrid(dir, g); err != nil {
+					if errors.Is(err, bench.ErrScenario) {
+						return usage(err)
+					}
+					return err
+				}
+			}
+			bar := newBar(os.Stderr, "points")
+			res, err := bench.RunGrid(cmd.Context(), dir, bar.set)
+			bar.close()
+			if err != nil {
+				return fmt.Errorf("%w\nto go on: leasestorm map --resume %s", err, dir)
+			}
+			if _, err := plot.Draw(dir); err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), res, func() string {
+				return res.Text() + fmt.Sprintf("\nfiles: %s\nfigure: %s.svg, .png\n", dir, filepath.Join(dir, "map"))
+			})
+		},
+	}
+	f.add(cmd)
+	for _, unused := range []string{"queue", "admit", "retry"} {
+		_ = cmd.Flags().MarkHidden(unused) // contestants say it
+	}
+	_ = cmd.Flags().Set("leases", "100000")
+	_ = cmd.Flags().Set("broken", "10000")
+	cmd.Flags().Lookup("leases").DefValue, cmd.Flags().Lookup("broken").DefValue = "100000", "10000"
+	_ = cmd.Flags().Set("seeds", "5")
+	cmd.Flags().Lookup("seeds").DefValue = "5"
+	cmd.Flags().Lookup("out").Usage = "folder to make for the map (default results/<time>-map-<scenario>)"
+	cmd.Flags().StringVar(&x, "x", "beta=0.25:6:40", "axis to the right, axis=low:high:points[:log]")
+	cmd.Flags().StringVar(&y, "y", "rho=0.05:0.75:40", "axis upward")
+	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo", "lifo", "deadline", "slack"}, "queue, queue/admit or queue/admit/retry; with commas between them where no part has parameters, else the flag again")
+	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, not only those near a border")
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
+	cmd.Flags().StringVar(&g.Service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER")
+	cmd.Flags().StringVar(&resume, "resume", "", "folder of an interrupted map to go on with")
+	return cmd
+}
+
+func axisLines() string {
+	var b strings.Builder
+	for _, a := range bench.Axes {
+		fmt.Fprintf(&b, "  %-9s %s (%s)\n", a.Name, a.Doc, a.Unit)
+	}
+	return b.String()
+}
