@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 
@@ -406,38 +405,17 @@ func (r *gridRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
 	}
 }
 
-// run runs the points, one a processor at a time.
+// run runs the points.
 func (r *gridRun) run(ctx context.Context, list []place) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	r.ran = 0
-	next := make(chan place)
-	var all sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		all.Go(func() {
-			for at := range next {
-				p, err := r.point(ctx, GridPoint{Contestant: at.contestant, X: at.x, Y: at.y})
-				if err == nil {
-					err = r.keep(at, p, len(list))
-				}
-				if err != nil {
-					stop(err)
-				}
-			}
-		})
-	}
-	for _, p := range list {
-		if ctx.Err() != nil {
-			break
+	return parallel(ctx, len(list), func(ctx context.Context, i int) error {
+		at := list[i]
+		p, err := r.point(ctx, GridPoint{Contestant: at.contestant, X: at.x, Y: at.y})
+		if err != nil {
+			return err
 		}
-		next <- p
-	}
-	close(next)
-	all.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return nil
+		return r.keep(at, p, len(list))
+	})
 }
 
 // keep appends a point to the file.

@@ -108,8 +108,9 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 		return true
 	}
 	back := now-max(j.belowAt, j.Return) >= hold
-	// One that is back but drags a tail of dead work is watched a little longer.
-	return back && (!j.long || now-max(j.belowAt, j.Return) >= 2*hold)
+	// One that is back but drags a tail of dead work is watched a little longer; one that
+	// has lost no lease yet but has a standing queue, to the end.
+	return back && (!j.long || j.below && now-max(j.belowAt, j.Return) >= 2*hold)
 }
 
 // progress looks for 5 timeouts on end without goodput, over a sliding timeout.

@@ -70,6 +70,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"map", "surge", "--x", "colour=0:1:4"}, `no axis "colour"; there are: broken, beta, `},
 		{[]string{"map", "surge", "--x", "beta=1:2:1"}, "points are out of range: 2 to 1000"},
 		{[]string{"map", "surge", "--y", "rho=2:3:4"}, "rho: 3 is out of range"},
+		{[]string{"find-collapse", "steady"}, "set outage"},
 		{[]string{"bench", "generator", "--rate", "0"}, "--rate 0 is out of range"},
 		{[]string{"bench", "extra"}, "extra"},
 	} {

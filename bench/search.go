@@ -1,0 +1,379 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// disturbance is something that goes wrong, of a size that all kinds have in common: the
+// work that it adds or takes away, in timeouts of the spare capacity. A surge's size is β.
+type disturbance struct {
+	name string
+	most func(s *Scenario) float64
+	set  func(s *Scenario, size float64) error
+}
+
+// slowTimeouts is how long a slow spell lasts, in timeouts.
+const slowTimeouts = 10
+
+// spareTimeout is a timeout of all capacity, in timeouts of the spare.
+func spareTimeout(s *Scenario) float64 { return 1 / (1 - s.Rho) }
+
+// spare is how many establishes a timeout of the spare capacity serves.
+func spare(s *Scenario) float64 {
+	one := *s
+	one.Broken = 1
+	return 1 / betaOf(&one, 1)
+}
+
+var disturbances = []disturbance{
+	{"surge", func(s *Scenario) float64 {
+		all := *s
+		all.Broken = s.Leases
+		return betaOf(&all, 1)
+	}, func(s *Scenario, size float64) error {
+		a, err := findAxis("beta")
+		if err != nil {
+			return err
+		}
+		workers := 1
+		err = a.set(s, &workers, size)
+		s.Broken = min(s.Broken, s.Leases)
+		return err
+	}},
+	{"pause", func(s *Scenario) float64 { return 20 * spareTimeout(s) }, func(s *Scenario, size float64) error {
+		s.Pause, s.PauseAt = time.Duration(size/spareTimeout(s)*float64(s.Timeout)), 0
+		return nil
+	}},
+	{"slow workers", func(s *Scenario) float64 { return 0.99 * slowTimeouts * spareTimeout(s) }, func(s *Scenario, size float64) error {
+		s.Slow, s.SlowFor = size/spareTimeout(s)/slowTimeouts, slowTimeouts*s.Timeout
+		return nil
+	}},
+}
+
+// combination is several at once, each of an equal part of the size.
+func combination(parts ...disturbance) disturbance {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	n := float64(len(parts))
+	return disturbance{strings.Join(names, " and "), func(s *Scenario) float64 {
+		most := math.Inf(1)
+		for _, p := range parts {
+			most = min(most, n*p.most(s))
+		}
+		return most
+	}, func(s *Scenario, size float64) error {
+		for _, p := range parts {
+			if err := p.set(s, size/n); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+}
+
+func allDisturbances() []disturbance {
+	d := disturbances
+	return append(slices.Clone(d), combination(d[0], d[1]), combination(d[0], d[2]))
+}
+
+// calm is the scenario without anything that goes wrong.
+func (s Scenario) calm() Scenario {
+	s.Broken, s.Slow, s.Pause = 0, 0, 0
+	// Checks that come to nothing are seen once leases lapse.
+	s.Duration = max(s.Duration, 2*s.TTL+20*s.Timeout)
+	return s
+}
+
+// changes are single changes that an operator could make, to see which helps most.
+var changes = []struct {
+	name string
+	set  []string
+}{
+	{"drop what is past its deadline", []string{"queue=deadline"}},
+	{"newest first", []string{"queue=lifo"}},
+	{"least lease slack first", []string{"queue=slack"}},
+	{"one queued attempt a droplet", []string{"queue=coalesce+fifo"}},
+	{"a bounded queue", []string{"queue=bounded"}},
+	{"a token bucket at the door", []string{"admit=token-bucket"}},
+	{"backoff with full jitter", []string{"retry=backoff"}},
+}
+
+// twice are changes of size.
+var twice = []struct {
+	name string
+	do   func(s *Scenario)
+}{
+	{"twice the timeout", func(s *Scenario) { s.Timeout *= 2 }},
+	{"half the load (twice the workers)", func(s *Scenario) { s.Rho /= 2 }},
+	{"half as many checks (twice the interval)", func(s *Scenario) { s.Interval *= 2; s.Rho /= 2; s.TTL = max(s.TTL, 3*s.Interval) }},
+}
+
+// Tip is a disturbance and the size from which on half of the seeds are lost.
+type Tip struct {
+	Disturbance string   `json:"disturbance"`
+	Size        *float64 `json:"size_spare_timeouts"` // null: none up to Most tips it
+	Most        float64  `json:"most"`
+	What        string   `json:"what"`
+	scenario    Scenario
+}
+
+// Remedy is a single change and what it does to the smallest disturbance.
+type Remedy struct {
+	Change string   `json:"change"`
+	Size   *float64 `json:"size_spare_timeouts"` // null: none up to Most tips it
+	Most   float64  `json:"most"`
+	Gain   *float64 `json:"gain"`              // times what it survives without it, in establishes; null: beyond Most
+	Fails  string   `json:"refused,omitempty"` // why it cannot be made
+}
+
+// Search is how far a configuration stands from the cliff.
+type Search struct {
+	Scenario string   `json:"scenario"`
+	Queue    string   `json:"queue"`
+	Admit    string   `json:"admit"`
+	Retry    string   `json:"retry"`
+	Seeds    int      `json:"seeds"`
+	Seed     uint64   `json:"seed"`
+	Own      float64  `json:"own_size"` // of the surge that the scenario itself has
+	Tips     []Tip    `json:"tips"`
+	Smallest *Tip     `json:"smallest"` // null: nothing tips it
+	Remedies []Remedy `json:"remedies"`
+	TOML     string   `json:"scenario_toml"` // a little above the smallest tip
+}
+
+// tolerance of a bisection, as a share of the size.
+const tipTolerance = 0.01
+
+// FindCollapse looks for the smallest disturbance that tips a scenario over, and for the
+// single change that helps most against it, on the virtual engine.
+func FindCollapse(ctx context.Context, s Scenario, o SimOptions, seeds int) (*Search, error) {
+	if s.Outage == 0 {
+		return nil, &keyError{"outage", "disturbances begin with the return of an outage; set outage"}
+	}
+	out := &Search{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: seeds, Seed: o.Seed, Own: betaOf(&s, 1)}
+	f := &finder{o: o, seeds: seeds}
+	if lost, err := f.lost(ctx, s.calm()); err != nil || lost {
+		if lost {
+			err = &keyError{"rho", "the scenario is lost with nothing gone wrong: there is no cliff to look for"}
+		}
+		return nil, err
+	}
+	kinds := allDisturbances()
+	out.Tips = make([]Tip, len(kinds))
+	err := parallel(ctx, len(kinds), func(ctx context.Context, i int) (err error) {
+		out.Tips[i], err = f.tip(ctx, s, kinds[i])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	smallest := -1
+	for i, t := range out.Tips {
+		if t.Size != nil && (smallest < 0 || *t.Size < *out.Tips[smallest].Size) {
+			smallest = i
+		}
+	}
+	if smallest < 0 {
+		return out, nil
+	}
+	tip := out.Tips[smallest]
+	out.Smallest = &tip
+	out.TOML = tip.scenario.TOML()
+	return out, f.remedies(ctx, s, kinds[smallest], out)
+}
+
+// finder searches with so many seeds.
+type finder struct {
+	o     SimOptions
+	seeds int
+}
+
+// lost says whether half of the seeds are not back.
+func (f *finder) lost(ctx context.Context, s Scenario) (bool, error) {
+	n := 0
+	for i := range f.seeds {
+		run := f.o
+		run.Seed, run.Folder, run.Progress = f.o.Seed+uint64(i), "", nil
+		res, err := Simulate(ctx, s, run)
+		if err != nil {
+			return false, err
+		}
+		if res.Verdict == Collapsed || res.Verdict == Degraded {
+			n++
+		}
+	}
+	return 2*n >= f.seeds, nil
+}
+
+// tip bisects on the size of a disturbance.
+func (f *finder) tip(ctx context.Context, base Scenario, d disturbance) (Tip, error) {
+	t := Tip{Disturbance: d.name, Most: d.most(&base)}
+	at := func(size float64) (Scenario, error) {
+		s := base.calm()
+		err := d.set(&s, size)
+		s.Duration += s.Pause + s.SlowFor
+		return s, err
+	}
+	falls := func(size float64) (bool, error) {
+		s, err := at(size)
+		if err != nil {
+			return false, err
+		}
+		return f.lost(ctx, s)
+	}
+	low, high := 0.0, t.Most
+	if lost, err := falls(high); err != nil || !lost {
+		return t, err
+	}
+	for high-low > tipTolerance*high {
+		mid := (low + high) / 2
+		lost, err := falls(mid)
+		if err != nil {
+			return t, err
+		}
+		if lost {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	size := (low + high) / 2
+	t.Size = &size
+	var err error
+	if t.scenario, err = at(1.05 * high); err != nil {
+		return t, err
+	}
+	t.scenario.Name = "collapse-" + base.Name
+	t.scenario.About = "the smallest disturbance that tips " + base.Name + " over, and a twentieth more"
+	tipped, err := at(size)
+	t.What = tipped.disturbed()
+	return t, err
+}
+
+// disturbed is what goes wrong in a scenario, in its own units.
+func (s *Scenario) disturbed() string {
+	var all []string
+	if s.Broken > 0 {
+		all = append(all, fmt.Sprintf("%d leases broken (%.1f %%)", s.Broken, 100*float64(s.Broken)/float64(s.Leases)))
+	}
+	if s.Pause > 0 {
+		all = append(all, fmt.Sprintf("a pause of %v", s.Pause.Round(time.Millisecond)))
+	}
+	if s.Slow > 0 {
+		all = append(all, fmt.Sprintf("%.0f %% of the capacity away for %v", 100*s.Slow, s.SlowFor))
+	}
+	return strings.Join(all, ", ")
+}
+
+// remedies tries each single change against the smallest disturbance.
+func (f *finder) remedies(ctx context.Context, s Scenario, d disturbance, out *Search) error {
+	type try struct {
+		name string
+		s    Scenario
+		err  error
+	}
+	var tries []try
+	for _, c := range changes {
+		t := try{name: fmt.Sprintf("%s (%s)", c.name, strings.Join(c.set, ", ")), s: s}
+		t.err = t.s.Set(c.set...)
+		if t.s != s {
+			tries = append(tries, t)
+		}
+	}
+	for _, c := range twice {
+		t := try{name: c.name, s: s}
+		c.do(&t.s)
+		t.err = t.s.Validate()
+		tries = append(tries, t)
+	}
+	out.Remedies = make([]Remedy, len(tries))
+	err := parallel(ctx, len(tries), func(ctx context.Context, i int) error {
+		r := Remedy{Change: tries[i].name}
+		err := tries[i].err
+		if err == nil {
+			var t Tip
+			if t, err = f.tip(ctx, tries[i].s, d); err == nil {
+				r.Size, r.Most = t.Size, t.Most
+				if t.Size != nil {
+					gain := *t.Size * spare(&tries[i].s) / (*out.Smallest.Size * spare(&s))
+					r.Gain = &gain
+				}
+			}
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			r.Fails = strings.TrimPrefix(err.Error(), ErrScenario.Error()+": ")
+			if !errors.Is(err, ErrScenario) && !strings.Contains(err.Error(), "bad parameter") {
+				return err
+			}
+		}
+		out.Remedies[i] = r
+		return nil
+	})
+	slices.SortStableFunc(out.Remedies, func(a, b Remedy) int {
+		rank := func(r Remedy) float64 {
+			switch {
+			case r.Fails != "":
+				return 1
+			case r.Gain == nil:
+				return -math.MaxFloat64
+			}
+			return -*r.Gain
+		}
+		return cmp.Compare(rank(a), rank(b))
+	})
+	return err
+}
+
+// Text is the search for a person.
+func (r *Search) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: queue %s, admit %s, retry %s; %d seeds from %d on, virtual\nsizes are work added or taken away, in timeouts of the spare capacity (a surge's is β)\n\n", r.Scenario, r.Queue, r.Admit, r.Retry, r.Seeds, r.Seed)
+	for _, t := range r.Tips {
+		if t.Size == nil {
+			fmt.Fprintf(&b, "  %-24s none up to %.1f tips it over\n", t.Disturbance, t.Most)
+			continue
+		}
+		fmt.Fprintf(&b, "  %-24s tips it over from %.2f on: %s\n", t.Disturbance, *t.Size, t.What)
+	}
+	if r.Smallest == nil {
+		return b.String() + "\nnothing that was tried tips it over\n"
+	}
+	fmt.Fprintf(&b, "\nthe smallest: %s, %.2f\n", r.Smallest.Disturbance, *r.Smallest.Size)
+	if r.Own > 0 {
+		where := "below the surge's cliff"
+		tip := r.Tips[0]
+		switch {
+		case tip.Size == nil:
+			where = "and no surge tips it over"
+		case r.Own >= *tip.Size:
+			where = fmt.Sprintf("%.2f times the cliff: it is lost", r.Own / *tip.Size)
+		default:
+			where = fmt.Sprintf("%.0f %% of the way to the cliff", 100*r.Own / *tip.Size)
+		}
+		fmt.Fprintf(&b, "the scenario's own surge is %.2f, %s\n", r.Own, where)
+	}
+	b.WriteString("\nsingle changes, by what they do to it\n")
+	for _, m := range r.Remedies {
+		switch {
+		case m.Fails != "":
+			fmt.Fprintf(&b, "  %-56s refused: %s\n", m.Change, m.Fails)
+		case m.Gain == nil:
+			fmt.Fprintf(&b, "  %-56s none up to %.1f tips it over\n", m.Change, m.Most)
+		default:
+			fmt.Fprintf(&b, "  %-56s × %.2f\n", m.Change, *m.Gain)
+		}
+	}
+	return b.String()
+}

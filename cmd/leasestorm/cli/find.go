@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
+)
+
+func findCommand() *cobra.Command {
+	var (
+		f       scenarioFlags
+		service string
+	)
+	cmd := &cobra.Command{
+		Use:   "find-collapse SCENARIO",
+		Short: "find the smallest disturbance that tips a scenario over, and the single change that helps most",
+		Long: `Bisects, in virtual time, on the size of a surge, a pause of all workers, a slow spell, and
+combinations, for the size at which half of the seeds are lost. Then it tries single changes
+against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
+		Args: oneScenario,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := f.load(cmd, args[0])
+			if err == nil {
+				err = f.check()
+			}
+			if err != nil {
+				return err
+			}
+			if f.out != "" {
+				if _, err := os.Lstat(f.out); err == nil {
+					return fmt.Errorf("%s exists already; name another file", f.out)
+				}
+			}
+			f.opts.Seed = max(1, f.opts.Seed)
+			r, err := bench.FindCollapse(cmd.Context(), s, bench.SimOptions{Options: f.opts, Service: service}, f.seeds)
+			if errors.Is(err, bench.ErrScenario) {
+				return usage(err)
+			}
+			if err != nil {
+				return err
+			}
+			text := r.Text()
+			if r.TOML != "" {
+				if f.out != "" {
+					if err := os.WriteFile(f.out, []byte(r.TOML), 0o644); err != nil {
+						return err
+					}
+					text += fmt.Sprintf("\nto see it: leasestorm sim %s\n", f.out)
+				} else {
+					text += "\n# a scenario that collapses; --out FILE.toml writes it\n" + r.TOML
+				}
+			}
+			return f.print(cmd.OutOrStdout(), r, func() string { return text })
+		},
+	}
+	f.add(cmd)
+	_ = cmd.Flags().Set("seeds", "3")
+	cmd.Flags().Lookup("seeds").DefValue = "3"
+	cmd.Flags().Lookup("out").Usage = "file to write the scenario to that reproduces it"
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
+	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER")
+	return cmd
+}
