@@ -352,7 +352,7 @@ func (r *Search) Text() string {
 	}
 	fmt.Fprintf(&b, "\nthe smallest: %s, %.2f\n", r.Smallest.Disturbance, *r.Smallest.Size)
 	if r.Own > 0 {
-		where := "below the surge's cliff"
+		var where string
 		tip := r.Tips[0]
 		switch {
 		case tip.Size == nil:
