@@ -26,7 +26,9 @@ type Manifest struct {
 	Host      *host.Info      `json:"host,omitempty"`  // nil of a virtual run, as all that is not the same everywhere
 	Usage     *host.Usage     `json:"usage,omitempty"` // in the run
 	Build     *BuildInfo      `json:"build,omitempty"`
-	Files     []record.File   `json:"files"`
+	// Services is the distribution of service times over what was calibrated.
+	Services []record.Quantile `json:"service_quantiles,omitempty"`
+	Files    []record.File     `json:"files"`
 }
 
 // BuildInfo is what ran.

@@ -57,6 +57,8 @@ type Result struct {
 	Run         float64            `json:"run_s"`                // of the experiment itself
 	Elapsed     float64            `json:"elapsed_s"`            // with set-up and calibration
 	Folder      string             `json:"folder,omitempty"`
+
+	services []record.Quantile
 }
 
 // Quantiles of a time, in seconds.
@@ -106,6 +108,7 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 		Slip: pair(log.Slip()), Valid: true, Run: r.Elapsed.Seconds(),
 		Goodput: map[string]float64{}, Service: map[string]float64{},
 	}
+	res.services = log.Services()
 	if f, ok := p.Source.(*fleet.Fleet); ok {
 		res.HealthyLost = f.Healthy()
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,18 @@ func TestRunFolder(t *testing.T) {
 	}
 	if m.Result.Verdict != res.Verdict || m.Schema != ManifestSchema || m.Result.Seed == 0 {
 		t.Errorf("%+v", m)
+	}
+	// Its services drive a virtual run, if the host let enough of them happen.
+	_, err = Simulate(t.Context(), tiny(t), SimOptions{Service: "measured:" + dir})
+	if (err == nil) != (m.Services != nil) || err != nil && !errors.Is(err, ErrScenario) {
+		t.Errorf("%d quantiles of services: %v", len(m.Services), err)
+	}
+	if _, err := Simulate(t.Context(), tiny(t), SimOptions{Service: "measured:" + t.TempDir()}); !errors.Is(err, ErrScenario) {
+		t.Errorf("services of no run: %v", err)
+	}
+	p := pairOf(res, res)
+	if text := EnginesHead() + p.Text(); !p.Agree || p.GoodputOff != 0 || !strings.Contains(text, string(res.Verdict)) {
+		t.Errorf("%+v\n%s", p, text)
 	}
 	again, err := ParseScenario("manifest", []byte(m.Scenario))
 	if err != nil || again != tiny(t) {

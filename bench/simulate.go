@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,8 +16,12 @@ import (
 type SimOptions struct {
 	Options
 	// Service is the distribution of service times: "fixed" (the default),
-	// "exponential", or "lognormal:cv=2" with a coefficient of variation.
+	// "exponential", "lognormal:cv=2" with a coefficient of variation, or
+	// "measured:FOLDER", as in a run on the real engine.
 	Service string
+
+	service  engine.Service // if not 0, what services take, whatever the scenario wants
+	services []record.Quantile
 }
 
 // virtualStart is the wall time at which virtual runs begin: the dependency's return on
@@ -37,7 +42,17 @@ func distribution(name string) (engine.Distribution, error) {
 		}
 		return nil, &keyError{"service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name)}
 	}
-	return nil, &keyError{"service", fmt.Sprintf("%q: want fixed, exponential or lognormal:cv=NUMBER", name)}
+	if dir, ok := strings.CutPrefix(name, "measured:"); ok {
+		m, err := ReadManifest(dir)
+		if err == nil && len(m.Services) < 2 {
+			err = errors.New("it has no distribution of services: want the folder of a run on the real engine")
+		}
+		if err != nil {
+			return nil, &keyError{"service", fmt.Sprintf("%q: %v", name, err)}
+		}
+		return engine.Measured(m.Services), nil
+	}
+	return nil, &keyError{"service", fmt.Sprintf("%q: want fixed, exponential, lognormal:cv=NUMBER or measured:FOLDER", name)}
 }
 
 // Simulate runs a scenario on the virtual engine: the same model without waiting. The
@@ -48,10 +63,16 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.services != nil {
+		draw = engine.Measured(o.services)
+	}
 	o.drawSeed()
 	x, err := newExperiment(s, max(1, o.Workers), o.Seed, 1)
 	if err != nil {
 		return nil, err
+	}
+	if o.service != (engine.Service{}) {
+		x.want = o.service
 	}
 	var folder *record.Folder
 	if o.Folder != "" {

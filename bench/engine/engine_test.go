@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -211,5 +212,22 @@ func BenchmarkIdle(b *testing.B) {
 			turn.Store(-1)
 			<-done
 		})
+	}
+}
+
+// A measured distribution has the mean that is asked for and the shape that was measured.
+func TestMeasured(t *testing.T) {
+	draw := Measured([]record.Quantile{{Q: 0, X: 1}, {Q: .5, X: 1}, {Q: .9, X: 2}, {Q: 1, X: 10}})
+	rng := rand.New(rand.NewPCG(1, 1))
+	sum, most := 0.0, 0.0
+	const n = 200_000
+	for range n {
+		x := draw(1000, rng)
+		sum += x
+		most = max(most, x)
+	}
+	// Its mean is .5·1 + .4·1.5 + .1·6 = 1.7.
+	if mean := sum / n; mean < 990 || mean > 1010 || most > 10*1000/1.7+1 || most < 9*1000/1.7 {
+		t.Errorf("mean %.0f, want 1000; longest %.0f, want up to %.0f", mean, most, 10*1000/1.7)
 	}
 }

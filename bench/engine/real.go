@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -28,6 +29,9 @@ type Real struct {
 	// Batch is how many attempts a worker takes at a time. What is taken is out of the
 	// discipline's hands, so it is kept short in service time.
 	Batch int
+	// Draw, if set, varies each service about its mean; Seed is of its draws.
+	Draw Distribution
+	Seed uint64
 	// Idle is what a thread does when there is nothing to do: see Idles. "" is spin.
 	Idle string
 	// MemoryLimit is the heap, in bytes, at which the parked garbage collector runs
@@ -174,12 +178,14 @@ type workerLoop struct {
 	answer  dwfm.Answer
 	sweepAt time.Duration
 	unit    [queue.Classes]float64 // calibrated service of a unit of cost, ns
+	rng     *rand.Rand             // of Draw
 }
 
 func newWorkerLoop(r *running, i int) *workerLoop {
 	w := &workerLoop{
 		running: r, index: i, rec: r.plan.Log.Recorder(i), side: r.plan.Manager.Worker(i),
 		labour: newLabourer(), ring: r.rings[i], items: make([]queue.Item, max(1, r.Batch)),
+		rng: rand.New(rand.NewPCG(r.Seed, uint64(i))),
 	}
 	for class := range queue.Classes {
 		w.unit[class] = float64(r.Service[class]) / max(1e-9, r.plan.Manager.Cost(0, &queue.Item{Class: class, Deadline: 1}))
@@ -225,6 +231,9 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 		cost := w.plan.Manager.Cost(now, it)
 		end := now
 		if blocks := cost * w.Blocks[it.Class]; blocks > 0 { // 0: a no-op service, to measure the path
+			if w.Draw != nil {
+				blocks = w.Draw(blocks, w.rng)
+			}
 			w.labour.work(it.Droplet, max(1, int(blocks+.5)))
 			end = w.clock.Now()
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"sort"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/record"
@@ -36,6 +37,20 @@ func Lognormal(cv float64) Distribution {
 	sigma := math.Sqrt(sigma2)
 	return func(mean float64, rng *rand.Rand) float64 {
 		return mean * math.Exp(sigma*rng.NormFloat64()-sigma2/2)
+	}
+}
+
+// Measured is a service with the distribution that was measured, over its mean.
+func Measured(qs []record.Quantile) Distribution {
+	mean := 0.0 // of the straight lines between the points
+	for i := 1; i < len(qs); i++ {
+		mean += (qs[i].Q - qs[i-1].Q) * (qs[i].X + qs[i-1].X) / 2
+	}
+	return func(m float64, rng *rand.Rand) float64 {
+		u := rng.Float64()
+		i := min(max(1, sort.Search(len(qs), func(i int) bool { return qs[i].Q >= u })), len(qs)-1)
+		a, b := qs[i-1], qs[i]
+		return m / mean * (a.X + (b.X-a.X)*(u-a.Q)/(b.Q-a.Q))
 	}
 }
 

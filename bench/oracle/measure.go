@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
@@ -37,48 +38,90 @@ const batches = 30
 // student is Student's t for 99.9 %, two-sided, with batches − 1 degrees of freedom.
 const student = 3.659
 
+// customers is where customers come from, and how many are left.
+type customers interface {
+	engine.Calendar
+	over() bool
+}
+
 // Measure runs a model on the virtual engine with that many arrivals.
 func Measure(ctx context.Context, m Model, arrivals int, seed uint64) ([]Row, error) {
-	if err := m.Validate(); err != nil {
+	if err := check(m, arrivals); err != nil {
 		return nil, err
 	}
-	if arrivals < 100*batches {
-		return nil, fmt.Errorf("%w: %d arrivals: want at least %d", ErrModel, arrivals, 100*batches)
-	}
-	w := &watch{timeout: time.Duration(m.Timeout * float64(service)), warmup: arrivals / 10, each: (arrivals - arrivals/10) / batches}
-	w.mean = time.Duration(m.mean() * float64(service))
-	plan, err := w.plan(m, seed)
+	w := newWatch(m, arrivals)
+	plan, err := w.plan(m)
 	if err != nil {
 		return nil, err
 	}
 	v := &engine.Virtual{Workers: m.Servers, Service: engine.Service{service, service, service}, Draw: m.draw(), Seed: seed}
-	src := &poisson{rng: rand.New(rand.NewPCG(seed, 11)), gap: float64(service) / (m.Rho * float64(m.Servers)), left: arrivals, watch: w}
+	src := w.source(m, arrivals, seed, service)
 	plan.Source = src
-	plan.Watch = func(time.Duration, engine.State) bool { return src.left == 0 && w.ended+w.lost >= arrivals }
+	plan.Watch = func(time.Duration, engine.State) bool { return src.over() && w.ended+w.lost >= arrivals }
 	if _, err := v.Run(ctx, plan); err != nil {
 		return nil, err
 	}
-	var rows []Row
+	rows := w.rows("virtual", m, 1)
+	if m.Name != "mmck" {
+		rows = append(rows, w.little("virtual", m))
+	}
+	return rows, nil
+}
+
+func check(m Model, arrivals int) error {
+	if err := m.Validate(); err != nil {
+		return err
+	}
+	if arrivals < 100*batches {
+		return fmt.Errorf("%w: %d arrivals: want at least %d", ErrModel, arrivals, 100*batches)
+	}
+	return nil
+}
+
+func newWatch(m Model, arrivals int) *watch {
+	w := &watch{arrivals: arrivals, timeout: time.Duration(m.Timeout * float64(service)), warmup: arrivals / 10, each: (arrivals - arrivals/10) / batches}
+	w.mean = time.Duration(m.mean() * float64(service))
+	return w
+}
+
+// source makes the model's customers, for a service of that mean.
+func (w *watch) source(m Model, arrivals int, seed uint64, service time.Duration) customers {
+	rng := rand.New(rand.NewPCG(seed, 11))
+	if m.Name == "repairman" {
+		return newLoop(m.K, m.Think*float64(service), arrivals, rng, w)
+	}
+	return &poisson{rng: rng, gap: float64(service) / (m.Rho * float64(m.Servers)), rho: m.Rho, left: arrivals, watch: w}
+}
+
+// rows compares what was watched with the theory; scale is the mean service, in services.
+func (w *watch) rows(engine string, m Model, scale float64) (rows []Row) {
 	for _, q := range m.Theory() {
-		mean, half := interval(w.batch(q.Name))
+		batch := w.batch(q.Name)
+		if q.Name == "mean wait" {
+			for i := range batch {
+				batch[i] /= scale
+			}
+		}
+		mean, half := interval(batch)
 		// What happens to fewer than a few customers in a run cannot be told from nothing.
-		half = max(half, 4/float64(arrivals-w.warmup))
+		half = max(half, 4/float64(w.arrivals-w.warmup))
 		rows = append(rows, Row{
-			Engine: "virtual", Model: m.Name, Params: m.String(), Quantity: q.Name,
+			Engine: engine, Model: m.Name, Params: m.String(), Quantity: q.Name,
 			Measured: mean, Theory: q.Theory, Tolerance: half, Pass: math.Abs(mean-q.Theory) <= half,
 		})
 	}
-	if m.Name != "mmck" {
-		// Little: the time-average of the queue is the rate of arrivals times the mean wait.
-		// Both are of the same run, so only its ends differ.
-		length, rate := w.area/float64(w.last), float64(arrivals)/float64(w.last)
-		wait := w.waits / float64(arrivals)
-		rows = append(rows, Row{
-			Engine: "virtual", Model: m.Name, Params: m.String(), Quantity: "queue length (Little)",
-			Measured: length, Theory: rate * wait, Tolerance: 1e-3*rate*wait + 1e-9, Pass: math.Abs(length-rate*wait) <= 1e-3*rate*wait+1e-9,
-		})
+	return rows
+}
+
+// little is Little's law on the run: the time-average of the queue is the rate of arrivals
+// times the mean wait. Both are of the same run, so only its ends differ.
+func (w *watch) little(engine string, m Model) Row {
+	length, want := w.area/float64(w.last), w.waits/float64(w.last)
+	tolerance := 1e-3*want + 1e-9
+	return Row{
+		Engine: engine, Model: m.Name, Params: m.String(), Quantity: "queue length (Little)",
+		Measured: length, Theory: want, Tolerance: tolerance, Pass: math.Abs(length-want) <= tolerance,
 	}
-	return rows, nil
 }
 
 func (m Model) draw() engine.Distribution {
@@ -103,7 +146,7 @@ func (m Model) mean() float64 {
 
 // plan is a manager whose queue is a fifo that is watched, and whose door is closed where
 // all places are taken.
-func (w *watch) plan(m Model, seed uint64) (*engine.Plan, error) {
+func (w *watch) plan(m Model) (*engine.Plan, error) {
 	table, err := lease.Make("mutex", lease.Env{Leases: 1})
 	if err != nil {
 		return nil, err
@@ -134,6 +177,8 @@ func (w *watch) plan(m Model, seed uint64) (*engine.Plan, error) {
 // watch is a fifo that notes how long each item waits, and what becomes of customers.
 type watch struct {
 	queue.Discipline
+	mu            sync.Mutex // of the queue's side: a real engine pushes and pops at once
+	arrivals      int
 	timeout, mean time.Duration
 	warmup, each  int // customers that do not count; customers a batch
 	started       int // customers taken up, in the order of arrival
@@ -163,16 +208,21 @@ func (w *watch) add(s *sums, i int, x float64) {
 }
 
 func (w *watch) move(now time.Duration) {
+	now = max(now, w.last) // two threads' clocks
 	w.area += float64(w.Len()) * float64(now-w.last)
 	w.last = now
 }
 
 func (w *watch) Push(now time.Duration, items []queue.Item) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.move(now)
 	return w.Discipline.Push(now, items)
 }
 
 func (w *watch) Pop(now time.Duration, dst []queue.Item) (taken, dropped int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.move(now)
 	taken, dropped = w.Discipline.Pop(now, dst)
 	for i := range dst[:taken] {
@@ -224,11 +274,14 @@ func interval(means []float64) (mean, half float64) {
 type poisson struct {
 	rng   *rand.Rand
 	gap   float64 // mean, ns
+	rho   float64
 	next  float64
 	left  int
 	made  int
 	watch *watch
 }
+
+func (p *poisson) over() bool { return p.left == 0 }
 
 func (p *poisson) Due(time.Duration) time.Duration {
 	if p.left == 0 {
@@ -265,8 +318,7 @@ func (p *poisson) Refused(_ time.Duration, items []queue.Item) {
 func (p *poisson) Answers(now time.Duration, answers []dwfm.Answer) {
 	w := p.watch
 	for i := range answers {
-		rho := float64(service) / p.gap
-		w.add(&w.good, w.ended, rho*indicator(now-answers[i].Born <= w.timeout))
+		w.add(&w.good, w.ended, p.rho*indicator(now-answers[i].Born <= w.timeout))
 		w.ended++
 	}
 }

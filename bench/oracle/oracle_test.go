@@ -26,12 +26,21 @@ func TestTheory(t *testing.T) {
 		{"M/M/10/10 at 8", LossMMCK(10, 10, 0.8), 0.121661},
 		{"impatient .8, 10", Model{Name: "impatient", Servers: 1, Rho: 0.8, Timeout: 10}.Theory()[0].Theory, 0.691732},
 		{"impatient .95, 10", Model{Name: "impatient", Servers: 1, Rho: 0.95, Timeout: 10}.Theory()[0].Theory, 0.373796},
+		{"repairman, 1 server, 2 customers", first(Repairman(1, 2, 1)), 0.5},
+		{"repairman, 1 server, 2 customers, wait", second(Repairman(1, 2, 1)), 0.5},
 	} {
 		if math.Abs(tt.got-tt.want) > 1e-6*math.Max(1, tt.want) {
 			t.Errorf("%s: %.6f, want %.6f", tt.name, tt.got, tt.want)
 		}
 	}
+	// With very many customers it is M/M/1.
+	if _, wait := Repairman(1, 100_000, 125_000); math.Abs(wait-4) > 0.01 {
+		t.Errorf("repairman of 10^5 customers at .8: mean wait %.4f, want nearly 4", wait)
+	}
 }
+
+func first(a, _ float64) float64  { return a }
+func second(_, b float64) float64 { return b }
 
 // The virtual engine agrees with each closed form, within its own confidence interval. The
 // seed is fixed: the intervals are of 99.9 %, and there are some forty of them.
@@ -58,7 +67,7 @@ func TestEngineAgrees(t *testing.T) {
 func TestValidate(t *testing.T) {
 	for _, m := range []Model{
 		{Name: "mmc", Servers: 1, Rho: 1}, {Name: "mmc", Servers: 0, Rho: 0.5}, {Name: "md1", Servers: 2, Rho: 0.5}, {Name: "mg1", Servers: 1, Rho: 0.5},
-		{Name: "mmck", Servers: 3, Rho: 0.5, K: 2}, {Name: "impatient", Servers: 1, Rho: 0.5}, {Name: "gg1", Servers: 1, Rho: 0.5}, {Name: "mmc", Servers: 1, Rho: math.NaN()},
+		{Name: "mmck", Servers: 3, Rho: 0.5, K: 2}, {Name: "impatient", Servers: 1, Rho: 0.5}, {Name: "gg1", Servers: 1, Rho: 0.5}, {Name: "repairman", Servers: 1, K: 0, Think: 1}, {Name: "repairman", Servers: 1, K: 5}, {Name: "repairman", Servers: 0, K: 5, Think: 1}, {Name: "mmc", Servers: 1, Rho: math.NaN()},
 	} {
 		if err := m.Validate(); !errors.Is(err, ErrModel) {
 			t.Errorf("%+v: %v", m, err)

@@ -1,4 +1,4 @@
-// Package oracle checks the virtual engine against closed forms of queueing theory: what
+// Package oracle checks the engines against closed forms of queueing theory: what
 // it says of queues that nobody can solve is worth as much as what it says of these.
 package oracle
 
@@ -9,12 +9,13 @@ import (
 
 // Model is a queue with a closed form. Times are in mean services.
 type Model struct {
-	Name    string  // mmc, md1, mg1, mmck or impatient
+	Name    string  // mmc, md1, mg1, mmck, impatient or repairman
 	Servers int     // c
 	Rho     float64 // offered load over capacity
-	K       int     // mmck: places, in service included
+	K       int     // mmck: places, in service included; repairman: customers
 	CV      float64 // mg1: coefficient of variation of the lognormal service
 	Timeout float64 // impatient: how long a customer waits, service included
+	Think   float64 // repairman: mean time from an answer to the customer's next request
 }
 
 // ErrModel is returned, wrapped, for parameters for which the formula does not hold.
@@ -34,10 +35,15 @@ func (m Model) Validate() error {
 		if m.K < m.Servers {
 			return bad("k %d: want at least the %d servers, whose places count", m.K, m.Servers)
 		}
+	case "repairman":
+		if m.K < 1 || m.K > 100_000 || !(m.Think > 0) || m.Think > 1e6 {
+			return bad("k %d customers who think for %g mean services: want 1 to 100000, and above 0 to 10^6", m.K, m.Think)
+		}
 	default:
-		return bad("there are: mmc, md1, mg1, mmck, impatient")
+		return bad("there are: mmc, md1, mg1, mmck, impatient, repairman")
 	}
 	switch {
+	case m.Name == "repairman" && m.Servers >= 1 && m.Servers <= 10_000:
 	case !(m.Rho > 0) || m.Rho > 100:
 		return bad("rho %g is out of range: above 0", m.Rho)
 	case m.Servers < 1 || m.Servers > 10_000:
@@ -55,6 +61,9 @@ func (m Model) Validate() error {
 // String is the model with its parameters.
 func (m Model) String() string {
 	s := fmt.Sprintf("%s servers=%d rho=%g", m.Name, m.Servers, m.Rho)
+	if m.Name == "repairman" {
+		return fmt.Sprintf("repairman servers=%d k=%d think=%g", m.Servers, m.K, m.Think)
+	}
 	switch m.Name {
 	case "mmck":
 		s += fmt.Sprintf(" k=%d", m.K)
@@ -98,6 +107,31 @@ func LossMMCK(c, k int, rho float64) float64 {
 	return 1 / sum
 }
 
+// Repairman is the closed loop of k customers, who think for a mean time and then ask one
+// of c servers: the probability that an arrival waits, and the mean wait. What an arrival
+// sees is the loop with a customer less (the arrival theorem: S. S. Lavenberg and M.
+// Reiser, J. Appl. Prob. 17, 1980).
+func Repairman(c, k int, think float64) (waits, mean float64) {
+	// Weights of n customers at the servers, of k−1 in all, in logarithms: there may be
+	// thousands.
+	logs := make([]float64, k)
+	most := 0.0
+	for n := 1; n < k; n++ {
+		logs[n] = logs[n-1] + math.Log(float64(k-n)/(think*float64(min(n, c))))
+		most = max(most, logs[n])
+	}
+	sum := 0.0
+	for n, l := range logs {
+		p := math.Exp(l - most)
+		sum += p
+		if n >= c { // it waits for n−c+1 of c servers' departures
+			waits += p
+			mean += p * float64(n-c+1) / float64(c)
+		}
+	}
+	return waits / sum, mean / sum
+}
+
 // Quantity is what is compared.
 type Quantity struct {
 	Name   string
@@ -119,6 +153,9 @@ func (m Model) Theory() []Quantity {
 		return []Quantity{{"waiting probability", m.Rho}, {"mean wait", PollaczekKhinchine(m.Rho, 0)}}
 	case "mg1":
 		return []Quantity{{"waiting probability", m.Rho}, {"mean wait", PollaczekKhinchine(m.Rho, m.CV)}}
+	case "repairman":
+		waits, mean := Repairman(m.Servers, m.K, m.Think)
+		return []Quantity{{"waiting probability", waits}, {"mean wait", mean}}
 	case "mmck":
 		return []Quantity{{"loss", LossMMCK(m.Servers, m.K, m.Rho)}}
 	default: // impatient: the response of M/M/1 is exponential
@@ -140,5 +177,14 @@ func Defaults() []Model {
 		Model{Name: "mmck", Servers: 1, Rho: 0.9, K: 20}, Model{Name: "mmck", Servers: 1, Rho: 2, K: 10},
 		Model{Name: "mmck", Servers: 10, Rho: 0.8, K: 10}, Model{Name: "mmck", Servers: 100, Rho: 1.2, K: 100},
 		Model{Name: "impatient", Servers: 1, Rho: 0.8, Timeout: 10}, Model{Name: "impatient", Servers: 1, Rho: 0.95, Timeout: 10},
+		Model{Name: "repairman", Servers: 1, K: 10, Think: 8}, Model{Name: "repairman", Servers: 4, K: 100, Think: 20}, Model{Name: "repairman", Servers: 1, K: 1000, Think: 2000},
 	)
+}
+
+// RealDefaults are the models that validate runs on the host's clock, with one worker.
+func RealDefaults() []Model {
+	return []Model{
+		{Name: "mmc", Servers: 1, Rho: 0.5}, {Name: "mmc", Servers: 1, Rho: 0.8}, {Name: "md1", Servers: 1, Rho: 0.8},
+		{Name: "mg1", Servers: 1, Rho: 0.5, CV: 2}, {Name: "impatient", Servers: 1, Rho: 0.8, Timeout: 10}, {Name: "repairman", Servers: 1, K: 10, Think: 8},
+	}
 }

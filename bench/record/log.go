@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -47,6 +49,7 @@ func NewLog(shape Shape) *Log {
 		r := &Recorder{
 			step: shape.Step, free: make(chan *window, windows), full: l.full, phases: shape.Phases,
 			latency: make([][queue.Classes][Clocks]*Latency, len(shape.Phases)), toLease: NewLatency(),
+			spread: hdrhistogram.New(1, maxSpread, 2),
 		}
 		for range windows {
 			r.free <- &window{step: -1, sojourn: newCoarse(), slip: newCoarse()}
@@ -142,6 +145,35 @@ func (l *Log) Slip() *Latency {
 		all.Merge(r.slip)
 	}
 	return all
+}
+
+// Quantile is a point of a distribution.
+type Quantile struct {
+	Q float64 `json:"q"`
+	X float64 `json:"x"`
+}
+
+// maxSpread is the longest service that is noted, in 1/1000 of what was planned.
+const maxSpread = 1_000_000
+
+// spreadAt are the quantiles at which the distribution of services is kept.
+var spreadAt = []float64{0, .01, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .98, .99, .995, .998, .999, .9995, .9999, 1}
+
+// Services is the distribution of service times over what was planned, after Finish; nil
+// where too few were noted.
+func (l *Log) Services() []Quantile {
+	all := hdrhistogram.New(1, maxSpread, 2)
+	for _, r := range l.recorders {
+		all.Merge(r.spread)
+	}
+	if all.TotalCount() < 100 {
+		return nil
+	}
+	var qs []Quantile
+	for _, q := range spreadAt {
+		qs = append(qs, Quantile{q, float64(all.ValueAtQuantile(100*q)) / 1000})
+	}
+	return qs
 }
 
 // TimeToLease is the distribution of the times to lease, after Finish.

@@ -10,6 +10,8 @@ package record
 import (
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -102,6 +104,9 @@ func (w *window) clear(step int) {
 	*w = window{step: step, sojourn: w.sojourn, slip: w.slip}
 }
 
+// spreadOne: one service in so many is noted in the distribution of services.
+const spreadOne = 8
+
 // Recorder is written by one goroutine.
 type Recorder struct {
 	step    time.Duration
@@ -114,6 +119,8 @@ type Recorder struct {
 	latency [][queue.Classes][Clocks]*Latency // by phase
 	sums    Tally                             // of windows that have been handed over
 	toLease *Latency
+	spread  *hdrhistogram.Histogram // of services over what was planned, in 1/1000; one in spreadOne
+	served  uint
 	_       [128]byte // keeps two recorders' counters off one cache line
 }
 
@@ -179,6 +186,9 @@ func (r *Recorder) Served(start, end, planned time.Duration, it *queue.Item, out
 	w.Planned += planned
 	if out == queue.Late {
 		w.Wasted += end - start
+	}
+	if r.served++; r.served%spreadOne == 0 && planned > 0 {
+		_ = r.spread.RecordValue(int64(end-start) * 1000 / int64(planned)) // what is out of range is no service
 	}
 	w.sojourn.Record(start - it.Offered())
 	l := &r.latency[r.phase][it.Class]

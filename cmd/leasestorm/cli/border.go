@@ -45,6 +45,6 @@ docs/border.md has the law.`,
 		_ = cmd.Flags().MarkHidden(unused) // what is searched for, and what has no meaning here
 	}
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER")
+	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
 	return cmd
 }

@@ -65,7 +65,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"bench", "--resume", "x", "--seed", "3"}, "--resume goes on with the suite as it was begun"},
 		{[]string{"validate", "--model", "mmc", "--rho", "1"}, "the queue has a steady state only for rho below 1"},
 		{[]string{"validate", "--model", "mmc", "--servers", "0"}, "servers 0 is out of range"},
-		{[]string{"validate", "--model", "nosuch"}, "there are: mmc, md1, mg1, mmck, impatient"},
+		{[]string{"validate", "--model", "nosuch"}, "there are: mmc, md1, mg1, mmck, impatient, repairman"},
 		{[]string{"plot"}, "plot takes one folder"},
 		{[]string{"map", "surge", "--x", "colour=0:1:4"}, `no axis "colour"; there are: broken, beta, `},
 		{[]string{"map", "surge", "--x", "beta=1:2:1"}, "points are out of range: 2 to 1000"},

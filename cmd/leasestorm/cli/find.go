@@ -62,6 +62,6 @@ against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
 	cmd.Flags().Lookup("seeds").DefValue = "3"
 	cmd.Flags().Lookup("out").Usage = "file to write the scenario to that reproduces it"
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER")
+	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
 	return cmd
 }

@@ -94,7 +94,7 @@ Axes:
 	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo", "lifo", "deadline", "slack"}, "queue, queue/admit or queue/admit/retry; with commas between them where no part has parameters, else the flag again")
 	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, not only those near a border")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	cmd.Flags().StringVar(&g.Service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER")
+	cmd.Flags().StringVar(&g.Service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
 	cmd.Flags().StringVar(&resume, "resume", "", "folder of an interrupted map to go on with")
 	return cmd
 }
