@@ -2,7 +2,7 @@
 # the race detector in `make test` a C compiler. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build bench bench-full bench-speed bench-peers test lint fmt fuzz clean
+.PHONY: help need-go build bench bench-full bench-speed bench-peers bench-sim test lint fmt fuzz clean
 
 # Arguments for the benchmark: make bench ARGS='--seeds 3'
 ARGS ?=
@@ -22,7 +22,6 @@ need-go:
 build: need-go ## build bin/leasestorm
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/leasestorm ./cmd/leasestorm
 
-
 bench: build ## run the standard suite: five minutes (ARGS='--suite short': one)
 	bin/leasestorm bench $(ARGS)
 
@@ -34,6 +33,9 @@ bench-speed: build ## measure tables and queues by themselves, by goroutines
 
 bench-peers: need-go ## measure our tables and queues beside others' (JSON=FILE for the rows; downloads them)
 	cd bench/peers && CGO_ENABLED=0 go run . $(if $(JSON),-json $(abspath $(JSON))) $(ARGS)
+
+bench-sim: need-go ## measure the virtual engine beside a calendar in a heap
+	@scripts/bench-sim
 
 test: need-go ## run all tests, then the concurrent packages' under the race detector
 	@scripts/test

@@ -148,7 +148,7 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 }
 
 func (x *experiment) admitConfig(s engine.Service) admit.Config {
-	c := admit.Config{Timeout: x.Timeout, Capacity: x.capacity(s), Rho: x.Rho, Workers: x.workers}
+	c := admit.Config{Timeout: x.Timeout, Capacity: x.capacity(s), Rho: x.Rho, Workers: x.workers, Return: x.outage.To}
 	for class, d := range s {
 		c.Cost[class] = float64(d) / float64(s[queue.Establish])
 	}

@@ -37,6 +37,7 @@ type Config struct {
 	Capacity float64       // establishes a second that the workers serve if they do nothing else
 	Rho      float64       // ρ, the share of capacity that the steady load takes
 	Workers  int           // goroutines that serve
+	Return   time.Duration // when the dependency comes back; 0: it is not away
 	// Cost is what an attempt of each class costs, over an establish; all 0 is 1 each.
 	Cost [queue.Classes]float64
 }

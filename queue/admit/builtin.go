@@ -3,6 +3,7 @@ package admit
 import "github.com/leasestorm/leasestorm/queue/catalog"
 
 var (
-	controllers = []catalog.Entry[New]{noneEntry, tokenBucketEntry, throttleEntry, concurrencyEntry, backlogEntry, gradient2Entry, limitEntry, vegasEntry}
-	retries     = []catalog.Entry[NewRetry]{immediateEntry, fixedEntry, backoffEntry, decorrelatedEntry}
+	controllers = []catalog.Entry[New]{noneEntry, tokenBucketEntry, throttleEntry, concurrencyEntry, backlogEntry, gradient2Entry, limitEntry, vegasEntry,
+		codelAdmitEntry, bbrEntry, dagorEntry, breakerEntry, slowStartEntry}
+	retries = []catalog.Entry[NewRetry]{immediateEntry, fixedEntry, backoffEntry, decorrelatedEntry}
 )
