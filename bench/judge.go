@@ -21,7 +21,8 @@ const (
 
 // In the steady state 99.9 % of the leases are active; a recovery must hold for 5
 // timeouts; a collapse is 5 timeouts on end in which a timeout's good establishes are
-// less than 5 % of capacity while more than 1 % of what was lost is still lost.
+// less than 5 % of capacity while more than 1 % of what was lost is still lost, and
+// after which more than half of what was lost at their start still is.
 const (
 	steadyShare   = 0.999
 	holdTimeouts  = 5
@@ -52,6 +53,7 @@ type Judge struct {
 	good     [watchesPerTimeout]uint64
 	seen     int
 	starved  time.Duration // since when there is no progress; 0: there is
+	leftAt   int           // leases that were lost then
 	collapse bool
 	acted    int // of Acts
 	steadyQ  int // longest queue before the return
@@ -127,11 +129,16 @@ func (j *Judge) progress(now time.Duration, s engine.State) {
 		j.starved = 0
 		return
 	}
+	left := j.Leases - s.Active
 	if j.starved == 0 {
-		j.starved = now
+		j.starved, j.leftAt = now, left
 	}
 	if now-j.starved >= holdTimeouts*j.Timeout {
-		j.collapse = true
+		if 2*left > j.leftAt {
+			j.collapse = true
+		}
+		// A tail of droplets that sit out long waits thins out: that is progress.
+		j.starved, j.leftAt = now, left
 	}
 }
 

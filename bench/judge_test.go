@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -58,6 +59,10 @@ func TestJudge(t *testing.T) {
 		{"few, but steadily", func(t float64) (int, int, float64) {
 			return lost(b), 100, 0.06 * capacity
 		}, Degraded, -1, 60},
+		{"a tail that thins out", func(t float64) (int, int, float64) {
+			left := b * math.Exp2(-max(0, t-2)/3)
+			return lost(left), 3, left * math.Ln2 / 3
+		}, Recovered, 19.93, 26.93},
 		{"a pause of 4 timeouts", func(t float64) (int, int, float64) {
 			switch {
 			case t < 6:

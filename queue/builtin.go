@@ -7,4 +7,4 @@ var builtin = []catalog.Entry[New]{
 	adaptiveLifoEntry, controlledDelayEntry, edfEntry, pieEntry, slackEntry,
 }
 
-var wrappers = []catalog.Entry[Wrap]{percoreEntry, coalesceEntry, edfWrapper, fairEntry, priorityEntry}
+var wrappers = []catalog.Entry[Wrap]{percoreEntry, coalesceEntry, edfWrapper, fairEntry, priorityEntry, cancelEntry}

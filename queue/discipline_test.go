@@ -59,7 +59,7 @@ func TestViews(t *testing.T) {
 
 func TestCompositionErrors(t *testing.T) {
 	for ref, want := range map[string]string{
-		"nosuch+fifo": "unknown name; there are: coalesce", "percore+nosuch": "there are: ", "fifo+percore": "goes last in a composition", "percore:x=1+fifo": "no parameter", "percore+": "there are: ",
+		"nosuch+fifo": "unknown name; there are: cancel", "percore+nosuch": "there are: ", "fifo+percore": "goes last in a composition", "percore:x=1+fifo": "no parameter", "percore+": "there are: ",
 	} {
 		_, err := queue.Make(ref, queuetest.Config)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -72,6 +72,8 @@ func TestScripts(t *testing.T) {
 		{"coalesce+fifo", "e1 e2 +10 e1 ??", "[e1] e1 e2"},                             // the newest in the old one's place
 		{"coalesce+fifo", "e1 c1 e1 ??", "[e1] e1 c1"},                                 // another class is another attempt
 		{"coalesce+deadline", "e1 e2 +500 e1 +510 e3 ??", "[e1] e1 [e2] e3"},           // refreshed, so not dead
+		{"cancel+fifo", "e1 +990 e2 e3 +20 ??", "[e1] e2 e3"},                          // nobody waits for it any more
+		{"cancel+lifo", "e1 +990 e2 +20 e3 ??", "e3 e2 [e1]"},                          // whatever the order
 		{"priority:share=0+fifo", "e1 c2 e3 l4 ??", "c2 l4 e1 e3"},                     //
 		{"priority:share=0.5+fifo", "e1 c2 e3 l4 ? ? ? ?", "c2 e1 l4 e3"},              // every second turn
 		{"priority+lifo", "e1 e2 c3 c4 ??", "c4 c3 e2 e1"},                             //

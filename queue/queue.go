@@ -63,7 +63,8 @@ type Reason uint8
 // before its deadline. Delay: active queue management dropped it for the queueing
 // delay. Displaced: another attempt of the same droplet took its place. Refused:
 // the admission controller refused it at the door. Throttled: the operator's
-// throttle did. Restarted: the manager was restarted and its queue emptied.
+// throttle did. Restarted: the manager was restarted and its queue emptied. Cancelled: its
+// droplet gave it up.
 const (
 	NotShed Reason = iota
 	Full
@@ -73,12 +74,13 @@ const (
 	Refused
 	Throttled
 	Restarted
+	Cancelled
 	Reasons // number of reasons, for arrays indexed by Reason
 )
 
 func (r Reason) String() string {
 	if r < Reasons {
-		return [Reasons]string{"not shed", "full", "expired", "delay", "displaced", "refused", "throttled", "restarted"}[r]
+		return [Reasons]string{"not shed", "full", "expired", "delay", "displaced", "refused", "throttled", "restarted", "cancelled"}[r]
 	}
 	return "reason?"
 }
@@ -107,7 +109,7 @@ type Item struct {
 	Born       time.Duration // when the droplet meant to ask; latency counts from here
 	Deadline   time.Duration // Born + timeout: from here on nobody waits for the answer
 	Lease      uint64        // fencing token: the lease that the droplet holds or held; 0 none
-	Slip       uint32        // µs from Born until it was offered, saturating
+	Slip       uint32        // µs from Born until it was offered, saturating; of a refused one see SetRetryAfter
 	LeaseUntil Millis        // the deadline of a check's or launch's lease; 0 for an establish
 	Droplet    uint32
 	Zone       uint8 // availability zone: the fairness group
@@ -122,6 +124,21 @@ func (it *Item) Offered() time.Duration { return it.Born + time.Duration(it.Slip
 // SetOffered notes that the attempt comes to the manager at now.
 func (it *Item) SetOffered(now time.Duration) {
 	it.Slip = uint32(min(max((now-it.Born)/time.Microsecond, 0), 1<<32-1))
+}
+
+// SetRetryAfter notes, on an item that is refused, how long its droplet should wait before
+// it asks again: up to 71 minutes, in µs. It takes the place of the slip, which has been
+// recorded by then.
+func (it *Item) SetRetryAfter(d time.Duration) {
+	it.Slip = uint32(min(max(d/time.Microsecond, 0), 1<<32-1))
+}
+
+// RetryAfter is what a refused item's droplet was told; 0 is nothing.
+func (it *Item) RetryAfter() time.Duration {
+	if it.Why != Refused && it.Why != Throttled {
+		return 0
+	}
+	return time.Duration(it.Slip) * time.Microsecond
 }
 
 // Discipline decides which attempt is served next and which never. It is safe for

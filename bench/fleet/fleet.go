@@ -79,6 +79,7 @@ type Fleet struct {
 	random   *wheel // retries and first checks
 	launch   stream
 	rng      *rand.Rand
+	learner  admit.Learner // the retry policy, if it is one
 	lost     int
 	healthy  int
 	due      [batch]event
@@ -120,6 +121,7 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 		random:   newWheel(),
 		rng:      rand.New(rand.NewPCG(cfg.Seed, 0x6c65617365)),
 	}
+	f.learner, _ = cfg.Retry.(admit.Learner)
 	order := make([]uint32, cfg.Droplets)
 	for i := range order {
 		order[i] = uint32(i)
@@ -272,7 +274,7 @@ func (f *Fleet) fire(e event, it *queue.Item) bool {
 	if d.born == never || d.born+f.cfg.Timeout != e.due {
 		return false
 	}
-	wait := f.cfg.Wait + f.failed(d)
+	wait := f.cfg.Wait + f.failed(e.due, d, e.droplet, 0)
 	if wait == 0 {
 		f.ask(d, e.droplet, e.due, it)
 		return true
@@ -283,11 +285,12 @@ func (f *Fleet) fire(e event, it *queue.Item) bool {
 
 // failed notes that the attempt that was out came to nothing and says how long the
 // policy waits.
-func (f *Fleet) failed(d *droplet) time.Duration {
+func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Duration) time.Duration {
 	d.born = never
 	d.tries += min(1, 254-d.tries)
 	wait := max(0, f.cfg.Retry.Wait(admit.Failure{
 		Tries: int(d.tries), Prev: time.Duration(d.wait) * f.cfg.Timeout / 1024, Timeout: f.cfg.Timeout,
+		After: after, Now: now, Droplet: i,
 	}, f.rng))
 	d.wait = uint16(min(int64(float64(wait)/float64(f.cfg.Timeout)*1024), math.MaxUint16))
 	return wait
@@ -328,16 +331,16 @@ func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 		it := &items[i]
 		d := &f.droplets[it.Droplet]
 		if d.born == it.Born && it.Class != queue.Launch {
-			f.refused(now, d, it.Droplet)
+			f.refused(now, d, it.Droplet, it.RetryAfter())
 		}
 	}
 }
 
 // refused lets the policy choose the wait; without one the droplet waits out its
 // timeout, whose timer stands.
-func (f *Fleet) refused(now time.Duration, d *droplet, i uint32) {
+func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Duration) {
 	born, tries := d.born, d.tries
-	if wait := f.failed(d) + f.cfg.Wait; wait > 0 {
+	if wait := f.failed(now, d, i, after) + f.cfg.Wait; wait > 0 {
 		f.timeouts.void(d.place)
 		f.schedule(d, i, now+wait)
 		return
@@ -356,7 +359,7 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 			f.good(now, d, a)
 		case queue.Failed:
 			if d.born == a.Born && a.Class != queue.Launch {
-				f.refused(now, d, a.Droplet)
+				f.refused(now, d, a.Droplet, 0)
 			}
 		}
 	}
@@ -385,6 +388,9 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 		f.schedule(d, a.Droplet, now+1+f.jitter(f.cfg.Interval))
 	default:
 		return
+	}
+	if f.learner != nil {
+		f.learner.Good(now, a.Droplet)
 	}
 	if d.born != never {
 		f.timeouts.void(d.place)

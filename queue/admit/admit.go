@@ -79,12 +79,14 @@ func Make(ref string, cfg Config) (Controller, error) {
 // and marks the others refused. It is what every controller's Admit ends in.
 func partition(items []queue.Item, admit func(it *queue.Item) bool) (admitted int) {
 	for i := range items {
-		if !admit(&items[i]) {
-			items[i].Why = queue.Refused
+		it := &items[i]
+		if !admit(it) {
+			it.Why = queue.Refused
+			it.SetRetryAfter(0)
 			continue
 		}
 		if i != admitted {
-			items[i], items[admitted] = items[admitted], items[i]
+			*it, items[admitted] = items[admitted], *it
 		}
 		admitted++
 	}
@@ -96,6 +98,9 @@ type Failure struct {
 	Tries   int           // attempts in a row that came to nothing, this one included; at least 1
 	Prev    time.Duration // the wait chosen before this attempt; 0 before the first
 	Timeout time.Duration // τ, the droplets' timeout
+	After   time.Duration // the wait that the manager asked for when it refused; 0: it said nothing
+	Now     time.Duration
+	Droplet uint32
 }
 
 // Retry decides how long a droplet waits between the end of an attempt that came to

@@ -72,19 +72,24 @@ func (c *limiter) Admit(_ time.Duration, items []queue.Item, _ int) int {
 
 // takePlaces admits as many of the items as there are places below a limit.
 func takePlaces(inflight *atomic.Int64, limit int64, items []queue.Item) int {
+	places := reserve(inflight, limit, int64(len(items)))
+	return partition(items, func(*queue.Item) bool {
+		places--
+		return places >= 0
+	})
+}
+
+// reserve takes as many places below a limit as there are, up to so many.
+func reserve(inflight *atomic.Int64, limit, want int64) int64 {
 	for {
 		n := inflight.Load()
-		places := min(limit-n, int64(len(items)))
+		places := min(limit-n, want)
 		if places <= 0 {
-			return partition(items, func(*queue.Item) bool { return false })
+			return 0
 		}
-		if !inflight.CompareAndSwap(n, n+places) {
-			continue
+		if inflight.CompareAndSwap(n, n+places) {
+			return places
 		}
-		return partition(items, func(*queue.Item) bool {
-			places--
-			return places >= 0
-		})
 	}
 }
 

@@ -61,6 +61,7 @@ type tokenBucket struct {
 	interval [queue.Classes]int64 // that an attempt of the class takes; 0: it passes freely
 	burst    int64                // the bucket's depth in time, at least one attempt
 	full     atomic.Int64
+	line     appointments
 }
 
 // newTokenBucket makes a bucket that fills at a rate, in tokens a second, and holds what
@@ -103,7 +104,7 @@ func (b *tokenBucket) admit(now time.Duration, items []queue.Item, dearer float6
 			return len(items)
 		}
 		used = 0
-		return partition(items, func(it *queue.Item) bool {
+		n := partition(items, func(it *queue.Item) bool {
 			c := b.cost(it, dearer)
 			if c != 0 && used+c > room {
 				return false
@@ -111,6 +112,8 @@ func (b *tokenBucket) admit(now time.Duration, items []queue.Item, dearer float6
 			used += c
 			return true
 		})
+		b.line.give(now, items[n:], float64(b.interval[queue.Establish])/fine)
+		return n
 	}
 }
 

@@ -1,0 +1,186 @@
+package admit
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
+)
+
+// Learner is a Retry that keeps something of each droplet, and is told of each answer that
+// was good. All calls come from one goroutine.
+type Learner interface {
+	Good(now time.Duration, droplet uint32)
+}
+
+// perDroplet is a value for each droplet, made as they turn up.
+type perDroplet[T any] struct {
+	all   []T
+	fresh T
+}
+
+func (p *perDroplet[T]) of(droplet uint32) *T {
+	for int(droplet) >= len(p.all) {
+		p.all = append(p.all, p.fresh)
+	}
+	return &p.all[droplet]
+}
+
+var retryAfterEntry = catalog.Entry[NewRetry]{
+	Name:   "retry-after",
+	Doc:    "asks again when the manager said so; where it said nothing, by backoff with full jitter",
+	Source: "RFC 9110, 10.2.3: Retry-After",
+	Params: []catalog.Param{
+		{Name: "jitter", Unit: "1", Default: 0.1, Min: 0, Max: 1, Doc: "largest part of what was said that is added at random"},
+		{Name: "base", Unit: "timeouts", Default: 1, Min: 1e-6, Max: 1e6, Doc: "of the backoff"},
+		{Name: "cap", Unit: "timeouts", Default: 8, Min: 1e-6, Max: 1e6, Doc: "of the backoff"},
+	},
+	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
+		b, err := newBackoff(timeout, v)
+		if err != nil {
+			return nil, err
+		}
+		return retryAfter{b.(backoff), v["jitter"]}, nil
+	},
+}
+
+type retryAfter struct {
+	backoff
+	jitter float64
+}
+
+func (r retryAfter) Wait(f Failure, rng *rand.Rand) time.Duration {
+	if f.After <= 0 {
+		return r.backoff.Wait(f, rng)
+	}
+	return f.After + time.Duration(r.jitter*rng.Float64()*float64(f.After))
+}
+
+// Longest implements admit.Longest: nobody knows what a manager will say.
+func (retryAfter) Longest() time.Duration { return math.MaxInt64 / 4 }
+
+var budgetEntry = catalog.Entry[NewRetry]{
+	Name:   "budget",
+	Doc:    "retries at once while the droplet's budget lasts, and pauses when it does not; good answers fill it slowly",
+	Source: "gRPC A6: client retries, retry throttling (tokens, ratio; retry only above half)",
+	Params: []catalog.Param{
+		{Name: "tokens", Unit: "1", Default: 10, Min: 1, Max: 1e6, Doc: "largest budget; a failure costs one"},
+		{Name: "ratio", Unit: "1", Default: 0.1, Min: 0, Max: 1e6, Doc: "what a good answer adds"},
+		{Name: "pause", Unit: "timeouts", Default: 10, Min: 1e-6, Max: 1e6, Doc: "mean pause without a budget, drawn from half of it to one and a half"},
+	},
+	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
+		b := &budget{most: float32(v["tokens"]), ratio: float32(v["ratio"]), pause: v["pause"] * float64(timeout)}
+		b.tokens.fresh = b.most
+		return b, nil
+	},
+}
+
+type budget struct {
+	most, ratio float32
+	pause       float64
+	tokens      perDroplet[float32]
+}
+
+func (b *budget) Wait(f Failure, rng *rand.Rand) time.Duration {
+	t := b.tokens.of(f.Droplet)
+	*t = max(0, *t-1)
+	if *t > b.most/2 {
+		return 0
+	}
+	return time.Duration(b.pause * (0.5 + rng.Float64()))
+}
+
+// Good implements Learner.
+func (b *budget) Good(_ time.Duration, droplet uint32) {
+	t := b.tokens.of(droplet)
+	*t = min(b.most, *t+b.ratio)
+}
+
+// Longest implements admit.Longest.
+func (b *budget) Longest() time.Duration { return time.Duration(1.5 * b.pause) }
+
+var adaptiveEntry = catalog.Entry[NewRetry]{
+	Name:   "adaptive",
+	Doc:    "each droplet rejects its own attempts with a probability that grows as fewer of them are accepted",
+	Source: "B. Beyer et al., Site Reliability Engineering, 2016, chapter 21: client-side throttling",
+	Params: []catalog.Param{
+		{Name: "k", Unit: "1", Default: 2, Min: 1, Max: 100, Doc: "K: attempts let out for each that was accepted"},
+		{Name: "window", Unit: catalog.Seconds, Default: 120, Min: 0.001, Max: 1e5, Doc: "how long attempts are remembered"},
+		{Name: "step", Unit: "timeouts", Default: 1, Min: 1e-3, Max: 1e4, Doc: "after a rejection of its own a droplet thinks of asking again"},
+	},
+	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
+		return &adaptive{k: v["k"], window: v["window"] * float64(time.Second), step: v["step"] * float64(timeout)}, nil
+	},
+}
+
+// adaptive keeps requests and accepts of each droplet, fading over the window instead of
+// dropping out of it.
+type adaptive struct {
+	k, window, step float64
+	seen            perDroplet[accepts]
+}
+
+type accepts struct {
+	at                 time.Duration
+	requests, accepted float32
+}
+
+// mostRejections bounds the tries in a row that a droplet rejects by itself.
+const mostRejections = 1000
+
+func (a *adaptive) faded(now time.Duration, droplet uint32) *accepts {
+	s := a.seen.of(droplet)
+	f := float32(math.Exp(-float64(max(0, now-s.at)) / a.window))
+	s.requests, s.accepted, s.at = s.requests*f, s.accepted*f, now
+	return s
+}
+
+func (a *adaptive) Wait(f Failure, rng *rand.Rand) time.Duration {
+	s := a.faded(f.Now, f.Droplet)
+	s.requests++
+	n := 0
+	for ; n < mostRejections; n++ {
+		p := max(0, (float64(s.requests)-a.k*float64(s.accepted))/(float64(s.requests)+1))
+		if rng.Float64() >= p {
+			break
+		}
+		s.requests++
+	}
+	return time.Duration(float64(n) * a.step)
+}
+
+// Good implements Learner.
+func (a *adaptive) Good(now time.Duration, droplet uint32) {
+	s := a.faded(now, droplet)
+	s.requests++
+	s.accepted++
+}
+
+var clientBreakerEntry = catalog.Entry[NewRetry]{
+	Name:   "breaker",
+	Doc:    "retries at once until some attempts have failed in a row; then one try each time that the breaker has been open for a while",
+	Source: "states and defaults of sony/gobreaker v2, its minute open as timeouts; on the droplet",
+	Params: []catalog.Param{
+		{Name: "failures", Unit: "attempts", Default: 5, Min: 1, Max: 254, Doc: "failures in a row, above which it opens"},
+		{Name: "open", Unit: "timeouts", Default: 5, Min: 1e-3, Max: 1e6, Doc: "how long it stays open"},
+	},
+	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
+		return clientBreaker{v.Int("failures"), time.Duration(v["open"] * float64(timeout))}, nil
+	},
+}
+
+type clientBreaker struct {
+	failures int
+	open     time.Duration
+}
+
+func (b clientBreaker) Wait(f Failure, _ *rand.Rand) time.Duration {
+	if f.Tries > b.failures {
+		return b.open
+	}
+	return 0
+}
+
+// Longest implements admit.Longest.
+func (b clientBreaker) Longest() time.Duration { return b.open }
