@@ -21,7 +21,8 @@ type experiment struct {
 	Scenario          // fitted
 	asked    Scenario // as it was given
 	workers  int
-	shards   int // that the host suggests for the table; 0: nothing
+	renewal  float64 // how many times longer intervals are than the scenario's; 0: not
+	shards   int     // that the host suggests for the table; 0: nothing
 	seed     uint64
 	costs    dwfm.Costs
 	want     engine.Service
@@ -30,6 +31,10 @@ type experiment struct {
 	sweep    []float64       // offered loads
 	end      time.Duration
 	phases   []record.Phase
+
+	// What the operator switches, of the manager that was made last; nil: nothing.
+	switchQueue *queue.Switch
+	switchAdmit *admit.Switch
 }
 
 // The path around the work bounds what one worker can serve. Below this a check's
@@ -41,6 +46,13 @@ func newExperiment(s Scenario, workers int, seed uint64, shortest time.Duration)
 		return nil, err
 	}
 	x := &experiment{Scenario: s, asked: s, workers: workers, seed: seed}
+	if x.RenewRate > 0 && x.RenewRate < x.Rho {
+		// Nomad: a TTL of at least the nodes over the rate; here the interval with it.
+		grow := x.Rho / x.RenewRate
+		x.Interval, x.TTL = time.Duration(grow*float64(x.Interval)), time.Duration(grow*float64(x.TTL))
+		x.renewal = grow
+	}
+	x.Spread += x.ExpirySpread
 	var err error
 	if x.sweep, err = s.loads(); err != nil {
 		return nil, err
@@ -48,6 +60,11 @@ func newExperiment(s Scenario, workers int, seed uint64, shortest time.Duration)
 	x.costs = dwfm.Costs{Class: [queue.Classes]float64{1, s.Sigma, s.Sigma}, Dead: s.Delta, Backlog: s.Kappa}
 	check := s.CheckService
 	capacity := float64(workers) * s.Rho * float64(s.Interval) // worker time for one check of every lease
+	defer func() {
+		if x.renewal > 0 {
+			x.Rho /= x.renewal
+		}
+	}()
 	switch s.Scale {
 	case "service":
 		check = time.Duration(capacity / float64(s.Leases))
@@ -87,7 +104,7 @@ func (x *experiment) schedule() {
 	x.phases = append(x.phases, record.Phase{Name: "outage", Start: x.outage.From}, record.Phase{Name: "return", Start: x.outage.To})
 	if x.Operator != "none" {
 		x.acts = []time.Duration{x.outage.To + x.OperatorAt}
-		for i := 1; i < x.Restarts && x.Operator != "throttle"; i++ {
+		for i := 1; i < x.Restarts && x.Operator != "throttle" && x.Operator != "switch"; i++ {
 			x.acts = append(x.acts, x.acts[i-1]+x.RestartEvery)
 		}
 		x.phases = append(x.phases, record.Phase{Name: "operator", Start: x.acts[0]})
@@ -134,13 +151,30 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 	if l, ok := retry.(admit.Longest); ok {
 		wait = l.Longest()
 	}
-	q, err := queue.Make(x.Queue, queue.Config{Timeout: x.Timeout, TTL: x.TTL, MaxWait: x.Wait + wait, Service: s, Workers: x.workers})
+	cfg := queue.Config{Timeout: x.Timeout, TTL: x.TTL, MaxWait: x.Wait + wait, Service: s, Workers: x.workers}
+	q, err := queue.Make(x.Queue, cfg)
 	if err != nil {
 		return nil, err
 	}
 	c, err := admit.Make(controller, x.admitConfig(s))
 	if err != nil {
 		return nil, err
+	}
+	if x.ThenQueue != "" {
+		then, err := queue.Make(x.ThenQueue, cfg)
+		if err != nil {
+			return nil, err
+		}
+		x.switchQueue = queue.NewSwitch(q, then)
+		q = x.switchQueue
+	}
+	if x.ThenAdmit != "" {
+		then, err := admit.Make(x.ThenAdmit, x.admitConfig(s))
+		if err != nil {
+			return nil, err
+		}
+		x.switchAdmit = admit.NewSwitch(c, then)
+		c = x.switchAdmit
 	}
 	return dwfm.New(dwfm.Config{
 		Droplets: x.Leases, TTL: ttl, Costs: x.costs, Outage: x.outage, Table: table, Queue: q, Admit: c,
@@ -177,6 +211,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	f, err := fleet.New(fleet.Config{
 		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
 		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Launches: x.launches(x.Launch, s), Zones: x.Zones, Seed: x.seed,
+		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace,
 	}, func(droplet uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, droplet) })
 	if err != nil {
 		return nil, nil, err
@@ -189,7 +224,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	}
 	if len(x.acts) > 0 {
 		j.Acts = x.acts
-		if p.Events, err = x.operator(m, s); err != nil {
+		if p.Events, err = x.operator(m, f, s); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -206,7 +241,10 @@ func (x *experiment) launches(share float64, s engine.Service) float64 {
 }
 
 // operator is what the operator does, and when.
-func (x *experiment) operator(m *dwfm.Manager, s engine.Service) ([]engine.Event, error) {
+func (x *experiment) operator(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) ([]engine.Event, error) {
+	if x.Operator == "switch" {
+		return x.switchEvents(f)
+	}
 	throttle, err := admit.Make(fmt.Sprintf("throttle:rate=%g", x.Throttle), x.admitConfig(s))
 	if err != nil {
 		return nil, err
@@ -218,11 +256,33 @@ func (x *experiment) operator(m *dwfm.Manager, s engine.Service) ([]engine.Event
 				m.Throttle(throttle)
 			}
 			if x.Operator != "throttle" {
-				m.Restart()
+				m.Restart(1)
 			}
 		}})
 	}
 	return events, nil
+}
+
+// switchEvents exchange the parts that the operator rolls out.
+func (x *experiment) switchEvents(f *fleet.Fleet) ([]engine.Event, error) {
+	var retry admit.Retry
+	if x.ThenRetry != "" {
+		var err error
+		if retry, err = admit.MakeRetry(x.ThenRetry, x.Timeout); err != nil {
+			return nil, err
+		}
+	}
+	return []engine.Event{{At: x.acts[0], Do: func(now time.Duration) {
+		if x.switchQueue != nil {
+			x.switchQueue.Do()
+		}
+		if x.switchAdmit != nil {
+			x.switchAdmit.Do(now)
+		}
+		if retry != nil {
+			f.SetRetry(retry)
+		}
+	}}}, nil
 }
 
 // command is the command line that makes the run again: the built-in scenario of that

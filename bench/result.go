@@ -41,6 +41,8 @@ type Result struct {
 	ActiveMin   int                `json:"active_min"`           // leases
 	ActiveEnd   int                `json:"active_end"`           // leases
 	HealthyLost int                `json:"healthy_lost"`         // leases that had outlived the outage, and lapsed
+	Zones       []ZoneShare        `json:"zones"`                // since the return
+	Fairness    float64            `json:"fairness"`             // Jain's index of the zones' shares of good answers
 	TimeToLease Quantiles          `json:"time_to_lease_s"`      // over all retries
 	Slip        Pair               `json:"slip_ms"`              // of the generator
 	HostGap     Pair               `json:"host_gap_ms"`          // what the host alone does to it
@@ -111,6 +113,7 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 	res.services = log.Services()
 	if f, ok := p.Source.(*fleet.Fleet); ok {
 		res.HealthyLost = f.Healthy()
+		res.zones(f.Zones())
 	}
 	for why, n := range total.Why {
 		if n > 0 {
@@ -145,6 +148,27 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 			ErrAccounting, n, total.Offered.Sum(), x.Queue)
 	}
 	return res, nil
+}
+
+// ZoneShare is what a zone's droplets got since the return.
+type ZoneShare struct {
+	Asked int     `json:"asked"`
+	Good  float64 `json:"good"`   // share of the asked
+	Mean  float64 `json:"mean_s"` // from birth to a good answer
+}
+
+// zones sums up by zone; fairness is Jain's index (R. Jain et al., DEC-TR-301, 1984).
+func (res *Result) zones(all []fleet.Zone) {
+	sum, squares := 0.0, 0.0
+	for _, z := range all {
+		s := ZoneShare{Asked: z.Asked, Good: float64(z.Good) / float64(max(1, z.Asked)), Mean: z.Waits.Seconds() / float64(max(1, z.Good))}
+		res.Zones = append(res.Zones, s)
+		sum += s.Good
+		squares += s.Good * s.Good
+	}
+	if squares > 0 {
+		res.Fairness = sum * sum / (float64(len(all)) * squares)
+	}
 }
 
 // sinceReturn fills in the means from the dependency's return to the verdict.

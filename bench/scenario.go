@@ -45,7 +45,12 @@ type Scenario struct {
 	Throttle               float64
 	Restarts               int
 	RestartEvery           time.Duration
-	Loads                  string
+	Loads, Between         string
+	ThenQueue, ThenAdmit   string
+	ThenRetry              string
+	SurgeZones             int
+	ExpirySpread, Grace    time.Duration
+	CheckJitter, RenewRate float64
 	Measure                time.Duration
 	Zones                  int
 	Scale                  string
@@ -60,7 +65,7 @@ func Default() Scenario {
 		Leases: 1_000_000, Timeout: time.Second, Interval: 20 * time.Second, TTL: 60 * time.Second,
 		Rho: 0.25, Sigma: 4, Delta: 1, Spread: 100 * time.Millisecond,
 		Steady: time.Second, Outage: time.Second, Duration: 25 * time.Second, Zones: 3,
-		Operator: "none", OperatorAt: 8 * time.Second, Throttle: 0.8, Restarts: 1, RestartEvery: time.Second, Measure: 1500 * time.Millisecond,
+		Operator: "none", Between: "restart", OperatorAt: 8 * time.Second, Throttle: 0.8, Restarts: 1, RestartEvery: time.Second, Measure: 1500 * time.Millisecond,
 		Scale: "service", CheckService: 5 * time.Microsecond,
 		Table: "lockfree", Queue: "fifo", Admit: "none", Retry: "immediate",
 	}
@@ -193,8 +198,16 @@ func (s *Scenario) Validate() error {
 		return bad("ttl", "%v is out of range: more than the interval, %v", s.TTL, s.Interval)
 	case s.Broken > 0 && s.Outage == 0:
 		return bad("broken", "%d leases cannot break without an outage; set outage", s.Broken)
-	case !slices.Contains([]string{"none", "throttle", "restart", "both"}, s.Operator):
-		return bad("operator", "%q: want none, throttle, restart or both", s.Operator)
+	case !slices.Contains([]string{"none", "throttle", "restart", "both", "switch"}, s.Operator):
+		return bad("operator", "%q: want none, throttle, restart, both or switch", s.Operator)
+	case (s.Operator == "switch") != (s.ThenQueue+s.ThenAdmit+s.ThenRetry != ""):
+		return bad("operator", "switch goes with then_queue, then_admit or then_retry, and they with it")
+	case !slices.Contains([]string{"restart", "nothing"}, s.Between):
+		return bad("between", "%q: want restart or nothing", s.Between)
+	case s.SurgeZones > s.Zones:
+		return bad("surge_zones", "%d is out of range: 0 (all) to %d zones", s.SurgeZones, s.Zones)
+	case s.SurgeZones > 0 && s.Broken > s.Leases/s.Zones*s.SurgeZones:
+		return bad("broken", "%d leases are more than the %d of the zones that surge", s.Broken, s.Leases/s.Zones*s.SurgeZones)
 	case s.Operator != "none" && s.Outage == 0:
 		return bad("operator", "%q acts after the return, and there is no outage; set outage", s.Operator)
 	case (s.Slow > 0 || s.Pause > 0) && s.Outage == 0:
@@ -211,10 +224,20 @@ func (s *Scenario) Validate() error {
 	discipline := queue.Validate(s.Queue)
 	_, _, controller := admit.Controllers.Resolve(s.Admit)
 	_, _, retry := admit.Retries.Resolve(s.Retry)
+	var thenQueue, thenAdmit, thenRetry error
+	if s.ThenQueue != "" {
+		thenQueue = queue.Validate(s.ThenQueue)
+	}
+	if s.ThenAdmit != "" {
+		_, _, thenAdmit = admit.Controllers.Resolve(s.ThenAdmit)
+	}
+	if s.ThenRetry != "" {
+		_, _, thenRetry = admit.Retries.Resolve(s.ThenRetry)
+	}
 	for _, part := range []struct {
 		key string
 		err error
-	}{{"table", table}, {"queue", discipline}, {"admit", controller}, {"retry", retry}} {
+	}{{"then_queue", thenQueue}, {"then_admit", thenAdmit}, {"then_retry", thenRetry}, {"table", table}, {"queue", discipline}, {"admit", controller}, {"retry", retry}} {
 		if part.err != nil {
 			return bad(part.key, "%v", part.err)
 		}

@@ -141,6 +141,41 @@ func TestSimulateConserves(t *testing.T) {
 	}
 }
 
+// What the leases' side can do about a surge, and what an operator rolls out after it.
+func TestPolicies(t *testing.T) {
+	for _, tt := range []struct {
+		set     []string
+		verdict Verdict
+		min     float64 // TTR, s
+		max     float64
+	}{
+		{[]string{"grace=30s"}, Healthy, 0, 0},              // nothing lapses; the checks are a quarter of the work
+		{[]string{"expiry_spread=10s"}, Recovered, 9, 11},   // as fast as they are let come due
+		{[]string{"expiry_spread=1s"}, Recovered, 2.3, 3.2}, // the border for a spread of 1.1 τ is 2.97
+		{[]string{"expiry_spread=300ms"}, Collapsed, 0, 0},  // and 2.4 for .4
+		{[]string{"check_jitter=0.2"}, Collapsed, 0, 0},     // it was never the checks
+		{[]string{"renew_rate=0.05"}, Collapsed, 0, 0},      // β falls to 2.1, which the border follows
+		{[]string{"surge_zones=1"}, Collapsed, 0, 0},        // one queue for all zones
+		{[]string{"queue=lifo", "surge_zones=1"}, Recovered, 2.3, 2.9},
+		{[]string{"operator=switch", "then_queue=lifo", "duration=60s"}, Recovered, 8, 14},
+		{[]string{"operator=switch", "then_queue=deadline", "then_retry=backoff", "duration=60s"}, Recovered, 8, 20},
+		{[]string{"operator=switch", "then_admit=token-bucket", "duration=40s"}, Collapsed, 0, 0}, // the dead work is in the queue already
+	} {
+		t.Run(fmt.Sprint(tt.set), func(t *testing.T) {
+			res := simulate(t, surgeAt(t, tt.set...), SimOptions{Options: Options{Seed: 1}})
+			if res.Verdict != tt.verdict || tt.verdict == Recovered && (*res.TTR < tt.min || *res.TTR > tt.max) {
+				t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, orDash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
+			}
+		})
+	}
+	for _, bad := range [][]string{{"operator=switch"}, {"then_queue=lifo"}, {"operator=switch", "then_queue=lilo"}, {"surge_zones=4"}, {"surge_zones=1", "broken=9000"}, {"between=maybe"}} {
+		s := surgeAt(t)
+		if err := s.Set(bad...); !errors.Is(err, ErrScenario) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}
+
 // Every table keeps the same leases: the run is the same to the number.
 func TestTablesAgree(t *testing.T) {
 	var first *Result

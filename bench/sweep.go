@@ -47,7 +47,9 @@ func (x *experiment) sweepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Servi
 	var events []engine.Event
 	for i, load := range x.sweep {
 		events = append(events, engine.Event{At: x.phases[1+2*i].Start, Do: func(now time.Duration) {
-			m.Restart()
+			if x.Between == "restart" {
+				m.Restart(1)
+			}
 			f.SetLaunches(now, x.launches(load-x.Rho, s))
 		}})
 	}

@@ -30,6 +30,9 @@ type Config struct {
 	Wait     time.Duration // w, between a timed-out attempt and the next, before what Retry adds
 	Launches float64       // instances that users ask to start, a second; nobody retries one
 	Zones    int           // availability zones; 0 is 1
+	Surge    int           // the broken leases are of the first so many zones; 0: of all
+	Jitter   float64       // each check interval is drawn from 1 − Jitter to 1 of the interval
+	Grace    time.Duration // leases live so long after the outage that would have lapsed in it; 0: they lapse
 	Seed     uint64
 }
 
@@ -52,10 +55,31 @@ func (c Config) Validate() error {
 		return fmt.Errorf("fleet: %v launches a second: want 0 to 10^9", c.Launches)
 	case c.Zones < 0 || c.Zones > math.MaxUint8+1:
 		return fmt.Errorf("fleet: %d zones: want 1 to 256", c.Zones)
+	case c.Surge < 0 || c.Surge > max(1, c.Zones):
+		return fmt.Errorf("fleet: a surge of %d zones: want 0 (all) to %d", c.Surge, max(1, c.Zones))
+	case c.Broken > c.eligible(c.Droplets):
+		return fmt.Errorf("fleet: %d broken leases: the %d zones of the surge have %d droplets", c.Broken, c.Surge, c.eligible(c.Droplets))
+	case !(c.Jitter >= 0 && c.Jitter < 1) || c.Grace < 0:
+		return fmt.Errorf("fleet: jitter %v and grace %v: want 0 to below 1, and at least 0", c.Jitter, c.Grace)
 	case c.Retry == nil:
 		return fmt.Errorf("fleet: no retry policy given")
 	}
 	return nil
+}
+
+// zone is the availability zone that a droplet is in.
+func (c *Config) zone(droplet uint32) uint8 { return uint8(int(droplet) % max(1, c.Zones)) }
+
+// surges says whether a droplet's lease may be one of the broken.
+func (c *Config) surges(droplet uint32) bool { return c.Surge == 0 || int(c.zone(droplet)) < c.Surge }
+
+// eligible is how many of n droplets those are.
+func (c *Config) eligible(n int) int {
+	if c.Surge == 0 {
+		return n
+	}
+	zones := max(1, c.Zones)
+	return n/zones*c.Surge + min(n%zones, c.Surge)
 }
 
 // droplet is one client: 40 bytes.
@@ -80,6 +104,7 @@ type Fleet struct {
 	launch   stream
 	rng      *rand.Rand
 	learner  admit.Learner // the retry policy, if it is one
+	zones    []Zone
 	lost     int
 	healthy  int
 	due      [batch]event
@@ -122,19 +147,28 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 		rng:      rand.New(rand.NewPCG(cfg.Seed, 0x6c65617365)),
 	}
 	f.learner, _ = cfg.Retry.(admit.Learner)
+	f.zones = make([]Zone, max(1, cfg.Zones))
 	order := make([]uint32, cfg.Droplets)
 	for i := range order {
 		order[i] = uint32(i)
 	}
 	f.rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	f.SetLaunches(0, cfg.Launches)
-	doomed := cfg.Broken
+	doomed, eligible := cfg.Broken, cfg.eligible(cfg.Droplets)
 	for k, i := range order {
 		d := &f.droplets[i]
 		*d = droplet{born: never, held: true}
-		if f.rng.IntN(cfg.Droplets-k) < doomed { // selection sampling: Knuth, TAOCP 2, 3.4.2, algorithm S
+		chosen := false
+		if cfg.surges(i) { // selection sampling: Knuth, TAOCP 2, 3.4.2, algorithm S
+			chosen = f.rng.IntN(eligible) < doomed
+			eligible--
+		}
+		if chosen {
 			// Nothing is heard of it until its lease has lapsed and the dependency is back.
 			d.until = cfg.Outage.From + 1 + f.jitter(cfg.Outage.To-cfg.Outage.From)
+			if cfg.Grace > 0 {
+				d.until = cfg.Outage.To + cfg.Grace
+			}
 			d.next = cfg.Outage.To + f.jitter(cfg.Spread)
 			f.random.add(timer{d.next, i})
 			doomed--
@@ -261,7 +295,7 @@ func (f *Fleet) fire(e event, it *queue.Item) bool {
 	case launch:
 		*it = queue.Item{
 			Born: e.due, Deadline: e.due + f.cfg.Timeout, Lease: d.lease,
-			Droplet: e.droplet, Zone: f.zone(e.droplet), Class: queue.Launch, LeaseUntil: queue.ToMillis(d.until),
+			Droplet: e.droplet, Zone: f.cfg.zone(e.droplet), Class: queue.Launch, LeaseUntil: queue.ToMillis(d.until),
 		}
 		return true
 	case asks:
@@ -312,15 +346,22 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 	}
 	*it = queue.Item{
 		Born: born, Deadline: born + f.cfg.Timeout, Lease: d.lease,
-		Droplet: i, Zone: f.zone(i), Class: queue.Establish, Try: d.tries,
+		Droplet: i, Zone: f.cfg.zone(i), Class: queue.Establish, Try: d.tries,
+	}
+	if born >= f.cfg.Outage.To {
+		f.zones[it.Zone].Asked++
 	}
 	d.born, d.next = born, never
 	d.place = f.timeouts.add(timer{it.Deadline, i})
 	if d.held {
 		it.Class, it.LeaseUntil = queue.Check, queue.ToMillis(d.until)
 		if d.tries == 0 { // a retried check is followed by the next one when it is answered
-			d.next = born + f.cfg.Interval
-			f.checks.add(timer{d.next, i})
+			d.next = born + f.interval()
+			if f.cfg.Jitter > 0 {
+				f.random.add(timer{d.next, i})
+			} else {
+				f.checks.add(timer{d.next, i})
+			}
 		}
 	}
 }
@@ -389,6 +430,11 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 	default:
 		return
 	}
+	if a.Born >= f.cfg.Outage.To {
+		z := &f.zones[f.cfg.zone(a.Droplet)]
+		z.Good++
+		z.Waits += now - a.Born
+	}
 	if f.learner != nil {
 		f.learner.Good(now, a.Droplet)
 	}
@@ -398,8 +444,29 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 	d.born, d.tries, d.wait = never, 0, 0
 }
 
-// zone is the availability zone that a droplet is in.
-func (f *Fleet) zone(droplet uint32) uint8 { return uint8(int(droplet) % max(1, f.cfg.Zones)) }
+// Zone is what became of a zone's attempts that were born after the outage.
+type Zone struct {
+	Asked int           // checks and establishes
+	Good  int           // of them
+	Waits time.Duration // from birth to the answer, of the good ones
+}
+
+// Zones are the zones' sums.
+func (f *Fleet) Zones() []Zone { return f.zones }
+
+// SetRetry gives the droplets another retry policy.
+func (f *Fleet) SetRetry(r admit.Retry) {
+	f.cfg.Retry = r
+	f.learner, _ = r.(admit.Learner)
+}
+
+// interval is the time to a droplet's next check.
+func (f *Fleet) interval() time.Duration {
+	if f.cfg.Jitter == 0 {
+		return f.cfg.Interval
+	}
+	return time.Duration(float64(f.cfg.Interval) * (1 - f.cfg.Jitter*f.rng.Float64()))
+}
 
 // jitter is uniform on 0..d, without d.
 func (f *Fleet) jitter(d time.Duration) time.Duration {

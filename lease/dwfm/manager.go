@@ -10,6 +10,7 @@ package dwfm
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"go.uber.org/atomic"
@@ -62,7 +63,7 @@ type Manager struct {
 	// The operator's levers. The throttle is an admission controller of its own, in
 	// front of the run's; nil is off. A restart is carried out by a worker.
 	throttle atomic.Pointer[admit.Controller]
-	restart  atomic.Bool
+	restart  atomic.Uint64 // share of the queue, as float bits; 0: none was ordered
 
 	// holder is the lease that each droplet was last granted. It moves on by
 	// compare-and-swap from the lease that the attempt presented, and that swap is
@@ -162,18 +163,21 @@ func (m *Manager) Throttle(c admit.Controller) {
 	m.throttle.Store(&c)
 }
 
-// Restart orders the queue to be emptied, as restarting the manager's hosts did on the
-// day; the leases stay. The next worker that calls Drain carries it out.
-func (m *Manager) Restart() { m.restart.Store(true) }
+// Restart orders a share of the queue to be emptied, 1 being all of it, as restarting some
+// of the manager's hosts did on the day; the leases stay. The next worker that calls Drain
+// carries it out.
+func (m *Manager) Restart(share float64) { m.restart.Store(math.Float64bits(share)) }
 
 // Drain carries out a restart that was ordered: what waits now is shed, and told to
 // nobody. The engine calls it with a buffer until it returns 0.
 func (w *Worker) Drain(now time.Duration, dst []queue.Item) (shed int) {
 	if w.left == 0 {
-		if !w.m.restart.Load() || !w.m.restart.CompareAndSwap(true, false) {
+		share := w.m.restart.Load()
+		if share == 0 || !w.m.restart.CompareAndSwap(share, 0) {
 			return 0
 		}
-		w.left = w.m.Queued() // what comes from now on finds the new manager
+		// What comes from now on finds the new manager.
+		w.left = int(math.Ceil(math.Float64frombits(share) * float64(w.m.Queued())))
 	}
 	dst = dst[:min(len(dst), w.left)]
 	taken, dropped := w.m.cfg.Queue.Pop(now, dst)
