@@ -82,13 +82,7 @@ func (rep *Repetition) sum() {
 		}
 	}
 	rep.Collapse = Wilson(rep.Verdicts[Collapsed], valid)
-	if len(ttr) > 0 {
-		s := Spread{Median: median(ttr), Min: ttr[0], Max: ttr[0], N: len(ttr)}
-		for _, x := range ttr {
-			s.Min, s.Max = min(s.Min, x), max(s.Max, x)
-		}
-		rep.TTR = &s
-	}
+	rep.TTR = spreadOf(ttr)
 }
 
 // Text is the repetition for a person.

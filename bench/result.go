@@ -17,6 +17,7 @@ type Result struct {
 	Queue    string `json:"queue"`
 	Admit    string `json:"admit"`
 	Retry    string `json:"retry"`
+	Then     string `json:"then,omitempty"` // what the operator switches to
 	Leases   int    `json:"leases"`
 	Broken   int    `json:"broken"`
 	Seed     uint64 `json:"seed"`
@@ -101,7 +102,7 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 	ttl := log.TimeToLease()
 	res := &Result{
 		Scenario: x.Name, Table: x.Table, Queue: x.Queue, Admit: x.Admit, Retry: x.Retry,
-		Leases: x.Leases, Broken: x.Broken, Seed: x.seed, Workers: x.workers,
+		Then: changed(x.ThenQueue, x.ThenAdmit, x.ThenRetry), Leases: x.Leases, Broken: x.Broken, Seed: x.seed, Workers: x.workers,
 		Verdict: j.Verdict(), Capacity: x.capacity(s), Beta: x.beta(x.capacity(s)),
 		TTR: seconds(j.TTR()), Drain: seconds(j.Drain()),
 		ActiveMin: j.ActiveMin, ActiveEnd: j.ActiveEnd,

@@ -56,6 +56,9 @@ func Suites() []Suite {
 		{"short", "the surge by discipline, and an ordinary day: a minute", 1, shortCells},
 		{"standard", "what every figure needs, once: five minutes on two cores", 1, all},
 		{"full", "the same over ten seeds, shuffled: an hour", 10, all},
+		{"compare", "the surge by discipline, admission and retry policy, a short list: seven minutes a seed (bench compare)", 3, cellsOf(shortList)},
+		{"compare-all", "the full grid of them: some 540 contestants (bench compare --all)", 1, cellsOf(fullGrid())},
+		{"prevent", "each control in place before the surge, and switched on after the collapse (bench prevent)", 3, preventCells()},
 	}
 }
 
@@ -78,6 +81,7 @@ type SuiteManifest struct {
 	Started time.Time `json:"started"`
 	Seed    uint64    `json:"seed"` // of the order; the cells have seeds of their own
 	Workers int       `json:"workers"`
+	Engine  string    `json:"engine,omitempty"` // real (the default) or virtual
 	Build   BuildInfo `json:"build"`
 	Cells   []Cell    `json:"cells"` // in the order in which they are run
 }
@@ -128,7 +132,10 @@ type Bars interface {
 
 // NewSuite lays out a suite's folder; seeds, if not 0, is the number of runs of each
 // contestant instead of the suite's own.
-func NewSuite(name, dir string, seed uint64, workers, seeds int) error {
+func NewSuite(name, dir, engine string, seed uint64, workers, seeds int) error {
+	if engine != "real" && engine != "virtual" {
+		return &keyError{"engine", fmt.Sprintf("%q: want real or virtual", engine)}
+	}
 	s, err := findSuite(name)
 	if err != nil {
 		return err
@@ -142,7 +149,9 @@ func NewSuite(name, dir string, seed uint64, workers, seeds int) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return record.WriteFile(filepath.Join(dir, suiteFile), record.JSON(s.plan(seed, workers)))
+	m := s.plan(seed, workers)
+	m.Engine = engine
+	return record.WriteFile(filepath.Join(dir, suiteFile), record.JSON(m))
 }
 
 // readSuite reads a suite's manifest.
@@ -215,7 +224,13 @@ func RunSuite(ctx context.Context, dir string, bars Bars) ([]*Result, error) {
 			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
 		end := bars.Cell(i, len(m.Cells), c.Folder, estimate(s))
-		res, err := Run(ctx, s, Options{Workers: m.Workers, Seed: c.Seed, Folder: folder})
+		o := Options{Workers: m.Workers, Seed: c.Seed, Folder: folder}
+		var res *Result
+		if m.Engine == "virtual" {
+			res, err = Simulate(ctx, s, SimOptions{Options: o})
+		} else {
+			res, err = Run(ctx, s, o)
+		}
 		if err != nil {
 			end("not finished")
 			return all, fmt.Errorf("cell %s: %w", c.Folder, err)

@@ -82,6 +82,10 @@ func Draw(dir string) ([]string, error) {
 			return made, err
 		}
 	}
+	// Dozens of contestants are a table and bars: no line could be told from the others.
+	if names, err := drawCompare(dir); len(names) > 0 || err != nil {
+		return append(made, names...), err
+	}
 	cells, err := Load(dir)
 	if errors.Is(err, ErrNoRuns) && len(made) > 0 {
 		return made, nil

@@ -153,3 +153,31 @@ func TestLoadBad(t *testing.T) {
 		}
 	}
 }
+
+func TestMapAndCompareFigures(t *testing.T) {
+	for name, file := range map[string]struct{ file, text string }{
+		"map": {MapFile, `{"schema":1,"title":"t","seeds":2,"contestants":["fifo"],"x":{"axis":"beta","unit":"timeouts","low":1,"high":2,"n":2},
+			"y":{"axis":"wait","unit":"s","low":0.1,"high":1,"n":2,"log":true},"marks":[{"x":1.9,"y":0.2,"text":"the day"}],
+			"points":[{"x":0,"y":0,"beta":1,"law":1.5,"runs":2},{"x":1,"y":0,"beta":2,"law":1.5,"lost":2,"runs":2},{"x":0,"y":1,"beta":1,"law":1.5,"lost":1,"runs":2},{"x":1,"y":1}]}`},
+		"compare": {CompareFile, `{"schema":1,"rows":[{"queue":"lifo","admit":"none","retry":"backoff","engine":"real","verdict":"recovered","ttr_s":{"median":2,"min":1,"max":3},
+			"efficiency":0.5,"collapse_probability":{"p":0.5,"n":2},"runs":[{"leases":10,"broken":1,"beta":2}]},{"queue":"fifo","admit":"none","retry":"immediate","verdict":"collapsed","runs":[{}]}]}`},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, file.file)
+		if err := os.WriteFile(path, []byte(file.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		names, err := Draw(dir)
+		if err != nil || len(names) != 1 || names[0] != name {
+			t.Errorf("%s: drew %v, %v", name, names, err)
+		}
+		for _, bad := range []string{"{", `{"schema":9}`, `{"schema":1}`} {
+			if err := os.WriteFile(path, []byte(bad), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Draw(dir); err == nil || !strings.Contains(err.Error(), file.file) {
+				t.Errorf("%s of %s: %v", name, bad, err)
+			}
+		}
+	}
+}

@@ -61,7 +61,7 @@ func (r retryAfter) Wait(f Failure, rng *rand.Rand) time.Duration {
 func (retryAfter) Longest() time.Duration { return math.MaxInt64 / 4 }
 
 var budgetEntry = catalog.Entry[NewRetry]{
-	Name:   "budget",
+	Name:   "retry-budget",
 	Doc:    "retries at once while the droplet's budget lasts, and pauses when it does not; good answers fill it slowly",
 	Source: "gRPC A6: client retries, retry throttling (tokens, ratio; retry only above half)",
 	Params: []catalog.Param{
@@ -101,7 +101,7 @@ func (b *budget) Good(_ time.Duration, droplet uint32) {
 func (b *budget) Longest() time.Duration { return time.Duration(1.5 * b.pause) }
 
 var adaptiveEntry = catalog.Entry[NewRetry]{
-	Name:   "adaptive",
+	Name:   "client-throttle",
 	Doc:    "each droplet rejects its own attempts with a probability that grows as fewer of them are accepted",
 	Source: "B. Beyer et al., Site Reliability Engineering, 2016, chapter 21: client-side throttling",
 	Params: []catalog.Param{
@@ -158,7 +158,7 @@ func (a *adaptive) Good(now time.Duration, droplet uint32) {
 }
 
 var clientBreakerEntry = catalog.Entry[NewRetry]{
-	Name:   "breaker",
+	Name:   "client-breaker",
 	Doc:    "retries at once until some attempts have failed in a row; then one try each time that the breaker has been open for a while",
 	Source: "states and defaults of sony/gobreaker v2, its minute open as timeouts; on the droplet",
 	Params: []catalog.Param{

@@ -240,7 +240,7 @@ func TestSlowStart(t *testing.T) {
 
 // gRPC's throttling, by hand: 4 tokens, retries above 2 only, half a token a good answer.
 func TestBudget(t *testing.T) {
-	r, err := MakeRetry("budget:tokens=4,ratio=0.5,pause=10", time.Second)
+	r, err := MakeRetry("retry-budget:tokens=4,ratio=0.5,pause=10", time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestBudget(t *testing.T) {
 // The throttle's law: with nothing accepted a droplet rejects all but one try in n + 1, and
 // with everything accepted none.
 func TestAdaptive(t *testing.T) {
-	r, err := MakeRetry("adaptive", time.Second)
+	r, err := MakeRetry("client-throttle", time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ Suites:
 				if dir = out; dir == "" {
 					dir = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName())
 				}
-				if err := bench.NewSuite(suite, dir, seed, workers, seeds); err != nil {
+				if err := bench.NewSuite(suite, dir, "real", seed, workers, seeds); err != nil {
 					if errors.Is(err, bench.ErrScenario) {
 						return usage(err)
 					}
@@ -60,7 +60,7 @@ Suites:
 			return report(cmd.OutOrStdout(), dir, all)
 		},
 	}
-	cmd.AddCommand(speedCommand(), generatorCommand())
+	cmd.AddCommand(speedCommand(), generatorCommand(), compareCommand(), preventCommand())
 	cmd.Flags().StringVar(&suite, "suite", "standard", "suite to run: short, standard, full")
 	cmd.Flags().StringVar(&resume, "resume", "", "folder of a suite that was interrupted, to go on with")
 	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")

@@ -1,0 +1,283 @@
+package bench
+
+import (
+	"cmp"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// shortList is the contestants of compare: queue, admission, retry policy.
+var shortList = []string{
+	"fifo", "fifo/none/backoff", "lifo", "adaptive-lifo", "bounded", "deadline", "deadline:margin=0", "edf", "edf+deadline", "codel", "controlled-delay", "pie",
+	"coalesce+fifo", "cancel+fifo", "fair+fifo", "priority+fifo", "slack",
+	"fifo/token-bucket", "fifo/token-bucket/backoff", "fifo/token-bucket/retry-after", "fifo/backlog/retry-after", "fifo/credits/retry-after", "fifo/slow-start/retry-after",
+	"fifo/limit", "fifo/concurrency/backoff", "fifo/vegas/backoff", "fifo/gradient2/backoff", "fifo/codel-admit", "fifo/bbr/backoff", "fifo/dagor/backoff", "fifo/breaker",
+	"fifo/none/retry-budget", "fifo/none/client-throttle", "fifo/none/client-breaker",
+}
+
+// fullGrid is every queue with every control and policy that are worth trying together.
+func fullGrid() (all []string) {
+	for _, q := range []string{"fifo", "lifo", "deadline", "slack", "coalesce+fifo", "codel", "controlled-delay"} {
+		for _, a := range []string{"none", "token-bucket", "backlog", "credits", "slow-start", "limit", "concurrency", "vegas", "gradient2", "codel-admit", "bbr", "dagor", "breaker"} {
+			for _, r := range []string{"immediate", "fixed", "backoff", "decorrelated", "retry-after", "retry-budget"} {
+				if q == "slack" && (r == "retry-after" || r == "retry-budget") {
+					continue // waits so long, or without a bound, break its guard
+				}
+				all = append(all, q+"/"+a+"/"+r)
+			}
+		}
+	}
+	return all
+}
+
+// cellOf is a contestant of the surge as a suite's cell.
+func cellOf(name string, more ...string) contestant {
+	set := make([]string, 0, 3+len(more))
+	for i, part := range strings.Split(name, "/") {
+		set = append(set, []string{"queue", "admit", "retry"}[i]+"="+part)
+	}
+	return contestant{"surge", append(set, more...)}
+}
+
+func cellsOf(names []string) (cells []contestant) {
+	for _, n := range names {
+		cells = append(cells, cellOf(n, "duration=40s")) // some take 25 s
+	}
+	return cells
+}
+
+// remedies are the controls that are tried before the surge and after the collapse: what
+// is switched on, by key.
+var switched = []string{
+	"queue=lifo", "queue=deadline", "queue=slack", "queue=coalesce+fifo", "queue=bounded", "queue=controlled-delay", "queue=codel",
+	"admit=token-bucket retry=retry-after", "admit=credits retry=retry-after", "admit=backlog retry=retry-after", "admit=concurrency retry=backoff", "retry=backoff",
+	"queue=deadline admit=token-bucket retry=retry-after",
+}
+
+// preventCells has each of them twice.
+func preventCells() (cells []contestant) {
+	for _, s := range switched {
+		before := strings.Fields(s)
+		after := []string{"operator=switch", "duration=60s"}
+		for _, f := range before {
+			after = append(after, "then_"+f)
+		}
+		cells = append(cells, surge(append(before, "duration=40s")...), surge(after...))
+	}
+	return cells
+}
+
+// CompareRow is a contestant over its repetitions; numbers are medians.
+type CompareRow struct {
+	Queue    string          `json:"queue"`
+	Admit    string          `json:"admit"`
+	Retry    string          `json:"retry"`
+	Then     string          `json:"then,omitempty"` // what the operator switched to, after the collapse
+	Engine   string          `json:"engine"`
+	Verdict  Verdict         `json:"verdict"` // of most runs
+	Verdicts map[Verdict]int `json:"verdicts"`
+	Collapse Probability     `json:"collapse_probability"`
+	TTR      *Spread         `json:"ttr_s"`                // null: none came back
+	Rescue   *Spread         `json:"ttr_after_operator_s"` // null: nobody acted, or in vain
+	Eta      *float64        `json:"efficiency"`
+	Goodput  float64         `json:"establishes_per_s"`
+	Wasted   float64         `json:"wasted_work"`
+	Shed     float64         `json:"shed"`
+	Fairness float64         `json:"fairness"`
+	P99      float64         `json:"time_to_lease_p99_s"`
+	Healthy  float64         `json:"healthy_lost"`
+	Runs     []*Result       `json:"runs"`
+}
+
+// Compare ranks contestants: by collapse probability, then by how many runs came back, then
+// by TTR.
+func Compare(all []*Result) []CompareRow {
+	byName := map[string][]*Result{}
+	var names []string
+	for _, r := range all {
+		key := strings.Join([]string{r.Queue, r.Admit, r.Retry, r.Then}, "\x00")
+		if byName[key] == nil {
+			names = append(names, key)
+		}
+		byName[key] = append(byName[key], r)
+	}
+	slices.Sort(names)
+	var rows []CompareRow
+	for _, n := range names {
+		rows = append(rows, compareRow(byName[n]))
+	}
+	slices.SortStableFunc(rows, func(a, b CompareRow) int {
+		ttr := func(r CompareRow) float64 {
+			if r.TTR == nil {
+				return 1e9
+			}
+			return r.TTR.Median
+		}
+		back := func(r CompareRow) int { return -r.Verdicts[Recovered] - r.Verdicts[Healthy] }
+		return cmp.Or(cmp.Compare(a.Collapse.P, b.Collapse.P), cmp.Compare(back(a), back(b)), cmp.Compare(ttr(a), ttr(b)))
+	})
+	return rows
+}
+
+func compareRow(runs []*Result) CompareRow {
+	r := runs[0]
+	row := CompareRow{Queue: r.Queue, Admit: r.Admit, Retry: r.Retry, Then: r.Then, Engine: r.Engine, Verdicts: map[Verdict]int{}, Runs: runs}
+	var ttr, rescue, eta, goodput, wasted, shed, fair, p99, healthy []float64
+	valid := 0
+	for _, r := range runs {
+		row.Verdicts[r.Verdict]++
+		if !r.Valid {
+			continue
+		}
+		valid++
+		ttr, rescue, eta = appendIf(ttr, r.TTR), appendIf(rescue, r.Rescue), appendIf(eta, r.Efficiency)
+		goodput, wasted, shed = append(goodput, r.Goodput["establish"]), append(wasted, r.WastedWork), append(shed, float64(r.Shed))
+		fair, p99, healthy = append(fair, r.Fairness), append(p99, r.TimeToLease.P99), append(healthy, float64(r.HealthyLost))
+	}
+	for v, n := range row.Verdicts {
+		if n > row.Verdicts[row.Verdict] || n == row.Verdicts[row.Verdict] && v > row.Verdict {
+			row.Verdict = v
+		}
+	}
+	row.Collapse = Wilson(row.Verdicts[Collapsed], valid)
+	row.TTR, row.Rescue = spreadOf(ttr), spreadOf(rescue)
+	if len(eta) > 0 {
+		m := median(eta)
+		row.Eta = &m
+	}
+	if valid > 0 {
+		row.Goodput, row.Wasted, row.Shed = median(goodput), median(wasted), median(shed)
+		row.Fairness, row.P99, row.Healthy = median(fair), median(p99), median(healthy)
+	}
+	return row
+}
+
+func spreadOf(xs []float64) *Spread {
+	if len(xs) == 0 {
+		return nil
+	}
+	return &Spread{Median: median(xs), Min: slices.Min(xs), Max: slices.Max(xs), N: len(xs)}
+}
+
+func (s *Spread) text() string {
+	switch {
+	case s == nil:
+		return "–"
+	case s.N == 1:
+		return fmt.Sprintf("%.2f", s.Median)
+	}
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
+}
+
+var compareHead = []string{"queue", "admission", "retry", "verdict", "TTR (s)", "η", "establishes/s", "wasted work (%)", "shed", "fairness", "p99 time to lease (s)", "healthy leases lost"}
+
+func (r CompareRow) fields() []string {
+	return []string{r.Queue, r.Admit, r.Retry, count(r.Verdicts, len(r.Runs)), r.TTR.text(), orDash(r.Eta, "%.2f"), fmt.Sprintf("%.0f", r.Goodput),
+		fmt.Sprintf("%.0f", 100*r.Wasted), fmt.Sprintf("%.0f", r.Shed), fmt.Sprintf("%.3f", r.Fairness), fmt.Sprintf("%.2f", r.P99), fmt.Sprintf("%.0f", r.Healthy)}
+}
+
+// CompareMarkdown is the ranked table in Markdown.
+func CompareMarkdown(rows []CompareRow) string {
+	var b strings.Builder
+	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	line(append([]string{"rank"}, compareHead...))
+	line(slices.Repeat([]string{"---"}, len(compareHead)+1))
+	for i, r := range rows {
+		line(append([]string{strconv.Itoa(i + 1)}, r.fields()...))
+	}
+	return b.String()
+}
+
+// CompareText is the ranked table for a terminal.
+func CompareText(rows []CompareRow) string {
+	table := [][]string{append([]string{"rank"}, compareHead...)}
+	for i, r := range rows {
+		table = append(table, append([]string{strconv.Itoa(i + 1)}, r.fields()...))
+	}
+	return columns(table)
+}
+
+// WriteCompareCSV writes the rows with plain numbers.
+func WriteCompareCSV(w io.Writer, rows []CompareRow) error {
+	c := csv.NewWriter(w)
+	_ = c.Write(strings.Fields("queue admit retry then engine verdict runs collapsed ttr_s ttr_min_s ttr_max_s efficiency establishes_per_s wasted_work shed fairness time_to_lease_p99_s healthy_lost"))
+	num := func(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
+	for _, r := range rows {
+		ttr := []string{"", "", ""}
+		if r.TTR != nil {
+			ttr = []string{num(r.TTR.Median), num(r.TTR.Min), num(r.TTR.Max)}
+		}
+		_ = c.Write(append(append([]string{r.Queue, r.Admit, r.Retry, r.Then, r.Engine, string(r.Verdict), strconv.Itoa(len(r.Runs)), strconv.Itoa(r.Verdicts[Collapsed])}, ttr...),
+			orEmpty(r.Eta), num(r.Goodput), num(r.Wasted), num(r.Shed), num(r.Fairness), num(r.P99), num(r.Healthy)))
+	}
+	c.Flush()
+	return c.Error()
+}
+
+func orEmpty(x *float64) string {
+	if x == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*x, 'g', 6, 64)
+}
+
+// PreventText has each control in place before the surge beside the same one switched on
+// after the collapse.
+func PreventText(rows []CompareRow, markdown bool) string {
+	type pair struct{ before, after *CompareRow }
+	pairs := map[string]*pair{}
+	var names []string
+	for i := range rows {
+		r := &rows[i]
+		name := r.Then
+		if name == "" {
+			name = changed(r.Queue, r.Admit, r.Retry)
+		}
+		if pairs[name] == nil {
+			pairs[name] = &pair{}
+			names = append(names, name)
+		}
+		if r.Then == "" {
+			pairs[name].before = r
+		} else {
+			pairs[name].after = r
+		}
+	}
+	table := [][]string{{"control", "in place before the surge", "TTR (s)", "switched on after the collapse", "TTR after it (s)"}}
+	for _, n := range names {
+		row := []string{n, "–", "–", "–", "–"}
+		if b := pairs[n].before; b != nil {
+			row[1], row[2] = count(b.Verdicts, len(b.Runs)), b.TTR.text()
+		}
+		if a := pairs[n].after; a != nil {
+			row[3], row[4] = count(a.Verdicts, len(a.Runs)), a.Rescue.text()
+		}
+		table = append(table, row)
+	}
+	if !markdown {
+		return columns(table)
+	}
+	var b strings.Builder
+	for i, row := range table {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(slices.Repeat([]string{"---"}, len(row)), " | "))
+		}
+	}
+	return b.String()
+}
+
+// changed names what differs from a plain fifo.
+func changed(q, a, r string) string {
+	var all []string
+	for _, part := range [][3]string{{"queue", q, "fifo"}, {"admit", a, "none"}, {"retry", r, "immediate"}} {
+		if part[1] != part[2] && part[1] != "" {
+			all = append(all, part[0]+"="+part[1])
+		}
+	}
+	return strings.Join(all, " ")
+}

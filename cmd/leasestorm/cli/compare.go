@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/plot"
+	"github.com/leasestorm/leasestorm/bench/record"
+)
+
+// rankedFlags are what compare and prevent have in common.
+type rankedFlags struct {
+	out, resume, engine string
+	seed                uint64
+	seeds, workers      int
+	asJSON              bool
+}
+
+func (f *rankedFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.engine, "engine", "real", "real or virtual")
+	cmd.Flags().IntVar(&f.seeds, "seeds", 0, "runs of each contestant, over seeds from --seed on; 0: the suite's own number")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the order and of the first repetition")
+	cmd.Flags().IntVar(&f.workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
+	cmd.Flags().StringVar(&f.out, "out", "", "folder to make (default results/<time>-<host>-<suite>)")
+	cmd.Flags().StringVar(&f.resume, "resume", "", "folder that was interrupted, to go on with")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the rows as one JSON array on stdout, and nothing else there")
+}
+
+// run runs the suite and ranks it.
+func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []bench.CompareRow, error) {
+	if err := workersInRange(f.workers); err != nil {
+		return "", nil, err
+	}
+	if f.seeds < 0 || f.seeds > 10_000 {
+		return "", nil, usage(fmt.Errorf("--seeds %d is out of range: 0 (the suite's own) to 10000 seeds", f.seeds))
+	}
+	dir := f.resume
+	if dir == "" {
+		if dir = f.out; dir == "" {
+			dir = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName()+"-"+suite)
+		}
+		if err := bench.NewSuite(suite, dir, f.engine, f.seed, f.workers, f.seeds); err != nil {
+			if errors.Is(err, bench.ErrScenario) {
+				return "", nil, usage(err)
+			}
+			return "", nil, err
+		}
+	}
+	bars := newBars(os.Stderr)
+	all, err := bench.RunSuite(cmd.Context(), dir, bars)
+	bars.close()
+	if err != nil {
+		return "", nil, fmt.Errorf("%w\nto go on: leasestorm bench %s --resume %s", err, cmd.Name(), dir)
+	}
+	rows := bench.Compare(all)
+	return dir, rows, record.WriteFile(filepath.Join(dir, plot.CompareFile), record.JSON(map[string]any{"schema": bench.ManifestSchema, "rows": rows}))
+}
+
+// finish writes the tables, draws the figure and prints.
+func (f *rankedFlags) finish(w io.Writer, dir string, rows []bench.CompareRow, text, markdown string) error {
+	for name, write := range map[string]func(io.Writer) error{
+		"compare.md":  func(w io.Writer) error { _, err := io.WriteString(w, markdown); return err },
+		"compare.csv": func(w io.Writer) error { return bench.WriteCompareCSV(w, rows) },
+	} {
+		if err := record.WriteFile(filepath.Join(dir, name), write); err != nil {
+			return err
+		}
+	}
+	figures, err := plot.Draw(dir)
+	if err != nil {
+		return err
+	}
+	if f.asJSON {
+		return record.JSON(rows)(w)
+	}
+	fmt.Fprintf(w, "%s\nfiles: %s (compare.md, compare.csv)\n", text, dir)
+	for _, name := range figures {
+		fmt.Fprintf(w, "figure: %s.svg, .png\n", filepath.Join(dir, name))
+	}
+	return nil
+}
+
+func compareCommand() *cobra.Command {
+	var (
+		f   rankedFlags
+		all bool
+	)
+	cmd := &cobra.Command{
+		Use:   "compare",
+		Short: "rank disciplines, admission controls and retry policies by the surge",
+		Long: `Runs the surge over a short list of contestants (--all: the full grid), several seeds each, in
+shuffled order, and ranks them. Ctrl-C keeps every finished run; --resume goes on from there.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			suite := "compare"
+			if all {
+				suite = "compare-all"
+			}
+			dir, rows, err := f.run(cmd, suite)
+			if err != nil {
+				return err
+			}
+			return f.finish(cmd.OutOrStdout(), dir, rows, bench.CompareText(rows), bench.CompareMarkdown(rows))
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "the full grid")
+	return cmd
+}
+
+func preventCommand() *cobra.Command {
+	var f rankedFlags
+	cmd := &cobra.Command{
+		Use:   "prevent",
+		Short: "each control in place before the surge, and switched on after the collapse",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, rows, err := f.run(cmd, "prevent")
+			if err != nil {
+				return err
+			}
+			return f.finish(cmd.OutOrStdout(), dir, rows, bench.PreventText(rows, false), bench.PreventText(rows, true))
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
