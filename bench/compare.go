@@ -50,7 +50,15 @@ func cellsOf(names []string) (cells []contestant) {
 	return cells
 }
 
-// remedies are the controls that are tried before the surge and after the collapse: what
+// fairnessCells have the whole surge in the first of three zones.
+func fairnessCells() (cells []contestant) {
+	for _, q := range []string{"fifo", "lifo", "deadline", "slack", "coalesce+fifo", "priority+deadline", "fair+fifo", "fair+deadline", "fair+codel"} {
+		cells = append(cells, surge("queue="+q, "surge_zones=1", "duration=40s"))
+	}
+	return cells
+}
+
+// switched are the controls that are tried before the surge and after the collapse: what
 // is switched on, by key.
 var switched = []string{
 	"queue=lifo", "queue=deadline", "queue=slack", "queue=coalesce+fifo", "queue=bounded", "queue=controlled-delay", "queue=codel",
@@ -180,25 +188,13 @@ func (r CompareRow) fields() []string {
 		fmt.Sprintf("%.0f", 100*r.Wasted), fmt.Sprintf("%.0f", r.Shed), fmt.Sprintf("%.3f", r.Fairness), fmt.Sprintf("%.2f", r.P99), fmt.Sprintf("%.0f", r.Healthy)}
 }
 
-// CompareMarkdown is the ranked table in Markdown.
-func CompareMarkdown(rows []CompareRow) string {
-	var b strings.Builder
-	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
-	line(append([]string{"rank"}, compareHead...))
-	line(slices.Repeat([]string{"---"}, len(compareHead)+1))
-	for i, r := range rows {
-		line(append([]string{strconv.Itoa(i + 1)}, r.fields()...))
-	}
-	return b.String()
-}
-
-// CompareText is the ranked table for a terminal.
-func CompareText(rows []CompareRow) string {
+// CompareText is the ranked table, for a terminal or in Markdown.
+func CompareText(rows []CompareRow, markdown bool) string {
 	table := [][]string{append([]string{"rank"}, compareHead...)}
 	for i, r := range rows {
 		table = append(table, append([]string{strconv.Itoa(i + 1)}, r.fields()...))
 	}
-	return columns(table)
+	return tableText(table, markdown)
 }
 
 // WriteCompareCSV writes the rows with plain numbers.
@@ -258,6 +254,11 @@ func PreventText(rows []CompareRow, markdown bool) string {
 		}
 		table = append(table, row)
 	}
+	return tableText(table, markdown)
+}
+
+// tableText is a table for a terminal, or in Markdown.
+func tableText(table [][]string, markdown bool) string {
 	if !markdown {
 		return columns(table)
 	}
@@ -269,6 +270,29 @@ func PreventText(rows []CompareRow, markdown bool) string {
 		}
 	}
 	return b.String()
+}
+
+// FairnessText is what each zone got since the return: the share of its attempts that were
+// answered in time, and how long a good answer took.
+func FairnessText(rows []CompareRow, markdown bool) string {
+	table := [][]string{{"queue", "verdict", "TTR (s)", "fairness", "zone with the surge: good, mean wait (s)", "the others: good, mean wait (s)", "healthy leases lost"}}
+	for _, r := range rows {
+		var own, others, ownWait, othersWait []float64
+		for _, run := range r.Runs {
+			for z, s := range run.Zones {
+				if z == 0 {
+					own, ownWait = append(own, s.Good), append(ownWait, s.Mean)
+				} else {
+					others, othersWait = append(others, s.Good), append(othersWait, s.Mean)
+				}
+			}
+		}
+		table = append(table, []string{
+			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), fmt.Sprintf("%.3f", r.Fairness),
+			middle(own, "%.0f %%", 100) + ", " + middle(ownWait, "%.3f", 1), middle(others, "%.0f %%", 100) + ", " + middle(othersWait, "%.3f", 1), fmt.Sprintf("%.0f", r.Healthy),
+		})
+	}
+	return tableText(table, markdown)
 }
 
 // changed names what differs from a plain fifo.

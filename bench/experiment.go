@@ -32,6 +32,8 @@ type experiment struct {
 	end      time.Duration
 	phases   []record.Phase
 
+	runbook []Step // instead of the scenario's operator
+
 	// What the operator switches, of the manager that was made last; nil: nothing.
 	switchQueue *queue.Switch
 	switchAdmit *admit.Switch
@@ -242,6 +244,9 @@ func (x *experiment) launches(share float64, s engine.Service) float64 {
 
 // operator is what the operator does, and when.
 func (x *experiment) operator(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) ([]engine.Event, error) {
+	if len(x.runbook) > 0 {
+		return x.runbookEvents(m, f, s)
+	}
 	if x.Operator == "switch" {
 		return x.switchEvents(f)
 	}

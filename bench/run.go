@@ -24,6 +24,8 @@ type Options struct {
 	Idle string
 	// MaxQueue, if not 0, ends a run whose queue is longer, with its verdict.
 	MaxQueue int
+	// Runbook, if set, is what the operator does, instead of what the scenario says.
+	Runbook *Runbook
 	// Folder, if set, is made for the run's files; it must not exist.
 	Folder   string
 	Progress io.Writer // what happens, a line each; nil is nobody
@@ -61,6 +63,9 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	x, err := newExperiment(s, len(place.Workers), o.Seed, shortestCheck)
 	if err != nil {
 		return nil, err
+	}
+	if o.Runbook != nil {
+		x.play(*o.Runbook)
 	}
 	x.shards = topology.Shards(lease.BytesSharded*int64(x.Leases), x.workers)
 	var folder *record.Folder

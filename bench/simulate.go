@@ -71,6 +71,9 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Runbook != nil {
+		x.play(*o.Runbook)
+	}
 	if o.service != (engine.Service{}) {
 		x.want = o.service
 	}

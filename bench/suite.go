@@ -58,6 +58,9 @@ func Suites() []Suite {
 		{"full", "the same over ten seeds, shuffled: an hour", 10, all},
 		{"compare", "the surge by discipline, admission and retry policy, a short list: seven minutes a seed (bench compare)", 3, cellsOf(shortList)},
 		{"compare-all", "the full grid of them: some 540 contestants (bench compare --all)", 1, cellsOf(fullGrid())},
+		{"hysteresis", "load up slowly and down again, nothing emptied in between: five minutes", 1, []contestant{
+			{"hysteresis", []string{"queue=fifo"}}, {"hysteresis", []string{"queue=lifo"}}, {"hysteresis", []string{"queue=deadline"}}, {"hysteresis", []string{"queue=slack"}}}},
+		{"fairness", "one zone of three carries the surge (bench fairness)", 3, fairnessCells()},
 		{"prevent", "each control in place before the surge, and switched on after the collapse (bench prevent)", 3, preventCells()},
 	}
 }

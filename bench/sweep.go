@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
@@ -15,9 +16,10 @@ import (
 // Point is one load of a sweep; loads, throughput and goodput are work a second over
 // capacity.
 type Point struct {
-	Load       float64 `json:"load"`       // asked for
-	Offered    float64 `json:"offered"`    // with what droplets retry
-	Throughput float64 `json:"throughput"` // late work included
+	Load       float64 `json:"load"`           // asked for
+	Back       bool    `json:"back,omitempty"` // on the way down, after the highest load
+	Offered    float64 `json:"offered"`        // with what droplets retry
+	Throughput float64 `json:"throughput"`     // late work included
 	Goodput    float64 `json:"goodput"`
 	WastedWork float64 `json:"wasted_work"`
 	P99        float64 `json:"p99_s"` // of served launches, from birth
@@ -29,18 +31,25 @@ type Point struct {
 // empty queue has waited t·(1−1/load), so it is late from τ·load/(load−1) on.
 func (x *experiment) scheduleSweep() {
 	at := x.Steady
-	for _, load := range x.sweep {
+	for i, load := range x.sweep {
 		settle := 1.0
 		if load > 1 {
 			settle = math.Min(15, 1.1*load/(load-1))
 		}
-		x.phases = append(x.phases, record.Phase{Name: fmt.Sprintf("settle-%.2f", load), Start: at.Round(step)})
+		name := fmt.Sprintf("%.2f", load)
+		if x.back(i) {
+			name += "-back"
+		}
+		x.phases = append(x.phases, record.Phase{Name: "settle-" + name, Start: at.Round(step)})
 		at += time.Duration(settle * float64(x.Timeout))
-		x.phases = append(x.phases, record.Phase{Name: fmt.Sprintf("load-%.2f", load), Start: at.Round(step)})
+		x.phases = append(x.phases, record.Phase{Name: "load-" + name, Start: at.Round(step)})
 		at += x.Measure
 	}
 	x.end = at.Round(step)
 }
+
+// back says whether the i-th load comes after the highest.
+func (x *experiment) back(i int) bool { return i > slices.Index(x.sweep, slices.Max(x.sweep)) }
 
 // sweepEvents begin each load with an empty queue.
 func (x *experiment) sweepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) []engine.Event {
@@ -71,7 +80,7 @@ func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 		if phase+1 < len(x.phases) {
 			to = x.phases[phase+1].Start
 		}
-		p := Point{Load: load, P99: log.Latency(phase, queue.Launch, record.Intended).Quantile(.99)}
+		p := Point{Load: load, Back: x.back(i), P99: log.Latency(phase, queue.Launch, record.Intended).Quantile(.99)}
 		var busy, wasted, span time.Duration
 		for _, row := range log.Rows() {
 			start := time.Duration(row.Step) * step

@@ -45,6 +45,7 @@ type Manifest struct {
 		Noisy    []string `json:"noisy"`
 		Points   []struct {
 			Load       float64 `json:"load"`
+			Back       bool    `json:"back"`
 			Goodput    float64 `json:"goodput"`
 			Throughput float64 `json:"throughput"`
 		} `json:"points"`

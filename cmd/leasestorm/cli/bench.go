@@ -60,7 +60,7 @@ Suites:
 			return report(cmd.OutOrStdout(), dir, all)
 		},
 	}
-	cmd.AddCommand(speedCommand(), generatorCommand(), compareCommand(), preventCommand())
+	cmd.AddCommand(speedCommand(), generatorCommand(), compareCommand(), preventCommand(), fairnessCommand(), thresholdCommand())
 	cmd.Flags().StringVar(&suite, "suite", "standard", "suite to run: short, standard, full")
 	cmd.Flags().StringVar(&resume, "resume", "", "folder of a suite that was interrupted, to go on with")
 	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")

@@ -107,7 +107,7 @@ shuffled order, and ranks them. Ctrl-C keeps every finished run; --resume goes o
 			if err != nil {
 				return err
 			}
-			return f.finish(cmd.OutOrStdout(), dir, rows, bench.CompareText(rows), bench.CompareMarkdown(rows))
+			return f.finish(cmd.OutOrStdout(), dir, rows, bench.CompareText(rows, false), bench.CompareText(rows, true))
 		},
 	}
 	f.add(cmd)
@@ -127,6 +127,24 @@ func preventCommand() *cobra.Command {
 				return err
 			}
 			return f.finish(cmd.OutOrStdout(), dir, rows, bench.PreventText(rows, false), bench.PreventText(rows, true))
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func fairnessCommand() *cobra.Command {
+	var f rankedFlags
+	cmd := &cobra.Command{
+		Use:   "fairness",
+		Short: "one zone of three carries the surge: what do the other two feel?",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, rows, err := f.run(cmd, "fairness")
+			if err != nil {
+				return err
+			}
+			return f.finish(cmd.OutOrStdout(), dir, rows, bench.FairnessText(rows, false), bench.FairnessText(rows, true))
 		},
 	}
 	f.add(cmd)

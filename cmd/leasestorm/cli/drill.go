@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
+)
+
+// defaultRunbook is what was done on the day, in short.
+const defaultRunbook = `name = "the-day"
+about = "throttle all incoming work, and restart the whole manager"
+
+[[step]]
+at = "8s"
+do = "throttle"
+value = 0.8
+
+[[step]]
+at = "8s"
+do = "restart"
+value = 1
+`
+
+func drillCommand() *cobra.Command {
+	var (
+		f        scenarioFlags
+		runbook  string
+		on       string
+		search   bool
+		first    time.Duration
+		bestFile string
+	)
+	cmd := &cobra.Command{
+		Use:   "drill SCENARIO",
+		Short: "collapse on purpose, play a runbook, and score it by the time to the last lease back",
+		Long: `Lets a scenario collapse and plays an operator's runbook against it; the score is the time from
+its first step until 99.9 % of the leases are back. --search tries runbooks of throttles and
+restarts in batches in virtual time, and prints the best.
+
+A runbook is a TOML file of steps; without --runbook it is this one:
+
+` + indent(defaultRunbook) + `
+do is throttle (value: share of capacity), relax, restart (value: share of the queue that it
+empties), switch-queue, switch-admit or switch-retry (to: the part).`,
+		Args: oneScenario,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := f.load(cmd, args[0])
+			if err == nil {
+				err = f.check()
+			}
+			if err != nil {
+				return err
+			}
+			if on != "real" && on != "virtual" {
+				return usage(fmt.Errorf("--engine %q: want real or virtual", on))
+			}
+			if s.Outage == 0 || s.Operator != "none" {
+				return usage(errors.New("a drill needs a scenario with an outage and without an operator of its own, as surge is"))
+			}
+			f.opts.Seed = max(1, f.opts.Seed)
+			o := bench.SimOptions{Options: f.opts}
+			if search {
+				return f.searchRunbook(cmd, s, o, first, bestFile)
+			}
+			b, err := bench.ParseRunbook("the built-in runbook", []byte(defaultRunbook))
+			if runbook != "" {
+				b, err = bench.ReadRunbook(runbook)
+			}
+			if err != nil {
+				return usage(err)
+			}
+			d, err := bench.Drill(cmd.Context(), s, b, o, on == "real")
+			if errors.Is(err, bench.ErrScenario) {
+				return usage(err)
+			}
+			if err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), d, func() string { return d.Text() + "\n" + d.Result.Text() })
+		},
+	}
+	f.add(cmd)
+	for _, unused := range []string{"seeds", "out"} {
+		_ = cmd.Flags().MarkHidden(unused)
+	}
+	cmd.Flags().StringVar(&runbook, "runbook", "", "file of the runbook")
+	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
+	cmd.Flags().BoolVar(&search, "search", false, "look for the best batch size, pace and throttle (336 runbooks)")
+	cmd.Flags().DurationVar(&first, "first", 8*time.Second, "when the search's runbooks begin, after the return")
+	cmd.Flags().StringVar(&bestFile, "best", "", "file to write the best runbook to")
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one a physical core, less the generator's")
+	return cmd
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
+}
+
+func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, s bench.Scenario, o bench.SimOptions, first time.Duration, bestFile string) error {
+	if first < 0 || first > time.Hour {
+		return usage(fmt.Errorf("--first %v is out of range: 0 to 1h", first))
+	}
+	if bestFile != "" {
+		if _, err := os.Lstat(bestFile); err == nil {
+			return fmt.Errorf("%s exists already; name another file", bestFile)
+		}
+	}
+	all, err := bench.SearchRunbook(cmd.Context(), s, o, first)
+	if errors.Is(err, bench.ErrScenario) {
+		return usage(err)
+	}
+	if err != nil {
+		return err
+	}
+	if bestFile != "" {
+		if err := os.WriteFile(bestFile, []byte(all[0].Runbook.TOML()), 0o644); err != nil {
+			return err
+		}
+	}
+	return f.print(cmd.OutOrStdout(), all, func() string { return bench.DrillTable(all, 10) + "\nthe best:\n\n" + all[0].Runbook.TOML() })
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
+)
+
+func thresholdCommand() *cobra.Command {
+	var (
+		f           scenarioFlags
+		contestants []string
+		on          string
+	)
+	cmd := &cobra.Command{
+		Use:   "threshold SCENARIO",
+		Short: "the largest surge that each contestant survives, beside the batch law and the fluid law",
+		Long: `Bisects on the number of broken leases, for each contestant and seed, and prints the median with
+the extremes beside what the laws say. On the real engine a bisection takes two to three minutes.`,
+		Args: oneScenario,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.set = append([]string{"broken=1"}, f.set...) // it is what is searched for
+			if on == "real" {
+				f.set[0] = "broken=100000"
+			}
+			s, err := f.load(cmd, args[0])
+			if err == nil {
+				err = f.check()
+			}
+			if err != nil {
+				return err
+			}
+			if on != "real" && on != "virtual" {
+				return usage(fmt.Errorf("--engine %q: want real or virtual", on))
+			}
+			f.opts.Seed = max(1, f.opts.Seed)
+			all, err := bench.Thresholds(cmd.Context(), s, contestants, bench.SimOptions{Options: f.opts}, f.seeds, on == "real")
+			if errors.Is(err, bench.ErrScenario) {
+				return usage(err)
+			}
+			if err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), all, func() string { return bench.ThresholdText(all) })
+		},
+	}
+	f.add(cmd)
+	_ = cmd.Flags().Set("seeds", "5")
+	cmd.Flags().Lookup("seeds").DefValue = "5"
+	for _, unused := range []string{"broken", "out", "queue", "admit", "retry"} {
+		_ = cmd.Flags().MarkHidden(unused)
+	}
+	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
+	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo", "edf", "codel", "pie", "fair+fifo", "fifo/none/backoff", "lifo", "deadline", "slack", "fifo/token-bucket/retry-after"}, "queue, queue/admit or queue/admit/retry")
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one a physical core, less the generator's")
+	return cmd
+}
