@@ -2,13 +2,20 @@
 # the race detector in `make test` a C compiler. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build bench bench-full bench-speed bench-peers bench-sim test lint fmt fuzz clean
+.PHONY: help need-go build bench bench-full bench-speed bench-peers bench-contestants bench-sim test lint fmt fuzz clean
 
 # Arguments for the benchmark: make bench ARGS='--seeds 3'
 ARGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 export FUZZTIME
+
+# What bench-contestants ranks: each library's part with a retry policy that answers it,
+# beside ours of the same algorithm.
+CONTESTANTS = fifo,client-go,coalesce+fifo,fifo/x-time-rate/backoff,fifo/failsafe-ratelimiter/backoff,fifo/token-bucket/backoff,$\
+fifo/failsafe-bulkhead/backoff,fifo/limit/backoff,fifo/failsafe-adaptive/backoff,fifo/failsafe-adaptive-tuned/backoff,fifo/failsafe-throttler/backoff,$\
+fifo/failsafe-breaker,fifo/failsafe-breaker-tuned,fifo/gobreaker,fifo/gobreaker-tuned,fifo/breaker,fifo/aegis-bbr/backoff,fifo/aegis-bbr-tuned/backoff,fifo/bbr/backoff,$\
+fifo/limits-vegas/backoff,fifo/vegas/backoff,fifo/limits-gradient2/backoff,fifo/limits-gradient2-tuned/backoff,fifo/gradient2/backoff
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +40,10 @@ bench-speed: build ## measure tables and queues by themselves, by goroutines
 
 bench-peers: need-go ## measure our tables and queues beside others' (JSON=FILE for the rows; downloads them)
 	cd bench/peers && CGO_ENABLED=0 go run . $(if $(JSON),-json $(abspath $(JSON))) $(ARGS)
+
+bench-contestants: need-go ## rank the limiters, breakers and queues of known libraries by the surge (downloads them)
+	cd bench/contestants && CGO_ENABLED=0 go build -trimpath -o ../../bin/leasestorm-contestants .
+	bin/leasestorm-contestants bench compare --contestants $(CONTESTANTS) $(ARGS)
 
 bench-sim: need-go ## measure the virtual engine beside a calendar in a heap
 	@scripts/bench-sim

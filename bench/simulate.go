@@ -10,6 +10,8 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
 // SimOptions are how a scenario is simulated.
@@ -63,6 +65,9 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := virtualParts(&s); err != nil {
+		return nil, err
+	}
 	if o.services != nil {
 		draw = engine.Measured(o.services)
 	}
@@ -106,4 +111,22 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	}
 	res.Elapsed = time.Since(began).Seconds() // not in the files, which are the same everywhere
 	return res, nil
+}
+
+// virtualParts refuses parts that read the host's clock.
+func virtualParts(s *Scenario) error {
+	refuse := func(key, ref string) error {
+		return &keyError{key, fmt.Sprintf("%q reads the host's clock: it runs on the real engine only", ref)}
+	}
+	for rest := s.Queue; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, "+")
+		if e, _, err := queue.Catalog.Resolve(name); err == nil && e.HostClock {
+			return refuse("queue", name)
+		}
+	}
+	if e, _, err := admit.Controllers.Resolve(s.Admit); err == nil && e.HostClock {
+		return refuse("admit", s.Admit)
+	}
+	return nil
 }

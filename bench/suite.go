@@ -136,12 +136,32 @@ type Bars interface {
 // NewSuite lays out a suite's folder; seeds, if not 0, is the number of runs of each
 // contestant instead of the suite's own.
 func NewSuite(name, dir, engine string, seed uint64, workers, seeds int) error {
-	if engine != "real" && engine != "virtual" {
-		return &keyError{"engine", fmt.Sprintf("%q: want real or virtual", engine)}
-	}
 	s, err := findSuite(name)
 	if err != nil {
 		return err
+	}
+	return s.begin(dir, engine, seed, workers, seeds)
+}
+
+// NewComparison is NewSuite for the surge with contestants of one's own choice: queue,
+// queue/admit or queue/admit/retry.
+func NewComparison(contestants []string, dir, engine string, seed uint64, workers, seeds int) error {
+	for _, c := range contestants {
+		s := Default()
+		s.Name = "surge"
+		if err := contest(&s, c); err != nil {
+			return err
+		}
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	return Suite{Name: "compare", Seeds: 3, cells: cellsOf(contestants)}.begin(dir, engine, seed, workers, seeds)
+}
+
+func (s Suite) begin(dir, engine string, seed uint64, workers, seeds int) error {
+	if engine != "real" && engine != "virtual" {
+		return &keyError{"engine", fmt.Sprintf("%q: want real or virtual", engine)}
 	}
 	if seeds > 0 {
 		s.Seeds = seeds

@@ -56,6 +56,8 @@ type Entry[F any] struct {
 	Source string // paper, RFC with section, or code base it follows
 	Params []Param
 	New    F
+	// HostClock marks a part that reads the host's clock: it runs on the real engine only.
+	HostClock bool
 }
 
 // Catalog is the set of parts of one kind. The zero value is not usable; call New.

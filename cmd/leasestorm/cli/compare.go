@@ -21,6 +21,7 @@ type rankedFlags struct {
 	seed                uint64
 	seeds, workers      int
 	asJSON              bool
+	contestants         []string
 }
 
 func (f *rankedFlags) add(cmd *cobra.Command) {
@@ -46,7 +47,13 @@ func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []bench.Com
 		if dir = f.out; dir == "" {
 			dir = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName()+"-"+suite)
 		}
-		if err := bench.NewSuite(suite, dir, f.engine, f.seed, f.workers, f.seeds); err != nil {
+		begin := func() error { return bench.NewSuite(suite, dir, f.engine, f.seed, f.workers, f.seeds) }
+		if len(f.contestants) > 0 {
+			begin = func() error {
+				return bench.NewComparison(f.contestants, dir, f.engine, f.seed, f.workers, f.seeds)
+			}
+		}
+		if err := begin(); err != nil {
 			if errors.Is(err, bench.ErrScenario) {
 				return "", nil, usage(err)
 			}
@@ -112,6 +119,7 @@ shuffled order, and ranks them. Ctrl-C keeps every finished run; --resume goes o
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "the full grid")
+	cmd.Flags().StringSliceVar(&f.contestants, "contestants", nil, "contestants of one's own choice: queue, queue/admit or queue/admit/retry, with commas between them")
 	return cmd
 }
 

@@ -41,7 +41,11 @@ func listCommand() *cobra.Command {
 func list[F any](w io.Writer, title string, entries []catalog.Entry[F]) {
 	fmt.Fprintln(w, title)
 	for _, e := range entries {
-		fmt.Fprintf(w, "  %-14s %s\n  %14s source: %s\n", e.Name, e.Doc, "", e.Source)
+		only := ""
+		if e.HostClock {
+			only = " [real engine only: it reads the host's clock]"
+		}
+		fmt.Fprintf(w, "  %-14s %s%s\n  %14s source: %s\n", e.Name, e.Doc, only, "", e.Source)
 		for _, p := range e.Params {
 			fmt.Fprintf(w, "  %14s %s=%s: %s (%s)\n", "", p.Name, p.Format(p.Default), p.Doc, p.Bounds())
 		}
