@@ -66,6 +66,12 @@ var Axes = []Axis{
 			return nil
 		},
 		func(*Scenario, int) float64 { return 0 }},
+	{"theta", "of TTL", "θ of slack, without its guard; sets the discipline",
+		func(s *Scenario, _ *int, x float64) error {
+			s.Queue = fmt.Sprintf("slack:theta=%g,guard=0", x)
+			return nil
+		},
+		func(*Scenario, int) float64 { return 0.2 }},
 	{"outage", "s", "how long the dependency is away; leases break at the scenario's rate, broken/outage",
 		func(s *Scenario, _ *int, x float64) error {
 			s.Broken = int(math.Round(min(float64(s.Leases), float64(s.Broken)*x/s.Outage.Seconds())))

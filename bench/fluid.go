@@ -22,7 +22,7 @@ const fluidSteps, fluidTimeouts = 500, 60
 // Recovers says whether a burst b of establish work is served in the end.
 //
 // Work enters a fifo of capacity 1 in parcels, one a step: the burst over the spread, and
-// checks at the rate r = ρ(1 − B/N). What of a parcel is unserved a timeout after it
+// checks at the rate ρ(1 − B/N + g/N), where g are the leases that are back. What of a parcel is unserved a timeout after it
 // entered enters again after w, as part of the parcel of that step; the old part stays and
 // is served all the same, at δ of its cost. Good is what is served within a timeout of its
 // own entry.
@@ -36,7 +36,8 @@ func (f Fluid) Recovers(b float64) bool {
 	backE, backC := make([]float64, n), make([]float64, n)      // what enters again at each step
 	head, good := 0, 0.0
 	for k := range n {
-		establish[k], checks[k] = backE[k], rate*h+backC[k]
+		// A droplet that has its lease back checks as the others do, from a random phase on.
+		establish[k], checks[k] = backE[k], (rate+f.Rho*good/f.Checks)*h+backC[k]
 		if k < burst {
 			establish[k] += b / float64(burst)
 		}

@@ -16,23 +16,27 @@ import (
 	"sync"
 
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
 // Grid is a map of collapse probability over two axes, for contestants side by side, on
 // the virtual engine. It is kept as map.json in a folder of its own, beside the points.
 type Grid struct {
-	Schema      int       `json:"schema"`
-	Scenario    string    `json:"scenario_toml"`
-	X           Range     `json:"x"`
-	Y           Range     `json:"y"`
-	Contestants []string  `json:"contestants"` // queue, or queue/admit, or queue/admit/retry
-	Seeds       int       `json:"seeds"`
-	Seed        uint64    `json:"seed"`
-	Workers     int       `json:"workers"`
-	Service     string    `json:"service"`
-	All         bool      `json:"all"` // every point is run; else only those near a border
-	Build       BuildInfo `json:"build"`
+	Schema      int      `json:"schema"`
+	Scenario    string   `json:"scenario_toml"`
+	X           Range    `json:"x"`
+	Y           Range    `json:"y"`
+	Contestants []string `json:"contestants"` // queue, or queue/admit, or queue/admit/retry
+	Seeds       int      `json:"seeds"`
+	Seed        uint64   `json:"seed"`
+	Workers     int      `json:"workers"`
+	Service     string   `json:"service"`
+	All         bool     `json:"all"` // every point is run; else only those near a border
+	// Measure is what a run is counted for: collapse (the default), or healthy: that leases
+	// lapsed which had outlived the outage.
+	Measure string    `json:"measure"`
+	Build   BuildInfo `json:"build"`
 }
 
 // GridPoint is a contestant at a place of the map.
@@ -86,6 +90,9 @@ type GridMark struct {
 // marks are the incident's own numbers, where the map has them: of 10^6 leases 10^2 were
 // broken on an ordinary day, and 10^5 on the day.
 func (g *Grid) marks() (all []GridMark) {
+	if g.Measure == "healthy" {
+		return nil
+	}
 	for _, m := range []struct {
 		share float64
 		text  string
@@ -129,6 +136,9 @@ func (g *Grid) validate() error {
 	}
 	if (g.X.Axis == "broken" || g.X.Axis == "beta") && (g.Y.Axis == "broken" || g.Y.Axis == "beta") {
 		return fmt.Errorf("%w: broken and beta are one axis", ErrScenario)
+	}
+	if g.Measure != "" && g.Measure != "collapse" && g.Measure != "healthy" {
+		return &keyError{"measure", fmt.Sprintf("%q: want collapse or healthy", g.Measure)}
 	}
 	if len(g.Contestants) == 0 || g.Seeds < 1 {
 		return fmt.Errorf("%w: a map needs a contestant and a seed at least", ErrScenario)
@@ -207,7 +217,7 @@ func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Law = batchLaw(&s)
+	p.Beta, p.Law = g.law(&s, workers)
 	var ttr []float64
 	for i := range g.Seeds {
 		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: g.Seed + uint64(i), MaxQueue: gridQueue}, Service: g.Service})
@@ -218,12 +228,13 @@ func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
 		if err != nil {
 			return p, err
 		}
-		p.Beta = res.Beta
 		p.Runs++
 		p.Healthy += res.HealthyLost
-		if res.Verdict == Collapsed || res.Verdict == Degraded {
+		gone := res.Verdict == Collapsed || res.Verdict == Degraded
+		if gone && g.Measure != "healthy" || res.HealthyLost > 0 && g.Measure == "healthy" {
 			p.Lost++
-		} else {
+		}
+		if !gone {
 			ttr = appendIf(ttr, res.TTR)
 		}
 	}
@@ -231,6 +242,21 @@ func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
 		p.TTR = median(ttr)
 	}
 	return p, nil
+}
+
+// law is what the map's line is about, both sides: β and the batch law, or, of healthy
+// leases, θ·TTL and slack's guard, in seconds.
+func (g *Grid) law(s *Scenario, workers int) (value, border float64) {
+	if g.Measure != "healthy" {
+		return betaOf(s, workers), batchLaw(s)
+	}
+	_, v, err := queue.Catalog.Resolve(s.Queue)
+	retry, err2 := admit.MakeRetry(s.Retry, s.Timeout)
+	l, ok := retry.(admit.Longest)
+	if err != nil || err2 != nil || !ok {
+		return 0, 0
+	}
+	return v["theta"] * s.TTL.Seconds(), (s.Timeout + s.Wait + l.Longest()).Seconds()
 }
 
 // gridQueue ends a run whose queue has outgrown hope, and memory.
@@ -291,7 +317,11 @@ func (g *Grid) title() string {
 	if err != nil {
 		return ""
 	}
-	t := fmt.Sprintf("%s: collapse probability, %d leases, %d seeds a point, virtual", s.Name, s.Leases, g.Seeds)
+	what := "collapse probability"
+	if g.Measure == "healthy" {
+		what = "probability that healthy leases lapse"
+	}
+	t := fmt.Sprintf("%s: "+what+", %d leases, %d seeds a point, virtual", s.Name, s.Leases, g.Seeds)
 	if g.Service != "" && g.Service != "fixed" {
 		t += ", " + g.Service + " services"
 	}
@@ -448,8 +478,7 @@ func (r *gridRun) whole() []GridPoint {
 					p = r.nearest(c, x, y)
 					p.X, p.Y, p.Inferred = x, y, true
 					if s, workers, err := r.scenario(c, x, y); err == nil {
-						p.Law = batchLaw(&s)
-						p.Beta = betaOf(&s, workers)
+						p.Beta, p.Law = r.law(&s, workers)
 					}
 				}
 				all = append(all, p)

@@ -166,7 +166,7 @@ func TestGridRefuses(t *testing.T) {
 
 // Every axis changes what it says, and what its value is can be read back.
 func TestAxes(t *testing.T) {
-	values := map[string]float64{"broken": 100, "beta": 1.5, "rho": 0.3, "delta": 0.5, "loss": 0.2, "timeout": 0.5, "spread": 0.2, "wait": 0.3, "pause": 0.4, "jitter": 0.5, "outage": 2, "workers": 3, "ttl_h": 4}
+	values := map[string]float64{"broken": 100, "beta": 1.5, "rho": 0.3, "delta": 0.5, "loss": 0.2, "timeout": 0.5, "spread": 0.2, "wait": 0.3, "pause": 0.4, "jitter": 0.5, "outage": 2, "workers": 3, "ttl_h": 4, "theta": 0.3}
 	for _, a := range Axes {
 		s, err := ParseScenario("map.toml", []byte(smallGrid(t).Scenario))
 		if err != nil {
@@ -184,8 +184,32 @@ func TestAxes(t *testing.T) {
 		if s == before && workers == 1 {
 			t.Errorf("axis %s changes nothing", a.Name)
 		}
-		if got := a.get(&s, workers); a.Name != "jitter" && (got < x*0.99 || got > x*1.01) {
+		if got := a.get(&s, workers); a.Name != "jitter" && a.Name != "theta" && (got < x*0.99 || got > x*1.01) {
 			t.Errorf("axis %s: set to %g, is %g", a.Name, x, got)
+		}
+	}
+}
+
+// A sweep of the retry wait: without jitter a token bucket idles in step with the droplets.
+func TestLine(t *testing.T) {
+	s := surgeAt(t, "duration=60s", "leases=2000", "broken=200")
+	l := Line{Scenario: s.TOML(), Contestants: []string{"fifo/token-bucket", "deadline", "slack:theta=0.05"}, Seeds: 2, Seed: 1, X: Range{Axis: "jitter", Unit: "s", Low: 0, High: 2, N: 3}}
+	if err := l.Sweep(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	at := func(c, i int) LinePoint { return l.Points[c*3+i] }
+	if a, b := at(0, 0), at(0, 1); a.Idle.Median < 0.5 || b.Idle.Median > 0.5 || a.TTR.Median < 2*b.TTR.Median {
+		t.Errorf("token bucket: %+v without jitter, %+v with", a.TTR, b.TTR)
+	}
+	if p := at(2, 2); p.Refused == "" || p.Runs > 0 {
+		t.Errorf("a theta that breaks the guard: %+v", p)
+	}
+	if text := l.Text(); !strings.Contains(text, "refused") || strings.Count(text, "\n") != 5 {
+		t.Error(text)
+	}
+	for _, bad := range []Line{{Scenario: s.TOML()}, {Scenario: s.TOML(), Contestants: []string{"lilo"}, Seeds: 1, X: l.X}} {
+		if err := bad.Sweep(t.Context(), nil); !errors.Is(err, ErrScenario) {
+			t.Errorf("%+v: %v", bad.Contestants, err)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type Result struct {
 	Beta        float64            `json:"beta"`                 // β
 	Goodput     map[string]float64 `json:"goodput_per_s"`        // by class, mean from the return to the verdict
 	WastedWork  float64            `json:"wasted_work"`          // from the return to the verdict
+	IdleShare   *float64           `json:"idle_share"`           // of the workers' time from the return to the recovery; null: there is none
 	Shed        uint64             `json:"shed"`                 // attempts
 	ShedBy      map[string]uint64  `json:"shed_by"`              // by reason
 	ActiveMin   int                `json:"active_min"`           // leases
@@ -191,6 +192,20 @@ func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration
 		}
 		t.Busy += row.Busy
 		t.Wasted += row.Wasted
+	}
+	if res.TTR != nil && *res.TTR > 0 {
+		until := x.outage.To + time.Duration(*res.TTR*float64(time.Second))
+		busy, span := time.Duration(0), time.Duration(0)
+		for _, row := range log.Rows() {
+			if at := time.Duration(row.Step) * step; at >= from && at+step <= until {
+				busy += row.Busy
+				span += step * time.Duration(x.workers)
+			}
+		}
+		if span > 0 {
+			idle := max(0, 1-float64(busy)/float64(span))
+			res.IdleShare = &idle
+		}
 	}
 	for class, n := range good {
 		res.Goodput[queue.Class(class).String()] = float64(n) / max(step.Seconds(), (end-from).Seconds())

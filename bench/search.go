@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
 // disturbance is something that goes wrong, of a size that all kinds have in common: the
@@ -314,7 +316,7 @@ func (f *finder) remedies(ctx context.Context, s Scenario, d disturbance, out *S
 		}
 		if err != nil {
 			r.Fails = strings.TrimPrefix(err.Error(), ErrScenario.Error()+": ")
-			if !errors.Is(err, ErrScenario) && !strings.Contains(err.Error(), "bad parameter") {
+			if !errors.Is(err, ErrScenario) && !errors.Is(err, catalog.ErrParam) {
 				return err
 			}
 		}

@@ -18,6 +18,7 @@ var slackEntry = catalog.Entry[New]{
 	Params: []catalog.Param{
 		{Name: "theta", Unit: "1", Default: 0.2, Min: 0, Max: 1, Doc: "θ: a check goes first when its lease has less than θ·TTL left"},
 		marginParam,
+		{Name: "guard", Unit: "1", Default: 1, Min: 0, Max: 1, Doc: "1: refuse a θ that breaks the guard; 0: do not, to see what it is for"},
 	},
 	New: newSlack,
 }
@@ -40,7 +41,7 @@ type slack struct {
 
 func newSlack(cfg Config, v catalog.Values) (Discipline, error) {
 	q := &slack{urgent: time.Duration(v["theta"] * float64(cfg.TTL)), margin: margins(cfg, v)}
-	if guard := cfg.Timeout + cfg.MaxWait; q.urgent <= guard {
+	if guard := cfg.Timeout + cfg.MaxWait; q.urgent <= guard && v["guard"] == 1 {
 		return nil, fmt.Errorf(`queue discipline "slack": %w: theta·TTL = %g·%v = %v must be above the timeout plus the longest retry wait, %v + %v = %v: raise theta, or shorten the wait`,
 			catalog.ErrParam, v["theta"], cfg.TTL, q.urgent, cfg.Timeout, cfg.MaxWait, guard)
 	}

@@ -75,7 +75,7 @@ func plural(n int) string {
 // returns their names.
 func Draw(dir string) ([]string, error) {
 	var made []string
-	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap} {
+	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap, drawLine} {
 		names, err := of(dir)
 		made = append(made, names...)
 		if err != nil {

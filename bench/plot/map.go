@@ -39,7 +39,7 @@ func (a mapAxis) at(i int) float64 {
 
 // label names the axis with its unit.
 func (a mapAxis) label() string {
-	name := map[string]string{"beta": "β, surge", "broken": "broken leases", "rho": "ρ, steady load", "delta": "δ, cost of dead work", "loss": "capacity lost", "timeout": "τ", "spread": "spread of the return", "wait": "retry wait w", "jitter": "mean jittered retry wait", "pause": "pause", "outage": "outage", "workers": "workers", "ttl_h": "TTL / check interval"}[a.Axis]
+	name := map[string]string{"beta": "β, surge", "broken": "broken leases", "rho": "ρ, steady load", "delta": "δ, cost of dead work", "loss": "capacity lost", "timeout": "τ", "spread": "spread of the return", "wait": "retry wait w", "jitter": "mean jittered retry wait", "pause": "pause", "outage": "outage", "workers": "workers", "ttl_h": "TTL / check interval", "theta": "θ"}[a.Axis]
 	if name == "" {
 		name = a.Axis
 	}
@@ -54,6 +54,7 @@ type mapFile struct {
 	Contestants []string `json:"contestants"`
 	Seeds       int      `json:"seeds"`
 	Title       string   `json:"title"`
+	Measure     string   `json:"measure"`
 	Points      []struct {
 		Contestant int     `json:"contestant"`
 		X          int     `json:"x"`
@@ -155,8 +156,12 @@ func (f *mapFile) save(dir, name string) error {
 	}
 	rows := (len(f.Contestants) + cols - 1) / cols
 	return save(dir, name, vg.Length(0.9+2.7*float64(rows))*vg.Inch, func(c draw.Canvas) error {
+		half, law := "half of the seeds are lost", "batch law of fifo"
+		if f.Measure == "healthy" {
+			half, law = "half of the seeds", "the guard: θ·TTL = τ + longest wait"
+		}
 		c = legend(c, f.Title, nil,
-			mark{"half of the seeds are lost", halfStyle}, mark{"batch law of fifo", lawStyle}, mark{"no such scenario", draw.LineStyle{Color: noneRGB, Width: 6}},
+			mark{half, halfStyle}, mark{law, lawStyle}, mark{"no such scenario", draw.LineStyle{Color: noneRGB, Width: 6}},
 			mark{fmt.Sprintf("safe: 0 of %d seeds", f.Seeds), draw.LineStyle{Color: heat{}.Colors()[5], Width: 6}},
 			mark{"vulnerable: some", draw.LineStyle{Color: heat{}.Colors()[45], Width: 6}}, mark{"lost: all", draw.LineStyle{Color: heat{}.Colors()[100], Width: 6}})
 		plots := make([][]*plot.Plot, rows)

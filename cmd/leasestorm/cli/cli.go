@@ -74,7 +74,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w\ntry '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(benchCommand(), borderCommand(), doctorCommand(), drillCommand(), findCommand(), listCommand(), mapCommand(), plotCommand(), runCommand(), simCommand(), validateCommand(), versionCommand())
+	root.AddCommand(benchCommand(), borderCommand(), doctorCommand(), drillCommand(), findCommand(), listCommand(), mapCommand(), plotCommand(), runCommand(), simCommand(), sweepCommand(), validateCommand(), versionCommand())
 	return root
 }
 

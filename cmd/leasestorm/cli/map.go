@@ -92,6 +92,7 @@ Axes:
 	cmd.Flags().StringVar(&x, "x", "beta=0.25:6:40", "axis to the right, axis=low:high:points[:log]")
 	cmd.Flags().StringVar(&y, "y", "rho=0.05:0.75:40", "axis upward")
 	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo", "lifo", "deadline", "slack"}, "queue, queue/admit or queue/admit/retry; with commas between them where no part has parameters, else the flag again")
+	cmd.Flags().StringVar(&g.Measure, "measure", "collapse", "what is counted: collapse, or healthy (leases lapse that had outlived the outage)")
 	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, not only those near a border")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
 	cmd.Flags().StringVar(&g.Service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")

@@ -1,0 +1,102 @@
+package plot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// LineFile is where `leasestorm sweep` keeps its points.
+const LineFile = "sweep.json"
+
+type extremes struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+// drawLine draws what leasestorm sweep found, if it did: TTR above, idle share below.
+func drawLine(dir string) ([]string, error) {
+	path := filepath.Join(dir, LineFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var f struct {
+		Schema      int      `json:"schema"`
+		Title       string   `json:"title"`
+		X           mapAxis  `json:"x"`
+		Contestants []string `json:"contestants"`
+		Points      []struct {
+			Contestant int       `json:"contestant"`
+			X          float64   `json:"x"`
+			TTR        *extremes `json:"ttr_s"`
+			Idle       *extremes `json:"idle"`
+		} `json:"points"`
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return nil, fmt.Errorf("%s: not a sweep: %w", path, err)
+	}
+	if f.Schema != schema {
+		return nil, fmt.Errorf("%s: schema %d, and this program reads %d: use the version that wrote it", path, f.Schema, schema)
+	}
+	if len(f.Contestants) == 0 || len(f.Points) == 0 {
+		return nil, fmt.Errorf("%s: no points", path)
+	}
+	ttr, idle := make([]Line, len(f.Contestants)), make([]Line, len(f.Contestants))
+	add := func(l *Line, x float64, e *extremes, scale float64) {
+		if e != nil {
+			l.X, l.Y = append(l.X, x), append(l.Y, scale*e.Median)
+			l.Low, l.High = append(l.Low, scale*e.Min), append(l.High, scale*e.Max)
+		}
+	}
+	for _, p := range f.Points {
+		if p.Contestant < 0 || p.Contestant >= len(f.Contestants) {
+			return nil, fmt.Errorf("%s: a point of contestant %d of %d", path, p.Contestant, len(f.Contestants))
+		}
+		add(&ttr[p.Contestant], p.X, p.TTR, 1)
+		add(&idle[p.Contestant], p.X, p.Idle, 100)
+	}
+	name := "sweep-" + f.X.Axis
+	return []string{name}, save(dir, name, 4.6*vg.Inch, func(c draw.Canvas) error {
+		c = legend(c, f.Title+"; no line where it does not come back", f.Contestants)
+		plots := make([][]*plot.Plot, 2)
+		for i, panel := range []struct {
+			label string
+			lines []Line
+		}{{"TTR (s)", ttr}, {"idle in the recovery (%)", idle}} {
+			p := newPlot("", panel.label)
+			if i == 1 {
+				p.X.Label.Text = f.X.label()
+			}
+			for k, l := range panel.lines {
+				if len(l.X) == 0 {
+					continue
+				}
+				if err := addLine(p, l, lineStyle(k)); err != nil {
+					return err
+				}
+			}
+			p.X.Min, p.X.Max, p.Y.Min = f.X.Low, f.X.High, 0
+			if f.X.Log {
+				p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
+			}
+			plots[i] = []*plot.Plot{p}
+		}
+		canvases := plot.Align(plots, draw.Tiles{Rows: 2, Cols: 1, PadY: 8}, c)
+		for i := range plots {
+			plots[i][0].Draw(canvases[i][0])
+		}
+		return nil
+	})
+}

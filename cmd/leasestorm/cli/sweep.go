@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/plot"
+	"github.com/leasestorm/leasestorm/bench/record"
+)
+
+func sweepCommand() *cobra.Command {
+	var (
+		f           scenarioFlags
+		l           bench.Line
+		x           string
+		contestants []string
+	)
+	cmd := &cobra.Command{
+		Use:   "sweep SCENARIO",
+		Short: "TTR and idle share along one axis, for contestants side by side, in virtual time",
+		Long: `Runs the scenario along an axis, several seeds a point, and draws time to recover and the
+workers' idle share in the recovery. An axis that sets a contestant's part (jitter: the retry
+policy) leaves alone what the contestant names itself.
+
+Axes:
+` + axisLines(),
+		Args: oneScenario,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := f.load(cmd, args[0])
+			if err == nil {
+				err = f.check()
+			}
+			if err != nil {
+				return err
+			}
+			if l.X, err = bench.ParseRange(x); err != nil {
+				return usage(err)
+			}
+			l.Scenario, l.Contestants, l.Seeds, l.Seed, l.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), f.opts.Workers
+			out := f.out
+			if out == "" {
+				out = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-sweep-"+s.Name)
+			}
+			folder, err := record.Create(out)
+			if err != nil {
+				return err
+			}
+			defer folder.Abandon()
+			bar := newBar(os.Stderr, "points")
+			err = l.Sweep(cmd.Context(), bar.set)
+			bar.close()
+			if errors.Is(err, bench.ErrScenario) {
+				return usage(err)
+			}
+			if err == nil {
+				err = folder.WriteJSON(plot.LineFile, &l)
+			}
+			if err == nil {
+				err = folder.Commit()
+			}
+			if err != nil {
+				return err
+			}
+			figures, err := plot.Draw(out)
+			if err != nil {
+				return err
+			}
+			return f.print(cmd.OutOrStdout(), &l, func() string {
+				return l.Text() + fmt.Sprintf("\nfiles: %s\nfigure: %s.svg, .png\n", out, filepath.Join(out, figures[0]))
+			})
+		},
+	}
+	f.add(cmd)
+	for _, unused := range []string{"queue", "admit", "retry"} {
+		_ = cmd.Flags().MarkHidden(unused)
+	}
+	_ = cmd.Flags().Set("leases", "100000")
+	_ = cmd.Flags().Set("broken", "10000")
+	_ = cmd.Flags().Set("seeds", "5")
+	cmd.Flags().Lookup("leases").DefValue, cmd.Flags().Lookup("broken").DefValue, cmd.Flags().Lookup("seeds").DefValue = "100000", "10000", "5"
+	cmd.Flags().Lookup("out").Usage = "folder to make (default results/<time>-sweep-<scenario>)"
+	cmd.Flags().StringVar(&x, "x", "jitter=0:4:17", "axis=low:high:points[:log]")
+	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}, "queue, queue/admit or queue/admit/retry, with commas between them")
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
+	cmd.Flags().StringVar(&l.Service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
+	return cmd
+}
