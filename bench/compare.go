@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/leasestorm/leasestorm/bench/speed"
 )
 
 // shortList is the contestants of compare: queue, admission, retry policy.
@@ -98,7 +100,37 @@ type CompareRow struct {
 	Fairness float64         `json:"fairness"`
 	P99      float64         `json:"time_to_lease_p99_s"`
 	Healthy  float64         `json:"healthy_lost"`
-	Runs     []*Result       `json:"runs"`
+	// What an attempt costs in the parts, on one thread of the host that made the table: a
+	// push and a pop; an admission and its end.
+	QueueCost *speed.Cost `json:"queue_cost"`
+	AdmitCost *speed.Cost `json:"admit_cost"`
+	Runs      []*Result   `json:"runs"`
+}
+
+// MeasureCosts fills in what the parts cost; those that cannot be made without their
+// scenario are left out.
+func MeasureCosts(rows []CompareRow) {
+	queues, doors := map[string]*speed.Cost{}, map[string]*speed.Cost{}
+	once := func(known map[string]*speed.Cost, ref string, measure func(string) (speed.Cost, error)) *speed.Cost {
+		if _, done := known[ref]; !done {
+			known[ref] = nil
+			if c, err := measure(ref); err == nil {
+				known[ref] = &c
+			}
+		}
+		return known[ref]
+	}
+	for i := range rows {
+		rows[i].QueueCost = once(queues, rows[i].Queue, speed.QueueCost)
+		rows[i].AdmitCost = once(doors, rows[i].Admit, speed.AdmitCost)
+	}
+}
+
+func costText(c *speed.Cost) string {
+	if c == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f, %.2f", c.Nanoseconds, c.Allocs)
 }
 
 // Compare ranks contestants: by collapse probability, then by how many runs came back, then
@@ -181,11 +213,11 @@ func (s *Spread) text() string {
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
 }
 
-var compareHead = []string{"queue", "admission", "retry", "verdict", "TTR (s)", "η", "establishes/s", "wasted work (%)", "shed", "fairness", "p99 time to lease (s)", "healthy leases lost"}
+var compareHead = []string{"queue", "admission", "retry", "verdict", "TTR (s)", "η", "establishes/s", "wasted work (%)", "shed", "fairness", "p99 time to lease (s)", "healthy leases lost", "push + pop (ns, allocations)", "admit + done (ns, allocations)"}
 
 func (r CompareRow) fields() []string {
 	return []string{r.Queue, r.Admit, r.Retry, count(r.Verdicts, len(r.Runs)), r.TTR.text(), orDash(r.Eta, "%.2f"), fmt.Sprintf("%.0f", r.Goodput),
-		fmt.Sprintf("%.0f", 100*r.Wasted), fmt.Sprintf("%.0f", r.Shed), fmt.Sprintf("%.3f", r.Fairness), fmt.Sprintf("%.2f", r.P99), fmt.Sprintf("%.0f", r.Healthy)}
+		fmt.Sprintf("%.0f", 100*r.Wasted), fmt.Sprintf("%.0f", r.Shed), fmt.Sprintf("%.3f", r.Fairness), fmt.Sprintf("%.2f", r.P99), fmt.Sprintf("%.0f", r.Healthy), costText(r.QueueCost), costText(r.AdmitCost)}
 }
 
 // CompareText is the ranked table, for a terminal or in Markdown.

@@ -67,6 +67,7 @@ func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []bench.Com
 		return "", nil, fmt.Errorf("%w\nto go on: leasestorm bench %s --resume %s", err, cmd.Name(), dir)
 	}
 	rows := bench.Compare(all)
+	bench.MeasureCosts(rows)
 	return dir, rows, record.WriteFile(filepath.Join(dir, plot.CompareFile), record.JSON(map[string]any{"schema": bench.ManifestSchema, "rows": rows}))
 }
 

@@ -1,0 +1,89 @@
+package bench
+
+import (
+	"testing"
+
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// What theory expects of each part at β = 2.67, in the place of the plain one beside a fifo
+// with the retry policy given. A part without a line fails the test.
+var expected = struct{ queues, wrappers, controllers, retries map[string]outcome }{
+	queues: map[string]outcome{
+		"fifo": {collapse, ""}, "fifo-lockfree": {collapse, ""}, // above the border
+		"lifo": {recovery, ""}, "lifo-lockfree": {recovery, ""}, // the newest are still waited for
+		"adaptive-lifo":    {recovery, ""},
+		"bounded":          {recovery, ""}, // half a timeout of queue: what is let in is in time
+		"deadline":         {recovery, ""}, // no work for the dead
+		"edf":              {collapse, ""}, // the nearest to its deadline is the nearest to being dead
+		"codel":            {collapse, ""}, // its drops grow as t/(2·interval²), and nobody slows down
+		"controlled-delay": {recovery, ""}, // it drops all that have waited 5 ms
+		"pie":              {recovery, ""}, // its probability goes to 1 in a second
+		"slack":            {recovery, ""},
+	},
+	wrappers: map[string]outcome{
+		"percore": {collapse, ""}, "fair": {collapse, ""}, "priority": {collapse, ""}, // another order of the same dead
+		"edf":      {collapse, ""},
+		"coalesce": {recovery, ""}, // a place in the line is never dead
+		"cancel":   {recovery, ""}, // nor is anybody served that has gone
+	},
+	controllers: map[string]outcome{
+		"none": {collapse, ""}, "token-bucket": {recovery, "backoff"}, "throttle": {recovery, "backoff"}, "concurrency": {recovery, "backoff"}, "backlog": {recovery, "backoff"},
+		"gradient2": {recovery, "backoff"}, "limit": {recovery, "immediate"}, "vegas": {recovery, "backoff"}, "codel-admit": {recovery, "immediate"}, "bbr": {recovery, "backoff"},
+		"breaker": {recovery, "immediate"}, "slow-start": {recovery, "retry-after"}, "credits": {recovery, "retry-after"},
+		// Its threshold moves by a twentieth a window, and at 10^4 droplets a window is a timeout.
+		"dagor": {collapse, "immediate"},
+	},
+	retries: map[string]outcome{ // none of them undoes a queue full of dead work in 60 s …
+		"immediate": {collapse, ""}, "backoff": {collapse, ""}, "decorrelated": {collapse, ""}, "retry-after": {collapse, ""},
+		"client-breaker": {collapse, ""}, "retry-budget": {collapse, ""}, "client-throttle": {collapse, ""},
+		"fixed": {recovery, ""}, // … but w = τ moves the border to 2.97
+	},
+}
+
+type outcome struct {
+	at    func(Verdict) bool
+	retry string
+}
+
+func collapse(v Verdict) bool { return v == Collapsed || v == Degraded }
+func recovery(v Verdict) bool { return v == Recovered }
+
+// Every discipline, wrapper, controller and retry policy does above the border what theory
+// expects of it, and below it brings everybody back.
+func TestEveryPart(t *testing.T) {
+	for _, kind := range []struct {
+		key    string
+		names  []string
+		around string
+		want   map[string]outcome
+	}{
+		{"queue", queue.Catalog.Names(), "", expected.queues}, {"queue", queue.Wrappers.Names(), "+fifo", expected.wrappers},
+		{"admit", admit.Controllers.Names(), "", expected.controllers}, {"retry", admit.Retries.Names(), "", expected.retries},
+	} {
+		for _, name := range kind.names {
+			want, known := kind.want[name]
+			if !known {
+				if name != "youngest" { // the example's
+					t.Errorf("%s %q: nobody says what is expected of it", kind.key, name)
+				}
+				continue
+			}
+			set := []string{kind.key + "=" + name + kind.around, "duration=60s"}
+			if want.retry != "" {
+				set = append(set, "retry="+want.retry)
+			}
+			t.Run(kind.key+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				if res := simulate(t, surgeAt(t, set...), SimOptions{Options: Options{Seed: 1}}); !want.at(res.Verdict) {
+					t.Errorf("above the border: %s, TTR %s", res.Verdict, orDash(res.TTR, "%.2f s"))
+				}
+				below := append(set, "broken=200") // β 0.53
+				if res := simulate(t, surgeAt(t, below...), SimOptions{Options: Options{Seed: 1}}); res.Verdict != Recovered && res.Verdict != Healthy {
+					t.Errorf("below the border: %s", res.Verdict)
+				}
+			})
+		}
+	}
+}
