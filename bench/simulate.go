@@ -24,6 +24,7 @@ type SimOptions struct {
 
 	service  engine.Service // if not 0, what services take, whatever the scenario wants
 	services []record.Quantile
+	single   bool // engine.Virtual.Single
 }
 
 // virtualStart is the wall time at which virtual runs begin: the dependency's return on
@@ -93,7 +94,7 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &engine.Virtual{Workers: x.workers, Service: x.want, Draw: draw, Seed: o.Seed}
+	v := &engine.Virtual{Workers: x.workers, Service: x.want, Draw: draw, Seed: o.Seed, Single: o.single}
 	run, err := v.Run(ctx, p)
 	if err != nil {
 		return nil, err

@@ -37,27 +37,53 @@ func simulate(t *testing.T, s Scenario, o SimOptions) *Result {
 	return res
 }
 
+// hashOf runs a scenario into a folder and returns a sum over all its files.
+func hashOf(t *testing.T, s Scenario, o SimOptions) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	o.Folder = dir
+	simulate(t, s, o)
+	sum := sha256.New()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(sum, "%s %d\n%s", e.Name(), len(text), text)
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil))
+}
+
+// Taking events together is the same as taking them one by one, to the byte.
+func TestStretchIsSingle(t *testing.T) {
+	for _, set := range [][]string{
+		nil, {"broken=3000"}, {"broken=500"}, {"retry=backoff", "launch=0.1"}, {"delta=0.3", "wait=200ms"}, {"timeout=330ms", "broken=2000"}, {"operator=both", "operator_at=3s", "duration=20s"},
+		{"slow=0.5", "slow_for=3s"}, {"delta=0"},
+	} {
+		for _, workers := range []int{1, 3} {
+			for _, service := range []string{"fixed", "exponential"} {
+				o := SimOptions{Options: Options{Seed: 7, Workers: workers}, Service: service}
+				together := hashOf(t, surgeAt(t, set...), o)
+				o.single = true
+				if hashOf(t, surgeAt(t, set...), o) != together {
+					t.Errorf("%v, %d workers, %s: the runs differ", set, workers, service)
+				}
+			}
+		}
+	}
+}
+
 // The same scenario and seed make the same files, to the byte, for every GOMAXPROCS.
 func TestSimulateIsDeterministic(t *testing.T) {
 	var first string
 	for i, procs := range []int{1, 2, 4} {
 		old := runtime.GOMAXPROCS(procs)
-		dir := filepath.Join(t.TempDir(), "run")
-		simulate(t, surgeAt(t, "queue=lifo", "retry=backoff", "launch=0.1"), SimOptions{Options: Options{Seed: 7, Workers: 3, Folder: dir}, Service: "exponential"})
+		got := hashOf(t, surgeAt(t, "queue=lifo", "retry=backoff", "launch=0.1"), SimOptions{Options: Options{Seed: 7, Workers: 3}, Service: "exponential"})
 		runtime.GOMAXPROCS(old)
-		sum := sha256.New()
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			text, err := os.ReadFile(filepath.Join(dir, e.Name()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			fmt.Fprintf(sum, "%s %d\n%s", e.Name(), len(text), text)
-		}
-		got := fmt.Sprintf("%x", sum.Sum(nil))
 		if i == 0 {
 			first = got
 		} else if got != first {

@@ -41,3 +41,6 @@ func (q *bounded) Push(_ time.Duration, items []Item) int {
 	}
 	return kept
 }
+
+// InOrder implements InOrder: what has no room is not kept.
+func (*bounded) InOrder() bool { return false }

@@ -25,3 +25,6 @@ func (q *fifo) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 	q.mu.Unlock()
 	return taken, 0
 }
+
+// InOrder implements InOrder.
+func (*fifo) InOrder() bool { return true }

@@ -170,6 +170,15 @@ type Rechecker interface {
 	Stale(now time.Duration, it *Item) bool
 }
 
+// InOrder is a Discipline that, if it says so, gives out what was pushed first, keeps all of
+// it, and looks at no clock: what is popped does not depend on what is pushed later, as
+// long as something waits. A virtual engine may then push attempts of several instants
+// together, and serve before it pushes.
+type InOrder interface {
+	Discipline
+	InOrder() bool
+}
+
 // Sharder is a Discipline with a part of its own for each worker. A worker pops from its
 // view, which takes from its own part first and from the others' when that is empty.
 type Sharder interface {

@@ -20,6 +20,9 @@ type Virtual struct {
 	// Draw is the service's distribution; nil is Fixed.
 	Draw Distribution
 	Seed uint64
+	// Single takes every instant by itself, even where several can be taken together: it
+	// is slower, and the same to the byte.
+	Single bool
 }
 
 // Distribution draws a service time of the given mean, in ns.
@@ -109,6 +112,9 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 		}
 		if r.instant(now) {
 			break
+		}
+		if t, ok := p.Source.(togetherer); ok && !v.Single && p.Manager.Plain() && t.Together(p.WatchPeriod) {
+			now = r.stretch(now)
 		}
 		now = r.next(now)
 	}

@@ -203,6 +203,13 @@ func (f *Fleet) Due(now time.Duration) time.Duration {
 	return min(f.checks.due(), f.timeouts.due(), f.random.due(now), f.launch.due)
 }
 
+// Together says whether Next gives the same attempts, in the order of their births, whether
+// it is asked once or for each instant of a window by itself: whether no timer that comes
+// due in it sets another that does, and nothing is drawn in another order.
+func (f *Fleet) Together(window time.Duration) bool {
+	return admit.IsImmediate(f.cfg.Retry) && (f.cfg.Wait == 0 || f.cfg.Wait >= window) && f.cfg.Interval > window && (f.cfg.Jitter == 0 || f.launch.due == never)
+}
+
 // Next fills dst with the attempts that are due at or before now, in the order of
 // their births, and returns how many; as many as dst holds means that there may be more.
 func (f *Fleet) Next(now time.Duration, dst []queue.Item) int {

@@ -165,6 +165,21 @@ func (r *Recorder) Offered(now time.Duration, items []queue.Item) {
 	}
 }
 
+// OfferedOnTime counts attempts that are offered each at its birth, in order; it ticks.
+func (r *Recorder) OfferedOnTime(items []queue.Item) {
+	n := int64(0)
+	for i := range items {
+		if it := &items[i]; it.Born >= r.end {
+			_ = r.cur.slip.RecordValues(0, n)
+			n = 0
+			r.turn(it.Born)
+		}
+		r.cur.Offered[items[i].Class]++
+		n++
+	}
+	_ = r.cur.slip.RecordValues(0, n) // 0 is in range
+}
+
 // Shed counts attempts that were refused or dropped.
 func (r *Recorder) Shed(items []queue.Item) {
 	for i := range items {

@@ -153,6 +153,23 @@ func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
 	return queued
 }
 
+// Plain says whether attempts go into a queue in order, all of them, with nobody at the
+// door, and their cost does not depend on the time: then OfferAll does for them.
+func (m *Manager) Plain() bool {
+	q, ok := m.cfg.Queue.(queue.InOrder)
+	c := &m.cfg.Costs
+	return ok && q.InOrder() && admit.IsNone(m.cfg.Admit) && m.throttle.Load() == nil && m.restart.Load() == 0 && c.Backlog == 0 && c.Slow == 0 && c.Paused.To == 0
+}
+
+// OfferAll is Offer for a plain manager, for attempts of several instants: each is offered
+// at its birth.
+func (m *Manager) OfferAll(items []queue.Item) {
+	for i := range items {
+		items[i].Slip = 0
+	}
+	m.cfg.Queue.Push(0, items)
+}
+
 // Throttle puts an admission controller of the operator's in front of the run's own, or
 // takes it away: nil.
 func (m *Manager) Throttle(c admit.Controller) {

@@ -19,3 +19,9 @@ type none struct{}
 func (none) Admit(_ time.Duration, items []queue.Item, _ int) int { return len(items) }
 
 func (none) Done(time.Duration, *queue.Item, time.Duration, queue.Outcome) {}
+
+// IsNone says whether a controller is the one that admits everything.
+func IsNone(c Controller) bool {
+	_, ok := c.(none)
+	return ok
+}
