@@ -157,7 +157,9 @@ func Compare(all []*Result) []CompareRow {
 			}
 			return r.TTR.Median
 		}
-		back := func(r CompareRow) int { return -r.Verdicts[Recovered] - r.Verdicts[Healthy] }
+		back := func(r CompareRow) float64 { // share of the valid runs
+			return -float64(r.Verdicts[Recovered]+r.Verdicts[Healthy]) / float64(max(1, r.Collapse.N))
+		}
 		return cmp.Or(cmp.Compare(a.Collapse.P, b.Collapse.P), cmp.Compare(back(a), back(b)), cmp.Compare(ttr(a), ttr(b)))
 	})
 	return rows

@@ -61,7 +61,7 @@ Suites:
 		},
 	}
 	cmd.AddCommand(speedCommand(), generatorCommand(), compareCommand(), preventCommand(), fairnessCommand(), thresholdCommand())
-	cmd.Flags().StringVar(&suite, "suite", "standard", "suite to run: short, standard, full")
+	cmd.Flags().StringVar(&suite, "suite", "standard", "suite to run, one of those above")
 	cmd.Flags().StringVar(&resume, "resume", "", "folder of a suite that was interrupted, to go on with")
 	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the order and of the first repetition")
