@@ -127,7 +127,7 @@ func saveCompare(dir, name string, rows []compareRow) error {
 		}
 	}
 	r := rows[0]
-	title := fmt.Sprintf("surge: %s leases, %s broken, β = %.2f, up to %d seeds, %s engine", thousands(r.Runs[0].Leases), thousands(r.Runs[0].Broken), r.Runs[0].Beta, most(rows), r.Engine)
+	title := fmt.Sprintf("surge: %s leases, %s broken, β = %.2f, up to %d seed%s, %s engine", thousands(r.Runs[0].Leases), thousands(r.Runs[0].Broken), r.Runs[0].Beta, most(rows), plural(most(rows)), r.Engine)
 	return save(dir, name, vg.Length(0.9+0.19*float64(len(rows)))*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, title, nil, mark{"median time to recover, with the extremes", draw.LineStyle{Color: barRGB, Width: 6}}, mark{"did not come back", draw.LineStyle{Color: lostRGB, Width: 1}})
 		p := newPlot("time to recover (s)", "")

@@ -30,7 +30,8 @@ type GeneratorOptions struct {
 // Generated is how well one pinned generator kept its schedule, against a target that
 // answers at once. Slip is from when an attempt was due until it was issued; Gaps is what
 // a thread that does nothing but look at the clock, pinned to another processor, would
-// have made of the same schedule in the same seconds.
+// have made of the same schedule in the same seconds, and Own what the generator itself saw
+// between two looks with nothing to do.
 type Generated struct {
 	Droplets  int           `json:"droplets"`
 	Asked     float64       `json:"asked_per_second"`
@@ -41,6 +42,7 @@ type Generated struct {
 	Switches  int64         `json:"involuntary_switches"` // of the whole process
 	Slip      [4]float64    `json:"slip_s"`               // p50, p99, p99.9, longest
 	Gaps      [4]float64    `json:"gaps_s"`
+	Own       [4]float64    `json:"own_gaps_s"`
 	Note      string        `json:"note,omitempty"`
 	Elapsed   time.Duration `json:"elapsed_ns"`
 }
@@ -74,7 +76,7 @@ func Generate(ctx context.Context, o GeneratorOptions) (*Generated, error) {
 	defer runtime.GOMAXPROCS(procs)
 	runtime.GC()
 	g := &Generated{Droplets: o.Droplets, Asked: o.Rate, Note: place.Note}
-	slip, gaps := record.NewLatency(), record.NewLatency()
+	slip, gaps, own := record.NewLatency(), record.NewLatency(), record.NewLatency()
 	var started, stop atomic.Bool
 	var ready, done sync.WaitGroup
 	var clock host.Clock
@@ -102,7 +104,7 @@ func Generate(ctx context.Context, o GeneratorOptions) (*Generated, error) {
 		for !started.Load() {
 			runtime.Gosched()
 		}
-		generate(ctx, f, &clock, o.Length, slip, g)
+		generate(ctx, f, &clock, o.Length, slip, own, g)
 	})
 	ready.Wait()
 	usage := host.ReadUsage()
@@ -114,12 +116,12 @@ func Generate(ctx context.Context, o GeneratorOptions) (*Generated, error) {
 	runtime.ReadMemStats(&after)
 	g.Allocs = after.Mallocs - before.Mallocs
 	g.Switches = host.ReadUsage().Sub(usage).Involuntary
-	g.Slip, g.Gaps = quantiles(slip), quantiles(gaps)
+	g.Slip, g.Gaps, g.Own = quantiles(slip), quantiles(gaps), quantiles(own)
 	return g, ctx.Err()
 }
 
 // generate is the generator's loop, with a target that answers at once.
-func generate(ctx context.Context, f *fleet.Fleet, clock *host.Clock, length time.Duration, slip *record.Latency, g *Generated) {
+func generate(ctx context.Context, f *fleet.Fleet, clock *host.Clock, length time.Duration, slip, own *record.Latency, g *Generated) {
 	var items [64]queue.Item
 	var answers [64]dwfm.Answer
 	busy, now := time.Duration(0), clock.Now()
@@ -130,7 +132,9 @@ func generate(ctx context.Context, f *fleet.Fleet, clock *host.Clock, length tim
 			if looks%1024 == 0 && ctx.Err() != nil {
 				break
 			}
+			last := now
 			now = clock.Now()
+			own.RecordGap(last, now)
 			continue
 		}
 		for i := range items[:n] {
@@ -154,8 +158,8 @@ func (g *Generated) String() string {
 	line := func(q [4]float64) string {
 		return fmt.Sprintf("p50 %.1f µs, p99 %.1f µs, p99.9 %.1f µs, longest %.1f µs", q[0]*1e6, q[1]*1e6, q[2]*1e6, q[3]*1e6)
 	}
-	s := fmt.Sprintf("%d attempts in %.2f s: %.2f million/s of %.2f million/s on schedule, busy %.0f %%, %d allocations\nslip           %s\nthe host alone %s\n",
-		g.Issued, g.Elapsed.Seconds(), g.PerSecond/1e6, g.Asked/1e6, 100*g.Busy, g.Allocs, line(g.Slip), line(g.Gaps))
+	s := fmt.Sprintf("%d attempts in %.2f s: %.2f million/s of %.2f million/s on schedule, busy %.0f %%, %d allocations\nslip            %s\nits own gaps    %s\nan idle thread  %s\n",
+		g.Issued, g.Elapsed.Seconds(), g.PerSecond/1e6, g.Asked/1e6, 100*g.Busy, g.Allocs, line(g.Slip), line(g.Own), line(g.Gaps))
 	if g.Note != "" {
 		s += g.Note + "\n"
 	}

@@ -16,7 +16,7 @@ func TestGenerate(t *testing.T) {
 	if due := int(1e5 * g.Elapsed.Seconds()); g.Issued < due/2 || g.Issued > due+100 {
 		t.Errorf("issued %d attempts of %d that were due", g.Issued, due)
 	}
-	if g.Slip[3] < g.Slip[0] || !strings.Contains(g.String(), "the host alone") {
+	if g.Slip[3] < g.Slip[0] || !strings.Contains(g.String(), "an idle thread") {
 		t.Errorf("%v\n%s", g.Slip, g)
 	}
 	for _, o := range []GeneratorOptions{{}, {Droplets: 1, Rate: 1e9, Length: 1}} {

@@ -140,6 +140,9 @@ func TestMap(t *testing.T) {
 	if status, again, stderr := call(t, "map", "--resume", dir); status != exitOK || again != stdout {
 		t.Errorf("resumed when done: status %d, %s, %s", status, again, stderr)
 	}
+	if status, _, stderr := call(t, "map", "--resume", dir, "--seeds", "2"); status != exitUsage || !strings.Contains(stderr, "leave out --seeds") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
 	if status, _, stderr := call(t, "map", "--resume", t.TempDir()); status != exitFailed || !strings.Contains(stderr, "not a map's folder") {
 		t.Errorf("status %d, %s", status, stderr)
 	}

@@ -58,8 +58,7 @@ against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
 		},
 	}
 	f.add(cmd)
-	_ = cmd.Flags().Set("seeds", "3")
-	cmd.Flags().Lookup("seeds").DefValue = "3"
+	setDefault(cmd, "seeds", "3")
 	cmd.Flags().Lookup("out").Usage = "file to write the scenario to that reproduces it"
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
 	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")

@@ -40,6 +40,11 @@ Axes:
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := resume
+			for _, name := range []string{"x", "y", "contestants", "measure", "all", "seeds", "seed", "workers", "service", "out", "set", "leases", "broken", "table", "duration"} {
+				if dir != "" && cmd.Flags().Changed(name) {
+					return usage(fmt.Errorf("--resume goes on with the map as it was begun: leave out --%s", name))
+				}
+			}
 			if dir == "" {
 				s, err := f.load(cmd, args[0])
 				if err == nil {
@@ -83,11 +88,9 @@ Axes:
 	for _, unused := range []string{"queue", "admit", "retry"} {
 		_ = cmd.Flags().MarkHidden(unused) // contestants say it
 	}
-	_ = cmd.Flags().Set("leases", "100000")
-	_ = cmd.Flags().Set("broken", "10000")
-	cmd.Flags().Lookup("leases").DefValue, cmd.Flags().Lookup("broken").DefValue = "100000", "10000"
-	_ = cmd.Flags().Set("seeds", "5")
-	cmd.Flags().Lookup("seeds").DefValue = "5"
+	setDefault(cmd, "leases", "100000")
+	setDefault(cmd, "broken", "10000")
+	setDefault(cmd, "seeds", "5")
 	cmd.Flags().Lookup("out").Usage = "folder to make for the map (default results/<time>-map-<scenario>)"
 	cmd.Flags().StringVar(&x, "x", "beta=0.25:6:40", "axis to the right, axis=low:high:points[:log]")
 	cmd.Flags().StringVar(&y, "y", "rho=0.05:0.75:40", "axis upward")
@@ -98,6 +101,13 @@ Axes:
 	cmd.Flags().StringVar(&g.Service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
 	cmd.Flags().StringVar(&resume, "resume", "", "folder of an interrupted map to go on with")
 	return cmd
+}
+
+// setDefault gives a flag that is there already another default.
+func setDefault(cmd *cobra.Command, name, value string) {
+	f := cmd.Flags().Lookup(name)
+	_ = f.Value.Set(value) // a command's own value
+	f.DefValue = value
 }
 
 func axisLines() string {

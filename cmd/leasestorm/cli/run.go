@@ -60,11 +60,11 @@ func (f *scenarioFlags) load(cmd *cobra.Command, name string) (bench.Scenario, e
 	}
 	var assignments []string
 	for _, k := range keyFlags {
-		if cmd.Flags().Changed(k[0]) {
-			v, err := cmd.Flags().GetString(k[0])
-			if err != nil {
-				return s, err
-			}
+		v, err := cmd.Flags().GetString(k[0])
+		if err != nil {
+			return s, err
+		}
+		if v != "" || cmd.Flags().Changed(k[0]) {
 			assignments = append(assignments, k[0]+"="+v)
 		}
 	}

@@ -80,10 +80,9 @@ Axes:
 	for _, unused := range []string{"queue", "admit", "retry"} {
 		_ = cmd.Flags().MarkHidden(unused)
 	}
-	_ = cmd.Flags().Set("leases", "100000")
-	_ = cmd.Flags().Set("broken", "10000")
-	_ = cmd.Flags().Set("seeds", "5")
-	cmd.Flags().Lookup("leases").DefValue, cmd.Flags().Lookup("broken").DefValue, cmd.Flags().Lookup("seeds").DefValue = "100000", "10000", "5"
+	setDefault(cmd, "leases", "100000")
+	setDefault(cmd, "broken", "10000")
+	setDefault(cmd, "seeds", "5")
 	cmd.Flags().Lookup("out").Usage = "folder to make (default results/<time>-sweep-<scenario>)"
 	cmd.Flags().StringVar(&x, "x", "jitter=0:4:17", "axis=low:high:points[:log]")
 	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}, "queue, queue/admit or queue/admit/retry, with commas between them")

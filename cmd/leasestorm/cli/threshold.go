@@ -48,8 +48,7 @@ the extremes beside what the laws say. On the real engine a bisection takes two 
 		},
 	}
 	f.add(cmd)
-	_ = cmd.Flags().Set("seeds", "5")
-	cmd.Flags().Lookup("seeds").DefValue = "5"
+	setDefault(cmd, "seeds", "5")
 	for _, unused := range []string{"broken", "out", "queue", "admit", "retry"} {
 		_ = cmd.Flags().MarkHidden(unused)
 	}
