@@ -1,6 +1,9 @@
 package lease
 
-import "github.com/leasestorm/leasestorm/queue/catalog"
+import (
+	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
+)
 
 // maxParts bounds the shards or regions of a table; a host with more cores than
 // this would be news.
@@ -18,7 +21,7 @@ var builtin = []catalog.Entry[New]{
 		Doc:    "the mutex table cut into contiguous shards with a lock each",
 		Source: "lock striping, as in java.util.concurrent.ConcurrentHashMap (Lea, Java 5)",
 		Params: []catalog.Param{{Name: "shards", Unit: "1", Min: 0, Max: maxParts,
-			Doc: "locks; 0: what the host suggests, else 8 a worker"}, padParam},
+			Doc: "locks; 0: what the host suggests, else 8 a worker"}, pad.Param},
 		New: newSharded,
 	},
 	{
@@ -26,7 +29,7 @@ var builtin = []catalog.Entry[New]{
 		Doc:    "one 64-bit word a lease, renewed by one compare-and-swap; sweeps read only blocks with something due",
 		Source: "Treiber, Systems Programming: Coping with Parallelism, 1986 (counted words)",
 		Params: []catalog.Param{{Name: "regions", Unit: "1", Min: 0, Max: maxParts,
-			Doc: "parts of the free slots; 0: what the host suggests, else one a worker"}, padParam},
+			Doc: "parts of the free slots; 0: what the host suggests, else one a worker"}, pad.Param},
 		New: newLockFree,
 	},
 }

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 // A lease is one word in a flat array:
@@ -75,7 +76,7 @@ func newLockFree(env Env, v catalog.Values) (Table, error) {
 		bounds:  make([]atomic.Uint32, blocks),
 		free:    make([]atomic.Uint64, blocks*mapWords),
 		some:    make([]atomic.Uint64, some),
-		regions: apart[region](min(parts(v.Int("regions"), env, 1), some), v.Int("pad") == 1),
+		regions: pad.Apart[region](min(parts(v.Int("regions"), env, 1), some), v.Int("pad") == 1),
 	}
 	for b := range t.bounds {
 		t.bounds[b].Store(noDeadline)
@@ -403,5 +404,5 @@ func (t *lockFree) Live() int {
 
 func (t *lockFree) Bytes() int64 {
 	return int64(unsafe.Sizeof(*t)) + 8*int64(len(t.words)+len(t.free)+len(t.some)) + 4*int64(len(t.bounds)) +
-		int64(len(t.regions))*int64(unsafe.Sizeof(region{})+padBytes)
+		int64(len(t.regions))*int64(unsafe.Sizeof(region{})+pad.Bytes)
 }

@@ -6,36 +6,8 @@ import (
 	"unsafe"
 
 	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
-
-// padBytes keeps two writers off one cache line wherever they meet in an array.
-// Lines are 64 bytes on most hosts and 128 on some, and on x86 the prefetcher
-// pulls lines in pairs; a gap of 128 bytes does for all of them, whatever the
-// array's own alignment.
-const padBytes = 128
-
-var padParam = catalog.Param{Name: "pad", Unit: "1", Default: 1, Min: 0, Max: 1,
-	Doc: "1: keep parts that different workers write off each other's cache lines; 0: do not, to see what it is worth"}
-
-// apart makes n values, padBytes apart if so asked, else side by side.
-func apart[T any](n int, pad bool) []*T {
-	all := make([]*T, n)
-	if pad {
-		wide := make([]struct {
-			v T
-			_ [padBytes]byte
-		}, n)
-		for i := range all {
-			all[i] = &wide[i].v
-		}
-		return all
-	}
-	side := make([]T, n)
-	for i := range all {
-		all[i] = &side[i]
-	}
-	return all
-}
 
 // shardsPerWorker makes collisions rare without a hint of the host's: a caller
 // finds its lock taken with a chance of at most (workers-1)/shards < 1/8.
@@ -61,7 +33,7 @@ func newSharded(env Env, v catalog.Values) (Table, error) {
 	n := min(parts(v.Int("shards"), env, shardsPerWorker), env.Leases)
 	each := (env.Leases + n - 1) / n
 	n = (env.Leases + each - 1) / each // rounding up may leave the last ones nothing
-	t := &shardedTable{each: uint32(each), shards: apart[tableShard](n, v.Int("pad") == 1)}
+	t := &shardedTable{each: uint32(each), shards: pad.Apart[tableShard](n, v.Int("pad") == 1)}
 	for i := range t.shards {
 		first := i * each
 		t.shards[i].s.init(uint32(first), min(each, env.Leases-first))
@@ -214,7 +186,7 @@ func (t *shardedTable) Live() int {
 }
 
 func (t *shardedTable) Bytes() int64 {
-	n := int64(unsafe.Sizeof(*t)) + int64(len(t.shards))*int64(unsafe.Sizeof(tableShard{})+padBytes)
+	n := int64(unsafe.Sizeof(*t)) + int64(len(t.shards))*int64(unsafe.Sizeof(tableShard{})+pad.Bytes)
 	for i := range t.shards {
 		n += t.shards[i].s.heapBytes()
 	}

@@ -34,6 +34,13 @@ func TestWrappers(t *testing.T) {
 	}
 }
 
+// Nor does a form without its padding keep other promises.
+func TestUnpadded(t *testing.T) {
+	for _, ref := range []string{"fifo-lockfree:pad=0", "lifo-lockfree:pad=0"} {
+		t.Run(ref, func(t *testing.T) { queuetest.Run(t, maker(ref)) })
+	}
+}
+
 // Workers that pop from their views get everything, too.
 func TestViews(t *testing.T) {
 	q, err := queue.Make("percore+fifo", queuetest.Config)

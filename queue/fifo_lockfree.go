@@ -6,14 +6,17 @@ import (
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 var fifoLockFreeEntry = catalog.Entry[New]{
 	Name:   "fifo-lockfree",
 	Doc:    "fifo without a lock: positions by fetch-and-add, in chunks, a batch at a time",
 	Source: "C. Yang and J. Mellor-Crummey, A Wait-free Queue as Fast as Fetch-and-Add, PPoPP 2016 (its array of chunks); D. Vyukov's sequence numbers",
-	New: func(Config, catalog.Values) (Discipline, error) {
-		return &fifoLockFree{dir: make([]atomic.Pointer[segment], dirSize)}, nil
+	Params: []catalog.Param{pad.Param},
+	New: func(_ Config, v catalog.Values) (Discipline, error) {
+		ends := pad.Apart[atomic.Uint64](2, v.Int("pad") == 1)
+		return &fifoLockFree{dir: make([]atomic.Pointer[segment], dirSize), head: ends[0], tail: ends[1]}, nil
 	},
 }
 
@@ -48,11 +51,8 @@ type segment struct {
 type fifoLockFree struct {
 	dir   []atomic.Pointer[segment] // at number % dirSize
 	spare [segSpares]atomic.Pointer[segment]
-	_     [128]byte
-	head  atomic.Uint64 // the poppers'
-	_     [128]byte     // keeps poppers from pushers
-	tail  atomic.Uint64 // the pushers'
-	_     [128]byte
+	head  *atomic.Uint64 // the poppers'
+	tail  *atomic.Uint64 // the pushers'
 }
 
 func (q *fifoLockFree) Push(_ time.Duration, items []Item) int {

@@ -6,13 +6,17 @@ import (
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 var lifoLockFreeEntry = catalog.Entry[New]{
 	Name:   "lifo-lockfree",
 	Doc:    "lifo without a lock: a stack of small nodes, a batch's nodes pushed together",
 	Source: "R. K. Treiber, Systems Programming: Coping with Parallelism, IBM RJ 5118, 1986, with counted links",
-	New:    func(Config, catalog.Values) (Discipline, error) { return newLifoLockFree(), nil },
+	Params: []catalog.Param{pad.Param},
+	New: func(_ Config, v catalog.Values) (Discipline, error) {
+		return newLifoLockFree(v.Int("pad") == 1), nil
+	},
 }
 
 // A node carries up to three items, so that it fills two cache lines: more would leave
@@ -38,17 +42,20 @@ type stackNode struct {
 //
 // A node is its pusher's until the top's compare-and-swap, and its popper's after one.
 type lifoLockFree struct {
-	top   atomic.Uint64
-	_     [128]byte // keeps the stack's tops apart: both are written by everybody
-	spare atomic.Uint64
-	_     [128]byte
-	len   atomic.Int64
+	top   *atomic.Uint64
+	spare *atomic.Uint64
+	len   *atomic.Int64
 	used  atomic.Uint32 // nodes made so far; node 0 is nobody's
 	slabs [maxSlabs]atomic.Pointer[[slabNodes]stackNode]
 }
 
-func newLifoLockFree() *lifoLockFree {
-	q := &lifoLockFree{}
+func newLifoLockFree(apart bool) *lifoLockFree {
+	// Both tops and the length are written by everybody.
+	words := pad.Apart[struct {
+		top atomic.Uint64
+		len atomic.Int64
+	}](2, apart)
+	q := &lifoLockFree{top: &words[0].top, spare: &words[1].top, len: &words[1].len}
 	q.used.Store(1)
 	return q
 }
@@ -82,7 +89,7 @@ func (q *lifoLockFree) pop(top *atomic.Uint64) uint32 {
 
 // alloc finds a node; 0 if all that there may be are in use.
 func (q *lifoLockFree) alloc() uint32 {
-	if i := q.pop(&q.spare); i != 0 {
+	if i := q.pop(q.spare); i != 0 {
 		return i
 	}
 	i := q.used.Inc() - 1
@@ -116,14 +123,14 @@ func (q *lifoLockFree) Push(_ time.Duration, items []Item) (kept int) {
 	}
 	if kept > 0 {
 		q.len.Add(int64(kept)) // before the items can be popped: Len is never below 0
-		q.push(&q.top, first, last)
+		q.push(q.top, first, last)
 	}
 	return kept
 }
 
 func (q *lifoLockFree) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 	for taken < len(dst) {
-		i := q.pop(&q.top)
+		i := q.pop(q.top)
 		if i == 0 {
 			break
 		}
@@ -133,9 +140,9 @@ func (q *lifoLockFree) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 			dst[taken] = n.items[n.n]
 		}
 		if n.n > 0 {
-			q.push(&q.top, i, i)
+			q.push(q.top, i, i)
 		} else {
-			q.push(&q.spare, i, i)
+			q.push(q.spare, i, i)
 		}
 	}
 	if taken > 0 {

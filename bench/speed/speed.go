@@ -264,12 +264,13 @@ func tables(o Options) []contest {
 	return all
 }
 
-// queueRefs are the disciplines, and those that have a form with a part for each worker.
+// queueRefs are the disciplines, those that have a form with a part for each worker, and
+// the lock-free ones without their padding.
 func queueRefs() (refs []string) {
 	for _, e := range queue.Catalog.List() {
 		refs = append(refs, e.Name)
 	}
-	return append(refs, "percore+fifo", "percore+lifo", "percore+deadline", "percore+codel")
+	return append(refs, "percore+fifo", "percore+lifo", "percore+deadline", "percore+codel", "fifo-lockfree:pad=0", "lifo-lockfree:pad=0")
 }
 
 // queues hand items over. In "push and pop" each goroutine does both in turn, so the queue
