@@ -17,7 +17,7 @@ func ranked(queue, then string, v Verdict, ttr float64) *Result {
 
 func TestCompare(t *testing.T) {
 	rows := Compare([]*Result{
-		ranked("fifo", "", Collapsed, 0), ranked("lifo", "", Recovered, 3), ranked("slack", "", Recovered, 2), ranked("fifo", "", Recovered, 1),
+		ranked("fifo", "", Collapsed, 0), ranked("lifo", "", Recovered, 3.5), ranked("slack", "", Recovered, 2), ranked("fifo", "", Recovered, 1),
 		ranked("lifo", "", Invalid, 0), ranked("slack", "", Recovered, 4), ranked("codel", "", Collapsed, 0), ranked("pie", "", Degraded, 0),
 	})
 	var order []string
