@@ -71,11 +71,12 @@ func (f *flood) Answers(_ time.Duration, answers []dwfm.Answer) {
 // workers run it waits for some service, for a while.
 func (f *flood) watch(now time.Duration, _ State) bool {
 	f.marks = append(f.marks, mark{now, f.served})
-	return len(f.marks) > slicesLead+slicesCount && (f.served >= slicesCount || now > floodPatience)
+	return len(f.marks) > slicesLead+slicesCount && (f.served >= slicesCount || f.served > 0 && now > floodPatience || now > starvation)
 }
 
-// floodPatience is how long a flood waits for a first few services.
-const floodPatience = 5 * time.Second
+// floodPatience is how long a flood waits for a first few services, and starvation how long
+// for any.
+const floodPatience, starvation = 5 * time.Second, 30 * time.Second
 
 // perSecond is the median over the slices; where most of them had no service, the mean.
 func (f *flood) perSecond() float64 {
@@ -144,7 +145,7 @@ func (c *Calibration) Measure(ctx context.Context, class queue.Class) (time.Dura
 	}
 	rate := f.perSecond()
 	if rate <= 0 {
-		return 0, fmt.Errorf("calibration: no %v was served within %v: this host is too busy, or cannot run the scenario; look at leasestorm doctor", class, floodPatience)
+		return 0, fmt.Errorf("calibration: no %v was served within %v: this host is too busy, or cannot run the scenario; look at leasestorm doctor", class, starvation)
 	}
 	return time.Duration(float64(workers) / rate * 1e9), nil
 }
