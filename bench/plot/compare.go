@@ -1,12 +1,8 @@
 package plot
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"image/color"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"gonum.org/v1/plot"
@@ -59,22 +55,11 @@ func (r *compareRow) name() string {
 // drawCompare draws what bench compare measured, if it did.
 func drawCompare(dir string) ([]string, error) {
 	path := filepath.Join(dir, CompareFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	var file struct {
-		Schema int          `json:"schema"`
-		Rows   []compareRow `json:"rows"`
+		Rows []compareRow `json:"rows"`
 	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("%s: not rows of compare: %w", path, err)
-	}
-	if file.Schema != schema {
-		return nil, fmt.Errorf("%s: schema %d, and this program reads %d: use the version that wrote it", path, file.Schema, schema)
+	if there, err := readResult(path, "rows of compare", &file); !there || err != nil {
+		return nil, err
 	}
 	if len(file.Rows) == 0 || len(file.Rows[0].Runs) == 0 {
 		return nil, fmt.Errorf("%s: no rows", path)

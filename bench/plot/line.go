@@ -1,11 +1,7 @@
 package plot
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"gonum.org/v1/plot"
@@ -25,15 +21,7 @@ type extremes struct {
 // drawLine draws what leasestorm sweep found, if it did: TTR above, idle share below.
 func drawLine(dir string) ([]string, error) {
 	path := filepath.Join(dir, LineFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	var f struct {
-		Schema      int      `json:"schema"`
 		Title       string   `json:"title"`
 		X           mapAxis  `json:"x"`
 		Contestants []string `json:"contestants"`
@@ -44,11 +32,8 @@ func drawLine(dir string) ([]string, error) {
 			Idle       *extremes `json:"idle"`
 		} `json:"points"`
 	}
-	if err := json.Unmarshal(text, &f); err != nil {
-		return nil, fmt.Errorf("%s: not a sweep: %w", path, err)
-	}
-	if f.Schema != schema {
-		return nil, fmt.Errorf("%s: schema %d, and this program reads %d: use the version that wrote it", path, f.Schema, schema)
+	if there, err := readResult(path, "a sweep", &f); !there || err != nil {
+		return nil, err
 	}
 	if len(f.Contestants) == 0 || len(f.Points) == 0 {
 		return nil, fmt.Errorf("%s: no points", path)

@@ -1,13 +1,9 @@
 package plot
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"image/color"
-	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 
 	"gonum.org/v1/plot"
@@ -29,8 +25,9 @@ type mapAxis struct {
 	Log  bool    `json:"log"`
 }
 
-func (a mapAxis) at(i int) float64 {
-	u := float64(i) / float64(a.N-1)
+// at is the i-th value; halves are the edges between cells.
+func (a mapAxis) at(i float64) float64 {
+	u := i / float64(a.N-1)
 	if a.Log {
 		return a.Low * math.Pow(a.High/a.Low, u)
 	}
@@ -48,7 +45,6 @@ func (a mapAxis) label() string {
 
 // mapFile is what the figure needs of a map.
 type mapFile struct {
-	Schema      int      `json:"schema"`
 	X           mapAxis  `json:"x"`
 	Y           mapAxis  `json:"y"`
 	Contestants []string `json:"contestants"`
@@ -79,8 +75,8 @@ type field struct {
 }
 
 func (f field) Dims() (c, r int)   { return f.x.N, f.y.N }
-func (f field) X(c int) float64    { return f.x.at(c) }
-func (f field) Y(r int) float64    { return f.y.at(r) }
+func (f field) X(c int) float64    { return f.x.at(float64(c)) }
+func (f field) Y(r int) float64    { return f.y.at(float64(r)) }
 func (f field) Z(c, r int) float64 { return f.z[r*f.x.N+c] }
 
 // heat is the palette of collapse probability, from safe to lost: white over yellow and
@@ -112,19 +108,9 @@ var (
 // drawMap draws what leasestorm map found, if it did.
 func drawMap(dir string) ([]string, error) {
 	path := filepath.Join(dir, MapFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	var f mapFile
-	if err := json.Unmarshal(text, &f); err != nil {
-		return nil, fmt.Errorf("%s: not a map: %w", path, err)
-	}
-	if f.Schema != schema {
-		return nil, fmt.Errorf("%s: schema %d, and this program reads %d: use the version that wrote it", path, f.Schema, schema)
+	if there, err := readResult(path, "a map", &f); !there || err != nil {
+		return nil, err
 	}
 	if f.X.N < 2 || f.Y.N < 2 || f.X.N > 1000 || f.Y.N > 1000 || len(f.Points) != len(f.Contestants)*f.X.N*f.Y.N || len(f.Contestants) == 0 {
 		return nil, fmt.Errorf("%s: not a whole map: %d points for %d contestants at %d × %d places", path, len(f.Points), len(f.Contestants), f.X.N, f.Y.N)
@@ -246,12 +232,7 @@ func (f cells) Plot(c draw.Canvas, p *plot.Plot) {
 }
 
 // between is the edge below the i-th cell.
-func (a mapAxis) between(i int) float64 {
-	if a.Log {
-		return a.Low * math.Pow(a.High/a.Low, (float64(i)-0.5)/float64(a.N-1))
-	}
-	return a.Low + (a.High-a.Low)*(float64(i)-0.5)/float64(a.N-1)
-}
+func (a mapAxis) between(i int) float64 { return a.at(float64(i) - 0.5) }
 
 // Plot implements plot.Plotter: the places worth knowing, with their names on a ground of
 // their own.

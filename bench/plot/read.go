@@ -78,6 +78,31 @@ type Series map[string][]float64
 // schema is the manifests that this package reads.
 const schema = 1
 
+// readResult reads what a command has left beside, or instead of, runs; there is false where
+// it has not. What names it for errors.
+func readResult(path, what string, v any) (there bool, err error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var head struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(text, &head); err != nil {
+		return true, fmt.Errorf("%s: not %s: %w", path, what, err)
+	}
+	if head.Schema != schema {
+		return true, fmt.Errorf("%s: schema %d, and this program reads %d: use the version that wrote it", path, head.Schema, schema)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return true, fmt.Errorf("%s: not %s: %w", path, what, err)
+	}
+	return true, nil
+}
+
 // ErrNoRuns is returned, wrapped, for a folder without a finished run.
 var ErrNoRuns = errors.New("no finished run in this folder (a run has a manifest.json)")
 

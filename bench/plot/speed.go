@@ -1,11 +1,7 @@
 package plot
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,26 +49,15 @@ func NewSpeed(rows []speedRow, note string) []Curves {
 // drawSpeed draws what bench speed measured, if it did.
 func drawSpeed(dir string) (made []string, err error) {
 	path := filepath.Join(dir, SpeedFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	var file struct {
-		Schema int        `json:"schema"`
-		Rows   []speedRow `json:"rows"`
-		Host   struct {
+		Rows []speedRow `json:"rows"`
+		Host struct {
 			Cores   int  `json:"cores"`
 			Virtual bool `json:"virtual"`
 		} `json:"host"`
 	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("%s: not rows of speed: %w", path, err)
-	}
-	if file.Schema != schema {
-		return nil, fmt.Errorf("%s: schema %d, and this program reads %d: use the version that wrote it", path, file.Schema, schema)
+	if there, err := readResult(path, "rows of speed", &file); !there || err != nil {
+		return nil, err
 	}
 	note := fmt.Sprintf("; %d cores", file.Host.Cores)
 	if file.Host.Virtual {
