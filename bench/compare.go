@@ -36,18 +36,14 @@ func fullGrid() (all []string) {
 	return all
 }
 
-// cellOf is a contestant of the surge as a suite's cell.
-func cellOf(name string, more ...string) contestant {
-	set := make([]string, 0, 3+len(more))
-	for i, part := range strings.Split(name, "/") {
-		set = append(set, []string{"queue", "admit", "retry"}[i]+"="+part)
-	}
-	return contestant{"surge", append(set, more...)}
-}
-
+// cellsOf are contestants of the surge as a suite's cells.
 func cellsOf(names []string) (cells []contestant) {
 	for _, n := range names {
-		cells = append(cells, cellOf(n, "duration=40s")) // some take 25 s
+		var set []string
+		for i, part := range strings.Split(n, "/") {
+			set = append(set, []string{"queue", "admit", "retry"}[i]+"="+part)
+		}
+		cells = append(cells, surge(append(set, "duration=40s")...)) // some take 25 s
 	}
 	return cells
 }
@@ -136,19 +132,9 @@ func costText(c *speed.Cost) string {
 // Compare ranks contestants: by collapse probability, then by how many runs came back, then
 // by TTR.
 func Compare(all []*Result) []CompareRow {
-	byName := map[string][]*Result{}
-	var names []string
-	for _, r := range all {
-		key := strings.Join([]string{r.Queue, r.Admit, r.Retry, r.Then}, "\x00")
-		if byName[key] == nil {
-			names = append(names, key)
-		}
-		byName[key] = append(byName[key], r)
-	}
-	slices.Sort(names)
 	var rows []CompareRow
-	for _, n := range names {
-		rows = append(rows, compareRow(byName[n]))
+	for _, runs := range groups(all) {
+		rows = append(rows, compareRow(runs))
 	}
 	slices.SortStableFunc(rows, func(a, b CompareRow) int {
 		ttr := func(r CompareRow) float64 {
@@ -196,23 +182,6 @@ func compareRow(runs []*Result) CompareRow {
 		row.Fairness, row.P99, row.Healthy = median(fair), median(p99), median(healthy)
 	}
 	return row
-}
-
-func spreadOf(xs []float64) *Spread {
-	if len(xs) == 0 {
-		return nil
-	}
-	return &Spread{Median: median(xs), Min: slices.Min(xs), Max: slices.Max(xs), N: len(xs)}
-}
-
-func (s *Spread) text() string {
-	switch {
-	case s == nil:
-		return "–"
-	case s.N == 1:
-		return fmt.Sprintf("%.2f", s.Median)
-	}
-	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
 }
 
 var compareHead = []string{"queue", "admission", "retry", "verdict", "TTR (s)", "η", "establishes/s", "wasted work (%)", "shed", "fairness", "p99 time to lease (s)", "healthy leases lost", "push + pop (ns, allocations)", "admit + done (ns, allocations)"}

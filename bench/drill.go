@@ -133,12 +133,35 @@ func (b Runbook) TOML() string {
 	return t.String()
 }
 
-// play lays a runbook into an experiment.
+// operator is the steps of the operator that the scenario itself has.
+func (s *Scenario) operator() (steps []Step) {
+	add := func(at time.Duration, do string, value float64, to string) {
+		steps = append(steps, Step{Do: do, Value: value, To: to, at: at})
+	}
+	if s.Operator == "throttle" || s.Operator == "both" {
+		add(s.OperatorAt, "throttle", s.Throttle, "")
+	}
+	if s.Operator == "restart" || s.Operator == "both" {
+		for i := range s.Restarts {
+			add(s.OperatorAt+time.Duration(i)*s.RestartEvery, "restart", 1, "")
+		}
+	}
+	for _, then := range [][2]string{{"switch-queue", s.ThenQueue}, {"switch-admit", s.ThenAdmit}, {"switch-retry", s.ThenRetry}} {
+		if then[1] != "" {
+			add(s.OperatorAt, then[0], 0, then[1])
+		}
+	}
+	return steps
+}
+
+// act is when the i-th step is taken.
+func (x *experiment) act(i int) time.Duration { return x.outage.To + x.steps[i].at }
+
+// play lays a runbook into an experiment, in the place of the scenario's own operator.
 func (x *experiment) play(b Runbook) {
-	x.runbook = b.Steps
-	x.acts = x.acts[:0]
+	x.steps = b.Steps
 	for _, s := range b.Steps {
-		switch x.acts = append(x.acts, x.outage.To+s.at); s.Do {
+		switch s.Do {
 		case "switch-queue":
 			x.ThenQueue = s.To
 		case "switch-admit":
@@ -147,13 +170,13 @@ func (x *experiment) play(b Runbook) {
 			x.ThenRetry = s.To
 		}
 	}
-	x.end = max(x.end, x.acts[len(x.acts)-1]+x.Duration)
+	x.end = max(x.end, x.act(len(x.steps)-1)+x.Duration)
 }
 
-// runbookEvents are a runbook's steps.
-func (x *experiment) runbookEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) ([]engine.Event, error) {
+// stepEvents are the operator's steps as events.
+func (x *experiment) stepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) ([]engine.Event, error) {
 	var events []engine.Event
-	for i, step := range x.runbook {
+	for i, step := range x.steps {
 		var throttle admit.Controller
 		var retry admit.Retry
 		var err error
@@ -166,7 +189,7 @@ func (x *experiment) runbookEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Ser
 		if err != nil {
 			return nil, err
 		}
-		events = append(events, engine.Event{At: x.acts[i], Do: func(now time.Duration) {
+		events = append(events, engine.Event{At: x.act(i), Do: func(now time.Duration) {
 			switch step.Do {
 			case "throttle":
 				m.Throttle(throttle)
@@ -199,13 +222,7 @@ type DrillScore struct {
 // Drill plays a runbook on a scenario that has collapsed by its first step.
 func Drill(ctx context.Context, s Scenario, b Runbook, o SimOptions, real bool) (*DrillScore, error) {
 	o.Runbook = &b
-	var res *Result
-	var err error
-	if real {
-		res, err = Run(ctx, s, o.Options)
-	} else {
-		res, err = Simulate(ctx, s, o)
-	}
+	res, err := runOn(ctx, real, s, o)
 	if err != nil {
 		return nil, err
 	}

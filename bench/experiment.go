@@ -26,13 +26,11 @@ type experiment struct {
 	seed     uint64
 	costs    dwfm.Costs
 	want     engine.Service
-	outage   dwfm.Outage     // To is the return; 0 where there is no outage
-	acts     []time.Duration // when the operator acts
-	sweep    []float64       // offered loads
+	outage   dwfm.Outage // To is the return; 0 where there is no outage
+	steps    []Step      // what the operator does
+	sweep    []float64   // offered loads
 	end      time.Duration
 	phases   []record.Phase
-
-	runbook []Step // instead of the scenario's operator
 
 	// What the operator switches, of the manager that was made last; nil: nothing.
 	switchQueue *queue.Switch
@@ -104,12 +102,8 @@ func (x *experiment) schedule() {
 	x.end = x.outage.To + x.Duration
 	x.disturb()
 	x.phases = append(x.phases, record.Phase{Name: "outage", Start: x.outage.From}, record.Phase{Name: "return", Start: x.outage.To})
-	if x.Operator != "none" {
-		x.acts = []time.Duration{x.outage.To + x.OperatorAt}
-		for i := 1; i < x.Restarts && x.Operator != "throttle" && x.Operator != "switch"; i++ {
-			x.acts = append(x.acts, x.acts[i-1]+x.RestartEvery)
-		}
-		x.phases = append(x.phases, record.Phase{Name: "operator", Start: x.acts[0]})
+	if x.steps = x.operator(); len(x.steps) > 0 {
+		x.phases = append(x.phases, record.Phase{Name: "operator", Start: x.act(0)})
 	}
 }
 
@@ -224,9 +218,11 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	p := &engine.Plan{
 		Manager: m, Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / watchesPerTimeout,
 	}
-	if len(x.acts) > 0 {
-		j.Acts = x.acts
-		if p.Events, err = x.operator(m, f, s); err != nil {
+	if len(x.steps) > 0 {
+		for i := range x.steps {
+			j.Acts = append(j.Acts, x.act(i))
+		}
+		if p.Events, err = x.stepEvents(m, f, s); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -240,54 +236,6 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 // launches is the rate at which launches ask for a share of capacity.
 func (x *experiment) launches(share float64, s engine.Service) float64 {
 	return share * x.capacity(s) * x.costs.Class[queue.Establish] / x.costs.Class[queue.Launch]
-}
-
-// operator is what the operator does, and when.
-func (x *experiment) operator(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) ([]engine.Event, error) {
-	if len(x.runbook) > 0 {
-		return x.runbookEvents(m, f, s)
-	}
-	if x.Operator == "switch" {
-		return x.switchEvents(f)
-	}
-	throttle, err := admit.Make(fmt.Sprintf("throttle:rate=%g", x.Throttle), x.admitConfig(s))
-	if err != nil {
-		return nil, err
-	}
-	var events []engine.Event
-	for i, at := range x.acts {
-		events = append(events, engine.Event{At: at, Do: func(time.Duration) {
-			if i == 0 && x.Operator != "restart" {
-				m.Throttle(throttle)
-			}
-			if x.Operator != "throttle" {
-				m.Restart(1)
-			}
-		}})
-	}
-	return events, nil
-}
-
-// switchEvents exchange the parts that the operator rolls out.
-func (x *experiment) switchEvents(f *fleet.Fleet) ([]engine.Event, error) {
-	var retry admit.Retry
-	if x.ThenRetry != "" {
-		var err error
-		if retry, err = admit.MakeRetry(x.ThenRetry, x.Timeout); err != nil {
-			return nil, err
-		}
-	}
-	return []engine.Event{{At: x.acts[0], Do: func(now time.Duration) {
-		if x.switchQueue != nil {
-			x.switchQueue.Do()
-		}
-		if x.switchAdmit != nil {
-			x.switchAdmit.Do(now)
-		}
-		if retry != nil {
-			f.SetRetry(retry)
-		}
-	}}}, nil
 }
 
 // command is the command line that makes the run again: the built-in scenario of that

@@ -92,6 +92,16 @@ func (s *Scenario) fluid() Fluid {
 	}
 }
 
+// fluidLaw is the β from which on the scenario is lost by the fluid law; nil where it is not
+// about it.
+func (s *Scenario) fluidLaw() *float64 {
+	if s.Queue != "fifo" || s.Admit != "none" || s.Retry != "immediate" || s.Kappa != 0 {
+		return nil
+	}
+	law := s.fluid().Border() / (1 - s.Rho)
+	return &law
+}
+
 // Border is where a scenario tips over.
 type Border struct {
 	Scenario string   `json:"scenario"`
@@ -117,34 +127,13 @@ func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Borde
 	if s.Outage == 0 {
 		return out, &keyError{"outage", "a border needs a surge; set outage"}
 	}
-	if s.Queue == "fifo" && s.Admit == "none" && s.Retry == "immediate" && s.Kappa == 0 {
-		law := s.fluid().Border() / (1 - s.Rho)
-		out.Law = &law
-	}
+	out.Law = s.fluidLaw()
 	s.Duration = max(s.Duration, fluidTimeouts*s.Timeout)
-	beta := func(broken int) (float64, error) {
-		s.Broken = broken
-		x, err := newExperiment(s, max(1, o.Workers), 1, 1)
-		if err != nil {
-			return 0, err
-		}
-		return x.beta(x.capacity(x.want)), nil
-	}
+	f := &finder{o, seeds}
 	survives := func(broken int) (bool, error) {
 		s.Broken = broken
-		lost := 0
-		for i := range seeds {
-			run := o
-			run.Seed, run.Folder = o.Seed+uint64(i), ""
-			res, err := Simulate(ctx, s, run)
-			if err != nil {
-				return false, err
-			}
-			if res.Verdict == Collapsed || res.Verdict == Degraded {
-				lost++
-			}
-		}
-		return 2*lost < seeds, nil
+		lost, err := f.lost(ctx, s)
+		return !lost, err
 	}
 	low, high := 0, s.Leases
 	if all, err := survives(high); err != nil || all {
@@ -164,10 +153,8 @@ func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Borde
 		}
 	}
 	out.Broken = (low + high) / 2
-	b, err := beta(out.Broken)
-	if err != nil {
-		return out, err
-	}
+	s.Broken = out.Broken
+	b := betaOf(&s, o.Workers)
 	out.Beta = &b
 	if out.Law != nil {
 		off := b / *out.Law - 1

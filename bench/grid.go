@@ -230,7 +230,7 @@ func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
 		}
 		p.Runs++
 		p.Healthy += res.HealthyLost
-		gone := res.Verdict == Collapsed || res.Verdict == Degraded
+		gone := res.Verdict.Lost()
 		if gone && g.Measure != "healthy" || res.HealthyLost > 0 && g.Measure == "healthy" {
 			p.Lost++
 		}

@@ -19,6 +19,9 @@ const (
 	Invalid   Verdict = "invalid"   // the harness itself could not keep up
 )
 
+// Lost says whether the leases did not come back.
+func (v Verdict) Lost() bool { return v == Collapsed || v == Degraded }
+
 // In the steady state 99.9 % of the leases are active; a recovery must hold for 5
 // timeouts; a collapse is 5 timeouts on end in which a timeout's good establishes are
 // less than 5 % of capacity while more than 1 % of what was lost is still lost, and

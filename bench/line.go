@@ -90,7 +90,7 @@ func (l *Line) point(ctx context.Context, s Scenario, contestant int, x float64)
 			return p, err
 		}
 		p.Runs++
-		if res.Verdict == Collapsed || res.Verdict == Degraded {
+		if res.Verdict.Lost() {
 			p.Lost++
 			continue
 		}

@@ -47,7 +47,7 @@ type outcome struct {
 	retry string
 }
 
-func collapse(v Verdict) bool { return v == Collapsed || v == Degraded }
+func collapse(v Verdict) bool { return v.Lost() }
 func recovery(v Verdict) bool { return v == Recovered }
 
 // Every discipline, wrapper, controller and retry policy does above the border what theory

@@ -25,7 +25,7 @@ func TestPublishedRetry(t *testing.T) {
 			t.Fatal(err)
 		}
 		res := simulate(t, s, SimOptions{Options: Options{Seed: 1}})
-		if lost := res.Verdict == Collapsed || res.Verdict == Degraded; lost != tt.lost {
+		if lost := res.Verdict.Lost(); lost != tt.lost {
 			t.Errorf("%s: %s, and it is reported to come back: %v", tt.what, res.Verdict, !tt.lost)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,23 @@ type Spread struct {
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
 	N      int     `json:"n"`
+}
+
+func spreadOf(xs []float64) *Spread {
+	if len(xs) == 0 {
+		return nil
+	}
+	return &Spread{Median: median(xs), Min: slices.Min(xs), Max: slices.Max(xs), N: len(xs)}
+}
+
+func (s *Spread) text() string {
+	switch {
+	case s == nil:
+		return "–"
+	case s.N == 1:
+		return fmt.Sprintf("%.2f", s.Median)
+	}
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
 }
 
 // Wilson is the score interval of k successes in n trials.

@@ -128,8 +128,8 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 	}
 	x.sinceReturn(res, log, r.Elapsed)
 	res.CollapsedAt = seconds(j.CollapsedAt-x.outage.To, j.CollapsedAt > 0)
-	if ttr, ok := j.TTR(); ok && len(x.acts) > 0 && j.CollapsedAt > 0 {
-		res.Rescue = seconds(max(0, x.outage.To+ttr-x.acts[0]), true)
+	if ttr, ok := j.TTR(); ok && len(x.steps) > 0 && j.CollapsedAt > 0 {
+		res.Rescue = seconds(max(0, x.outage.To+ttr-x.act(0)), true)
 	}
 	switch {
 	case j.QueueFull:

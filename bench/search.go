@@ -209,7 +209,7 @@ func (f *finder) lost(ctx context.Context, s Scenario) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if res.Verdict == Collapsed || res.Verdict == Degraded {
+		if res.Verdict.Lost() {
 			n++
 		}
 	}

@@ -114,6 +114,14 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	return res, nil
 }
 
+// runOn runs on the engine that is asked for.
+func runOn(ctx context.Context, real bool, s Scenario, o SimOptions) (*Result, error) {
+	if real {
+		return Run(ctx, s, o.Options)
+	}
+	return Simulate(ctx, s, o)
+}
+
 // virtualParts refuses parts that read the host's clock.
 func virtualParts(s *Scenario) error {
 	refuse := func(key, ref string) error {

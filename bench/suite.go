@@ -247,13 +247,7 @@ func RunSuite(ctx context.Context, dir string, bars Bars) ([]*Result, error) {
 			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
 		end := bars.Cell(i, len(m.Cells), c.Folder, estimate(s))
-		o := Options{Workers: m.Workers, Seed: c.Seed, Folder: folder}
-		var res *Result
-		if m.Engine == "virtual" {
-			res, err = Simulate(ctx, s, SimOptions{Options: o})
-		} else {
-			res, err = Run(ctx, s, o)
-		}
+		res, err := runOn(ctx, m.Engine != "virtual", s, SimOptions{Options: Options{Workers: m.Workers, Seed: c.Seed, Folder: folder}})
 		if err != nil {
 			end("not finished")
 			return all, fmt.Errorf("cell %s: %w", c.Folder, err)

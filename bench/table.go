@@ -35,7 +35,7 @@ func Table(all []*Result) string {
 // groups puts the runs of one contestant together.
 func groups(all []*Result) [][]*Result {
 	key := func(r *Result) string {
-		return strings.Join([]string{r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprintf("%9d", r.Broken)}, "\x00")
+		return strings.Join([]string{r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, r.Then, fmt.Sprintf("%9d", r.Broken)}, "\x00")
 	}
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b *Result) int { return strings.Compare(key(a), key(b)) })

@@ -47,10 +47,7 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 		every := scenarios[i]
 		every.Broken = every.Leases
 		t.Most = betaOf(&every, max(1, o.Workers))
-		if x := &scenarios[i]; x.Queue == "fifo" && x.Admit == "none" && x.Retry == "immediate" && x.Kappa == 0 {
-			law := x.fluid().Border() / (1 - x.Rho)
-			t.FluidLaw = &law
-		}
+		t.FluidLaw = scenarios[i].fluidLaw()
 	}
 	bisect := func(ctx context.Context, i int, seed uint64) error {
 		tolerance := 0.005
@@ -61,11 +58,7 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 			opts.Seed, opts.Folder, opts.Progress = seed, "", nil
 			var res *Result
 			for range invalidTries {
-				if real {
-					res, err = Run(ctx, x, opts.Options)
-				} else {
-					res, err = Simulate(ctx, x, opts)
-				}
+				res, err = runOn(ctx, real, x, opts)
 				if err != nil || res.Valid {
 					break
 				}
@@ -76,7 +69,7 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 			mu.Lock()
 			all[i].Runs++
 			mu.Unlock()
-			return res.Verdict == Collapsed || res.Verdict == Degraded || res.Verdict == Invalid, res.Beta, nil
+			return res.Verdict.Lost() || res.Verdict == Invalid, res.Beta, nil
 		}
 		low, high := 0, s.Leases
 		if real {
