@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
+
+	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
 // Fluid is the surge on a fifo as a fluid: all times in timeouts, all work in what one
@@ -90,6 +93,20 @@ func (s *Scenario) fluid() Fluid {
 		Rho: s.Rho, Checks: s.Sigma * s.Rho * s.Interval.Seconds() / tau,
 		Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta,
 	}
+}
+
+// batchLaw is the β from which on a fifo does not come back, by the batch law with the
+// mean of the first retry's wait.
+func batchLaw(s *Scenario) float64 {
+	wait := s.Wait.Seconds()
+	if retry, err := admit.MakeRetry(s.Retry, s.Timeout); err == nil {
+		const draws = 1000
+		rng := rand.New(rand.NewPCG(1, 1))
+		for range draws {
+			wait += retry.Wait(admit.Failure{Tries: 1, Timeout: s.Timeout}, rng).Seconds() / draws
+		}
+	}
+	return 1 + (1+wait/s.Timeout.Seconds())/s.Delta
 }
 
 // fluidLaw is the β from which on the scenario is lost by the fluid law; nil where it is not

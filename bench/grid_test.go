@@ -213,3 +213,16 @@ func TestLine(t *testing.T) {
 		}
 	}
 }
+
+// Where a part cannot be made the map has no scenario, and goes on.
+func TestGridRefusedPart(t *testing.T) {
+	g := smallGrid(t)
+	g.Contestants = []string{"slack"}
+	g.Y = Range{Axis: "jitter", Low: 0, High: 20, N: 3} // a longest wait of 0, 20 and 40 s, and θ·TTL is 12
+	_, res := runGrid(t, g)
+	for _, p := range res.Points {
+		if gone := p.Impossible != ""; gone != (p.Y > 0) {
+			t.Errorf("at %d, %d: %q", p.X, p.Y, p.Impossible)
+		}
+	}
+}

@@ -2,12 +2,9 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"go.uber.org/atomic"
-
-	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
 // Line is a sweep of one axis, for contestants side by side, on the virtual engine.
@@ -82,7 +79,7 @@ func (l *Line) point(ctx context.Context, s Scenario, contestant int, x float64)
 	var ttr, idle, eta []float64
 	for i := range l.Seeds {
 		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: l.Seed + uint64(i), MaxQueue: gridQueue}, Service: l.Service})
-		if errors.Is(err, ErrScenario) || errors.Is(err, catalog.ErrParam) {
+		if refused(err) {
 			p.Refused = err.Error()
 			return p, nil
 		}

@@ -19,10 +19,17 @@ import (
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
+	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
 // ErrScenario is returned, wrapped, for a scenario that cannot be run as written.
 var ErrScenario = errors.New("bad scenario")
+
+// refused says whether an error is that there can be no such scenario: by its own numbers,
+// or by those of a part that is made for it.
+func refused(err error) bool {
+	return errors.Is(err, ErrScenario) || errors.Is(err, catalog.ErrParam)
+}
 
 // Scenario is one experiment. Its loads are shares of capacity and its costs are in
 // checks, so that every host runs the same one: the service time of a check is fitted

@@ -3,14 +3,11 @@ package bench
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
 // disturbance is something that goes wrong, of a size that all kinds have in common: the
@@ -316,7 +313,7 @@ func (f *finder) remedies(ctx context.Context, s Scenario, d disturbance, out *S
 		}
 		if err != nil {
 			r.Fails = strings.TrimPrefix(err.Error(), ErrScenario.Error()+": ")
-			if !errors.Is(err, ErrScenario) && !errors.Is(err, catalog.ErrParam) {
+			if !refused(err) {
 				return err
 			}
 		}

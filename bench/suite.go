@@ -166,29 +166,42 @@ func (s Suite) begin(dir, engine string, seed uint64, workers, seeds int) error 
 	if seeds > 0 {
 		s.Seeds = seeds
 	}
+	m := s.plan(seed, workers)
+	m.Engine = engine
+	return layOut(dir, suiteFile, m)
+}
+
+// layOut makes the folder of something that can be resumed, with what it is to have.
+func layOut(dir, file string, v any) error {
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("%s: %w", dir, record.ErrExists)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	m := s.plan(seed, workers)
-	m.Engine = engine
-	return record.WriteFile(filepath.Join(dir, suiteFile), record.JSON(m))
+	return record.WriteFile(filepath.Join(dir, file), record.JSON(v))
+}
+
+// readLayout reads it back; schema is v's.
+func readLayout(path, what string, v any, schema *int) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("not a %s's folder: %w", what, err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%s: not a %s's manifest: %w", path, what, err)
+	}
+	if *schema != ManifestSchema {
+		return fmt.Errorf("%s: schema %d, and this program writes %d: use the version that began the %s", path, *schema, ManifestSchema, what)
+	}
+	return nil
 }
 
 // readSuite reads a suite's manifest.
 func readSuite(dir string) (m SuiteManifest, err error) {
 	path := filepath.Join(dir, suiteFile)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return m, fmt.Errorf("not a suite's folder: %w", err)
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("%s: not a suite's manifest: %w", path, err)
-	}
-	if m.Schema != ManifestSchema {
-		return m, fmt.Errorf("%s: schema %d, and this program writes %d: use the version that began the suite", path, m.Schema, ManifestSchema)
+	if err := readLayout(path, "suite", &m, &m.Schema); err != nil {
+		return m, err
 	}
 	for _, c := range m.Cells {
 		if c.Folder == "" || filepath.Base(c.Folder) != c.Folder || strings.HasPrefix(c.Folder, ".") {
