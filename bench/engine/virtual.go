@@ -100,6 +100,8 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 	for i := range r.servers {
 		r.servers[i] = server{end: idle, side: p.Manager.Worker(i), rec: p.Log.Recorder(i)}
 	}
+	window, can := p.Source.(togetherer)
+	can = can && !v.Single
 	now, collectAt := time.Duration(0), time.Duration(0)
 	for {
 		if now >= collectAt {
@@ -113,7 +115,7 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 		if r.instant(now) {
 			break
 		}
-		if t, ok := p.Source.(togetherer); ok && !v.Single && p.Manager.Plain() && t.Together(p.WatchPeriod) {
+		if can && p.Manager.Plain() && window.Together(p.WatchPeriod) {
 			now = r.stretch(now)
 		}
 		now = r.next(now)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,19 +33,16 @@ Suites:
 			if err := workersInRange(workers); err != nil {
 				return err
 			}
-			if seeds < 0 || seeds > 10_000 {
-				return usage(fmt.Errorf("--seeds %d is out of range: 0 (the suite's own) to 10000 seeds", seeds))
+			if err := suiteSeedsInRange(seeds); err != nil {
+				return err
 			}
 			dir := resume
 			if dir == "" {
 				if dir = out; dir == "" {
-					dir = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName())
+					dir = resultsFolder(hostName())
 				}
 				if err := bench.NewSuite(suite, dir, "real", seed, workers, seeds); err != nil {
-					if errors.Is(err, bench.ErrScenario) {
-						return usage(err)
-					}
-					return err
+					return badScenario(err)
 				}
 			} else if cmd.Flags().Changed("suite") || out != "" || cmd.Flags().Changed("seed") || cmd.Flags().Changed("workers") || seeds > 0 {
 				return usage(errors.New("--resume goes on with the suite as it was begun: leave out --suite, --out, --seed, --seeds and --workers"))
@@ -106,6 +102,13 @@ func hostName() string {
 		return "unknown"
 	}
 	return name
+}
+
+func suiteSeedsInRange(n int) error {
+	if n < 0 || n > 10_000 {
+		return usage(fmt.Errorf("--seeds %d is out of range: 0 (the suite's own) to 10000 seeds", n))
+	}
+	return nil
 }
 
 func workersInRange(n int) error {

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
@@ -26,25 +24,17 @@ docs/border.md has the law.`,
 			if err != nil {
 				return err
 			}
-			if err := f.check(); err != nil {
-				return err
-			}
 			f.opts.Seed = max(1, f.opts.Seed)
 			b, err := bench.FindBorder(cmd.Context(), s, bench.SimOptions{Options: f.opts, Service: service}, f.seeds)
-			if errors.Is(err, bench.ErrScenario) {
-				return usage(err)
-			}
 			if err != nil {
-				return err
+				return badScenario(err)
 			}
 			return f.print(cmd.OutOrStdout(), b, b.Text)
 		},
 	}
 	f.add(cmd)
-	for _, unused := range []string{"broken", "out", "duration"} {
-		_ = cmd.Flags().MarkHidden(unused) // what is searched for, and what has no meaning here
-	}
+	hide(cmd, "broken", "out", "duration") // what is searched for, and what has no meaning here
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
+	serviceFlag(cmd, &service)
 	return cmd
 }

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +13,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
-// rankedFlags are what compare and prevent have in common.
+// rankedFlags are what compare, prevent and fairness have in common.
 type rankedFlags struct {
 	out, resume, engine string
 	seed                uint64
@@ -39,13 +37,13 @@ func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []bench.Com
 	if err := workersInRange(f.workers); err != nil {
 		return "", nil, err
 	}
-	if f.seeds < 0 || f.seeds > 10_000 {
-		return "", nil, usage(fmt.Errorf("--seeds %d is out of range: 0 (the suite's own) to 10000 seeds", f.seeds))
+	if err := suiteSeedsInRange(f.seeds); err != nil {
+		return "", nil, err
 	}
 	dir := f.resume
 	if dir == "" {
 		if dir = f.out; dir == "" {
-			dir = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName()+"-"+suite)
+			dir = resultsFolder(hostName(), suite)
 		}
 		begin := func() error { return bench.NewSuite(suite, dir, f.engine, f.seed, f.workers, f.seeds) }
 		if len(f.contestants) > 0 {
@@ -54,10 +52,7 @@ func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []bench.Com
 			}
 		}
 		if err := begin(); err != nil {
-			if errors.Is(err, bench.ErrScenario) {
-				return "", nil, usage(err)
-			}
-			return "", nil, err
+			return "", nil, badScenario(err)
 		}
 	}
 	bars := newBars(os.Stderr)
@@ -96,29 +91,17 @@ func (f *rankedFlags) finish(w io.Writer, dir string, rows []bench.CompareRow, t
 }
 
 func compareCommand() *cobra.Command {
-	var (
-		f   rankedFlags
-		all bool
-	)
-	cmd := &cobra.Command{
-		Use:   "compare",
-		Short: "rank disciplines, admission controls and retry policies by the surge",
-		Long: `Runs the surge over a short list of contestants (--all: the full grid), several seeds each, in
-shuffled order, and ranks them. Ctrl-C keeps every finished run; --resume goes on from there.`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			suite := "compare"
-			if all {
-				suite = "compare-all"
-			}
-			dir, rows, err := f.run(cmd, suite)
-			if err != nil {
-				return err
-			}
-			return f.finish(cmd.OutOrStdout(), dir, rows, bench.CompareText(rows, false), bench.CompareText(rows, true))
-		},
-	}
-	f.add(cmd)
+	var f rankedFlags
+	var all bool
+	cmd := f.command("compare", bench.CompareText, func() string {
+		if all {
+			return "compare-all"
+		}
+		return "compare"
+	})
+	cmd.Short = "rank disciplines, admission controls and retry policies by the surge"
+	cmd.Long = `Runs the surge over a short list of contestants (--all: the full grid), several seeds each, in
+shuffled order, and ranks them. Ctrl-C keeps every finished run; --resume goes on from there.`
 	cmd.Flags().BoolVar(&all, "all", false, "the full grid")
 	cmd.Flags().StringSliceVar(&f.contestants, "contestants", nil, "contestants of one's own choice: queue, queue/admit or queue/admit/retry, with commas between them")
 	return cmd
@@ -126,34 +109,29 @@ shuffled order, and ranks them. Ctrl-C keeps every finished run; --resume goes o
 
 func preventCommand() *cobra.Command {
 	var f rankedFlags
-	cmd := &cobra.Command{
-		Use:   "prevent",
-		Short: "each control in place before the surge, and switched on after the collapse",
-		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, rows, err := f.run(cmd, "prevent")
-			if err != nil {
-				return err
-			}
-			return f.finish(cmd.OutOrStdout(), dir, rows, bench.PreventText(rows, false), bench.PreventText(rows, true))
-		},
-	}
-	f.add(cmd)
+	cmd := f.command("prevent", bench.PreventText, func() string { return "prevent" })
+	cmd.Short = "each control in place before the surge, and switched on after the collapse"
 	return cmd
 }
 
 func fairnessCommand() *cobra.Command {
 	var f rankedFlags
+	cmd := f.command("fairness", bench.FairnessText, func() string { return "fairness" })
+	cmd.Short = "one zone of three carries the surge: what do the other two feel?"
+	return cmd
+}
+
+// command runs a suite, which is named once the flags are read, and shows its rows.
+func (f *rankedFlags) command(use string, text func(rows []bench.CompareRow, markdown bool) string, suite func() string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "fairness",
-		Short: "one zone of three carries the surge: what do the other two feel?",
-		Args:  noArgs,
+		Use:  use,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, rows, err := f.run(cmd, "fairness")
+			dir, rows, err := f.run(cmd, suite())
 			if err != nil {
 				return err
 			}
-			return f.finish(cmd.OutOrStdout(), dir, rows, bench.FairnessText(rows, false), bench.FairnessText(rows, true))
+			return f.finish(cmd.OutOrStdout(), dir, rows, text(rows, false), text(rows, true))
 		},
 	}
 	f.add(cmd)

@@ -51,14 +51,12 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.load(cmd, args[0])
-			if err == nil {
-				err = f.check()
-			}
 			if err != nil {
 				return err
 			}
-			if on != "real" && on != "virtual" {
-				return usage(fmt.Errorf("--engine %q: want real or virtual", on))
+			real, err := onReal(on)
+			if err != nil {
+				return err
 			}
 			if s.Outage == 0 || s.Operator != "none" {
 				return usage(errors.New("a drill needs a scenario with an outage and without an operator of its own, as surge is"))
@@ -75,20 +73,15 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 			if err != nil {
 				return usage(err)
 			}
-			d, err := bench.Drill(cmd.Context(), s, b, o, on == "real")
-			if errors.Is(err, bench.ErrScenario) {
-				return usage(err)
-			}
+			d, err := bench.Drill(cmd.Context(), s, b, o, real)
 			if err != nil {
-				return err
+				return badScenario(err)
 			}
 			return f.print(cmd.OutOrStdout(), d, func() string { return d.Text() + "\n" + d.Result.Text() })
 		},
 	}
 	f.add(cmd)
-	for _, unused := range []string{"seeds", "out"} {
-		_ = cmd.Flags().MarkHidden(unused)
-	}
+	hide(cmd, "seeds", "out")
 	cmd.Flags().StringVar(&runbook, "runbook", "", "file of the runbook")
 	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
 	cmd.Flags().BoolVar(&search, "search", false, "look for the best batch size, pace and throttle (336 runbooks)")
@@ -106,17 +99,12 @@ func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, s bench.Scenario, o be
 	if first < 0 || first > time.Hour {
 		return usage(fmt.Errorf("--first %v is out of range: 0 to 1h", first))
 	}
-	if bestFile != "" {
-		if _, err := os.Lstat(bestFile); err == nil {
-			return fmt.Errorf("%s exists already; name another file", bestFile)
-		}
+	if err := free(bestFile); err != nil {
+		return err
 	}
 	all, err := bench.SearchRunbook(cmd.Context(), s, o, first)
-	if errors.Is(err, bench.ErrScenario) {
-		return usage(err)
-	}
 	if err != nil {
-		return err
+		return badScenario(err)
 	}
 	if bestFile != "" {
 		if err := os.WriteFile(bestFile, []byte(all[0].Runbook.TOML()), 0o644); err != nil {

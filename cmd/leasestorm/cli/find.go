@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -24,24 +23,16 @@ against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.load(cmd, args[0])
-			if err == nil {
-				err = f.check()
-			}
 			if err != nil {
 				return err
 			}
-			if f.out != "" {
-				if _, err := os.Lstat(f.out); err == nil {
-					return fmt.Errorf("%s exists already; name another file", f.out)
-				}
+			if err := free(f.out); err != nil {
+				return err
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
 			r, err := bench.FindCollapse(cmd.Context(), s, bench.SimOptions{Options: f.opts, Service: service}, f.seeds)
-			if errors.Is(err, bench.ErrScenario) {
-				return usage(err)
-			}
 			if err != nil {
-				return err
+				return badScenario(err)
 			}
 			text := r.Text()
 			if r.TOML != "" {
@@ -61,6 +52,6 @@ against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
 	setDefault(cmd, "seeds", "3")
 	cmd.Flags().Lookup("out").Usage = "file to write the scenario to that reproduces it"
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
+	serviceFlag(cmd, &service)
 	return cmd
 }

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,9 +45,6 @@ Axes:
 			}
 			if dir == "" {
 				s, err := f.load(cmd, args[0])
-				if err == nil {
-					err = f.check()
-				}
 				if err != nil {
 					return err
 				}
@@ -61,13 +56,10 @@ Axes:
 				}
 				g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), max(1, f.opts.Workers)
 				if dir = f.out; dir == "" {
-					dir = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-map-"+s.Name)
+					dir = resultsFolder("map", s.Name)
 				}
 				if err := bench.NewGrid(dir, g); err != nil {
-					if errors.Is(err, bench.ErrScenario) {
-						return usage(err)
-					}
-					return err
+					return badScenario(err)
 				}
 			}
 			bar := newBar(os.Stderr, "points")
@@ -85,9 +77,7 @@ Axes:
 		},
 	}
 	f.add(cmd)
-	for _, unused := range []string{"queue", "admit", "retry"} {
-		_ = cmd.Flags().MarkHidden(unused) // contestants say it
-	}
+	hide(cmd, "queue", "admit", "retry") // contestants say it
 	setDefault(cmd, "leases", "100000")
 	setDefault(cmd, "broken", "10000")
 	setDefault(cmd, "seeds", "5")
@@ -98,16 +88,9 @@ Axes:
 	cmd.Flags().StringVar(&g.Measure, "measure", "collapse", "what is counted: collapse, or healthy (leases lapse that had outlived the outage)")
 	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, not only those near a border")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	cmd.Flags().StringVar(&g.Service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
+	serviceFlag(cmd, &g.Service)
 	cmd.Flags().StringVar(&resume, "resume", "", "folder of an interrupted map to go on with")
 	return cmd
-}
-
-// setDefault gives a flag that is there already another default.
-func setDefault(cmd *cobra.Command, name, value string) {
-	f := cmd.Flags().Lookup(name)
-	_ = f.Value.Set(value) // a command's own value
-	f.DefValue = value
 }
 
 func axisLines() string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ func oneScenario(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// load reads the scenario and applies the flags.
+// load reads the scenario, applies the flags, and says which of them is out of range.
 func (f *scenarioFlags) load(cmd *cobra.Command, name string) (bench.Scenario, error) {
 	s, err := bench.LoadScenario(name)
 	if err != nil {
@@ -71,7 +72,58 @@ func (f *scenarioFlags) load(cmd *cobra.Command, name string) (bench.Scenario, e
 	if err := s.Set(append(assignments, f.set...)...); err != nil {
 		return s, usage(err)
 	}
-	return s, nil
+	return s, f.check()
+}
+
+// badScenario is an error that is the user's where there can be no such scenario.
+func badScenario(err error) error {
+	if errors.Is(err, bench.ErrScenario) {
+		return usage(err)
+	}
+	return err
+}
+
+// onReal reads --engine.
+func onReal(engine string) (bool, error) {
+	if engine != "real" && engine != "virtual" {
+		return false, usage(fmt.Errorf("--engine %q: want real or virtual", engine))
+	}
+	return engine == "real", nil
+}
+
+// serviceFlag is --service.
+func serviceFlag(cmd *cobra.Command, service *string) {
+	cmd.Flags().StringVar(service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
+}
+
+// hide leaves flags out of a command's help: those for which it has no use.
+func hide(cmd *cobra.Command, flags ...string) {
+	for _, f := range flags {
+		_ = cmd.Flags().MarkHidden(f) // they are there
+	}
+}
+
+// setDefault gives a flag that is there already another default.
+func setDefault(cmd *cobra.Command, name, value string) {
+	f := cmd.Flags().Lookup(name)
+	_ = f.Value.Set(value) // a command's own value
+	f.DefValue = value
+}
+
+// free says whether a file that is to be written is there already; none is asked for by "".
+func free(path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("%s exists already; name another file", path)
+	}
+	return nil
+}
+
+// resultsFolder is where what has no --out goes.
+func resultsFolder(name ...string) string {
+	return filepath.Join("results", strings.Join(append([]string{time.Now().UTC().Format("20060102T150405Z")}, name...), "-"))
 }
 
 // check says which flag is out of range.
@@ -91,13 +143,10 @@ func (f *scenarioFlags) run(cmd *cobra.Command, name string, runner bench.Runner
 	if err != nil {
 		return err
 	}
-	if err := f.check(); err != nil {
-		return err
-	}
 	f.opts.Progress = os.Stderr
 	switch f.out {
 	case "":
-		f.opts.Folder = fmt.Sprintf("results/%s-%s-%s", time.Now().UTC().Format("20060102T150405Z"), s.Name, bench.FileName(s.Queue))
+		f.opts.Folder = resultsFolder(s.Name, bench.FileName(s.Queue))
 	case "none":
 	default:
 		f.opts.Folder = f.out
@@ -106,11 +155,8 @@ func (f *scenarioFlags) run(cmd *cobra.Command, name string, runner bench.Runner
 		return f.repeat(cmd, s, runner)
 	}
 	res, err := runner(cmd.Context(), s, f.opts)
-	if errors.Is(err, bench.ErrScenario) {
-		return usage(err)
-	}
 	if err != nil {
-		return err
+		return badScenario(err)
 	}
 	if err := f.print(cmd.OutOrStdout(), res, res.Text); err != nil {
 		return err
@@ -183,6 +229,6 @@ events. The same scenario, flags and seed make the same files, to the byte, on e
 	}
 	f.add(cmd)
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	cmd.Flags().StringVar(&service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
+	serviceFlag(cmd, &service)
 	return cmd
 }

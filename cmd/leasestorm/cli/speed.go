@@ -39,7 +39,7 @@ func speedCommand() *cobra.Command {
 			}
 			o.Goroutines = append(o.Goroutines, cpus)
 			if out == "" {
-				out = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-"+hostName()+"-speed")
+				out = resultsFolder(hostName(), "speed")
 			}
 			folder, err := record.Create(out)
 			if err != nil {

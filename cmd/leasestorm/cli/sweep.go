@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,9 +31,6 @@ Axes:
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.load(cmd, args[0])
-			if err == nil {
-				err = f.check()
-			}
 			if err != nil {
 				return err
 			}
@@ -45,7 +40,7 @@ Axes:
 			l.Scenario, l.Contestants, l.Seeds, l.Seed, l.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), f.opts.Workers
 			out := f.out
 			if out == "" {
-				out = filepath.Join("results", time.Now().UTC().Format("20060102T150405Z")+"-sweep-"+s.Name)
+				out = resultsFolder("sweep", s.Name)
 			}
 			folder, err := record.Create(out)
 			if err != nil {
@@ -55,9 +50,6 @@ Axes:
 			bar := newBar(os.Stderr, "points")
 			err = l.Sweep(cmd.Context(), bar.set)
 			bar.close()
-			if errors.Is(err, bench.ErrScenario) {
-				return usage(err)
-			}
 			if err == nil {
 				err = folder.WriteJSON(plot.LineFile, &l)
 			}
@@ -65,7 +57,7 @@ Axes:
 				err = folder.Commit()
 			}
 			if err != nil {
-				return err
+				return badScenario(err)
 			}
 			figures, err := plot.Draw(out)
 			if err != nil {
@@ -77,9 +69,7 @@ Axes:
 		},
 	}
 	f.add(cmd)
-	for _, unused := range []string{"queue", "admit", "retry"} {
-		_ = cmd.Flags().MarkHidden(unused)
-	}
+	hide(cmd, "queue", "admit", "retry")
 	setDefault(cmd, "leases", "100000")
 	setDefault(cmd, "broken", "10000")
 	setDefault(cmd, "seeds", "5")
@@ -87,6 +77,6 @@ Axes:
 	cmd.Flags().StringVar(&x, "x", "jitter=0:4:17", "axis=low:high:points[:log]")
 	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}, "queue, queue/admit or queue/admit/retry, with commas between them")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	cmd.Flags().StringVar(&l.Service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
+	serviceFlag(cmd, &l.Service)
 	return cmd
 }

@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
@@ -27,31 +24,24 @@ the extremes beside what the laws say. On the real engine a bisection takes two 
 				f.set[0] = "broken=100000"
 			}
 			s, err := f.load(cmd, args[0])
-			if err == nil {
-				err = f.check()
-			}
 			if err != nil {
 				return err
 			}
-			if on != "real" && on != "virtual" {
-				return usage(fmt.Errorf("--engine %q: want real or virtual", on))
+			real, err := onReal(on)
+			if err != nil {
+				return err
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
-			all, err := bench.Thresholds(cmd.Context(), s, contestants, bench.SimOptions{Options: f.opts}, f.seeds, on == "real")
-			if errors.Is(err, bench.ErrScenario) {
-				return usage(err)
-			}
+			all, err := bench.Thresholds(cmd.Context(), s, contestants, bench.SimOptions{Options: f.opts}, f.seeds, real)
 			if err != nil {
-				return err
+				return badScenario(err)
 			}
 			return f.print(cmd.OutOrStdout(), all, func() string { return bench.ThresholdText(all) })
 		},
 	}
 	f.add(cmd)
 	setDefault(cmd, "seeds", "5")
-	for _, unused := range []string{"broken", "out", "queue", "admit", "retry"} {
-		_ = cmd.Flags().MarkHidden(unused)
-	}
+	hide(cmd, "broken", "out", "queue", "admit", "retry")
 	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
 	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo", "edf", "codel", "pie", "fair+fifo", "fifo/none/backoff", "lifo", "deadline", "slack", "fifo/token-bucket/retry-after"}, "queue, queue/admit or queue/admit/retry")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one a physical core, less the generator's")

@@ -111,11 +111,8 @@ func compareEngines(cmd *cobra.Command, seed uint64, set []string, asJSON bool) 
 		}
 		fmt.Fprint(out, p.Text())
 	})
-	if errors.Is(err, bench.ErrScenario) {
-		return usage(err)
-	}
 	if err != nil {
-		return err
+		return badScenario(err)
 	}
 	differ := 0
 	for _, p := range all {
