@@ -66,6 +66,9 @@ func readPercentiles(path string, l *Line) error {
 				return fmt.Errorf("%s:%d: not a number of values", path, line)
 			}
 			x = math.Log10(n)
+			if len(l.X) > 0 { // of few values, the line before may already stand further out
+				x = max(x, l.X[len(l.X)-1])
+			}
 		}
 		if x = min(x, mostNines); len(l.X) > 0 && l.X[len(l.X)-1] == mostNines {
 			break

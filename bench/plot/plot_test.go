@@ -181,3 +181,25 @@ func TestMapAndCompareFigures(t *testing.T) {
 		}
 	}
 }
+
+// Of few values the line before the largest can stand further out than the largest
+// does: log10 of their number. The curve must not turn back.
+func TestPercentilesDoNotTurnBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "establish-return-intended.hgrm")
+	hgrm := "Value Percentile TotalCount 1/(1-Percentile)\n0.020 0.000000000000 1 1.00\n0.485 0.981250000000 99 53.33\n0.986 0.990625000000 100 106.67\n0.986 1.000000000000 100\n"
+	if err := os.WriteFile(path, []byte(hgrm), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var l Line
+	if err := readPercentiles(path, &l); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.X) != 4 || l.Y[3] != 0.986 {
+		t.Fatalf("%d points: %v at %v; want 4, the last .986", len(l.X), l.Y, l.X)
+	}
+	for i := 1; i < len(l.X); i++ {
+		if l.X[i] < l.X[i-1] {
+			t.Errorf("from %.3f nines back to %.3f", l.X[i-1], l.X[i])
+		}
+	}
+}
