@@ -6,8 +6,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -201,5 +203,14 @@ func TestPercentilesDoNotTurnBack(t *testing.T) {
 		if l.X[i] < l.X[i-1] {
 			t.Errorf("from %.3f nines back to %.3f", l.X[i-1], l.X[i])
 		}
+	}
+}
+
+// An axis whose ends were computed in another order is an ulp longer, and keeps its labels.
+func TestTicksToAnUlp(t *testing.T) {
+	want := ticks{}.Ticks(0.5, 6.5)
+	got := ticks{}.Ticks(0.5, math.Nextafter(6.5, 7))
+	if len(want) != 6 || !slices.Equal(got, want) {
+		t.Errorf("%v; want 1 to 6, as without the ulp: %v", got, want)
 	}
 }

@@ -97,7 +97,7 @@ func (ticks) Ticks(low, high float64) []plot.Tick {
 	const most = 6
 	step := math.Pow(10, math.Floor(math.Log10((high-low)/most)))
 	for _, k := range []float64{1, 2, 5, 10} {
-		if (high-low)/(k*step) <= most {
+		if (high-low)/(k*step) <= most*(1+1e-9) { // a span computed in another order is an ulp longer
 			step *= k
 			break
 		}
