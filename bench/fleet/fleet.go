@@ -82,16 +82,36 @@ func (c *Config) eligible(n int) int {
 	return n/zones*c.Surge + min(n%zones, c.Surge)
 }
 
-// droplet is one client: 40 bytes.
+// droplet is one client: 32 bytes, two to a cache line, and none across two.
 type droplet struct {
 	lease uint64        // held, or last held
 	until time.Duration // held: the lease's deadline as the droplet knows it; else: when it lapsed
-	born  time.Duration // the attempt that is out; never if none is
-	next  time.Duration // its next timer; a calendar entry with another time is void
+	at    time.Duration // out: the birth of that attempt; else: its next timer
 	place uint32        // of the time-out of the attempt that is out
-	wait  uint16        // last retry wait, in 1/1024 of the timeout, saturating
+	wait  uint16        // followed: how much earlier than Interval, in 1/2^16 of Jitter; else: last retry wait, in 1/1024 of the timeout, saturating
 	tries uint8         // attempts in a row that came to nothing, saturating
-	held  bool
+	state state
+}
+
+type state uint8
+
+const (
+	held     state = 1 << iota // it believes that its lease is alive
+	out                        // an attempt is out
+	followed                   // and its next check is set, an interval after this one
+)
+
+func (d *droplet) is(s state) bool { return d.state&s != 0 }
+
+// next is the droplet's next timer; a calendar entry with another time is void.
+func (f *Fleet) next(d *droplet) time.Duration {
+	switch {
+	case !d.is(out):
+		return d.at
+	case d.is(followed):
+		return d.at + f.interval(d.wait)
+	}
+	return never
 }
 
 // Fleet is the droplets' state.
@@ -157,7 +177,7 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 	doomed, eligible := cfg.Broken, cfg.eligible(cfg.Droplets)
 	for k, i := range order {
 		d := &f.droplets[i]
-		*d = droplet{born: never, held: true}
+		*d = droplet{state: held}
 		chosen := false
 		if cfg.surges(i) { // selection sampling: Knuth, TAOCP 2, 3.4.2, algorithm S
 			chosen = f.rng.IntN(eligible) < doomed
@@ -169,14 +189,13 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 			if cfg.Grace > 0 {
 				d.until = cfg.Outage.To + cfg.Grace
 			}
-			d.next = cfg.Outage.To + f.jitter(cfg.Spread)
-			f.random.add(timer{d.next, i})
+			f.schedule(d, i, cfg.Outage.To+f.jitter(cfg.Spread))
 			doomed--
 		} else {
 			// The k-th of them checks in the k-th part of an interval.
-			d.next = time.Duration((float64(k) + f.rng.Float64()) * float64(cfg.Interval) / float64(cfg.Droplets))
-			d.until = d.next - cfg.Interval + cfg.TTL
-			f.checks.add(timer{d.next, i})
+			d.at = time.Duration((float64(k) + f.rng.Float64()) * float64(cfg.Interval) / float64(cfg.Droplets))
+			d.until = d.at - cfg.Interval + cfg.TTL
+			f.checks.add(timer{d.at, i})
 		}
 		id, err := seed(i, d.until)
 		if err != nil {
@@ -263,13 +282,11 @@ func (f *Fleet) collect(now time.Duration, limit int) []event {
 	return f.touch(n)
 }
 
-// touch loads the droplets of the events, one after the other without waiting; both ends
-// of each, since four in ten lie across two cache lines.
+// touch loads the droplets of the events, one after the other without waiting.
 func (f *Fleet) touch(n int) []event {
 	x := uint8(0)
 	for i := range f.due[:n] {
-		d := &f.droplets[f.due[i].droplet]
-		x |= uint8(d.lease) | d.tries
+		x |= f.droplets[f.due[i].droplet].tries
 	}
 	f.touched = x
 	return f.due[:n]
@@ -288,8 +305,7 @@ func (f *Fleet) ahead(l *lane) {
 	x := uint8(0)
 	for pos := l.head + look/2; pos < min(l.head+look/2+look, l.tail); pos++ {
 		if t := l.at(pos); t.droplet != nobody {
-			d := &f.droplets[t.droplet]
-			x |= uint8(d.lease) | d.tries
+			x |= f.droplets[t.droplet].tries
 		}
 	}
 	f.touched = x
@@ -306,13 +322,13 @@ func (f *Fleet) fire(e event, it *queue.Item) bool {
 		}
 		return true
 	case asks:
-		if d.next != e.due {
+		if f.next(d) != e.due {
 			return false
 		}
 		f.ask(d, e.droplet, e.due, it)
 		return true
 	}
-	if d.born == never || d.born+f.cfg.Timeout != e.due {
+	if !d.is(out) || d.at+f.cfg.Timeout != e.due {
 		return false
 	}
 	wait := f.cfg.Wait + f.failed(e.due, d, e.droplet, 0)
@@ -327,7 +343,10 @@ func (f *Fleet) fire(e event, it *queue.Item) bool {
 // failed notes that the attempt that was out came to nothing and says how long the
 // policy waits.
 func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Duration) time.Duration {
-	d.born = never
+	if d.is(followed) {
+		d.wait = 0
+	}
+	d.state &^= out | followed
 	d.tries += min(1, 254-d.tries)
 	wait := max(0, f.cfg.Retry.Wait(admit.Failure{
 		Tries: int(d.tries), Prev: time.Duration(d.wait) * f.cfg.Timeout / 1024, Timeout: f.cfg.Timeout,
@@ -338,14 +357,14 @@ func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Durat
 }
 
 func (f *Fleet) schedule(d *droplet, i uint32, due time.Duration) {
-	d.next = due
+	d.at = due
 	f.random.add(timer{due, i})
 }
 
 // ask makes the attempt that is born at the droplet's timer.
 func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
-	if d.held && d.until <= born {
-		d.held, d.tries, d.wait = false, 0, 0
+	if d.is(held) && d.until <= born {
+		d.state, d.tries, d.wait = 0, 0, 0
 		f.lost++
 		if d.until > f.cfg.Outage.To {
 			f.healthy++
@@ -358,16 +377,17 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 	if born >= f.cfg.Outage.To {
 		f.zones[it.Zone].Asked++
 	}
-	d.born, d.next = born, never
+	d.at, d.state = born, d.state&held|out
 	d.place = f.timeouts.add(timer{it.Deadline, i})
-	if d.held {
+	if d.is(held) {
 		it.Class, it.LeaseUntil = queue.Check, queue.ToMillis(d.until)
 		if d.tries == 0 { // a retried check is followed by the next one when it is answered
-			d.next = born + f.interval()
+			d.state |= followed
 			if f.cfg.Jitter > 0 {
-				f.random.add(timer{d.next, i})
+				d.wait = uint16(f.rng.Uint32())
+				f.random.add(timer{born + f.interval(d.wait), i})
 			} else {
-				f.checks.add(timer{d.next, i})
+				f.checks.add(timer{born + f.cfg.Interval, i})
 			}
 		}
 	}
@@ -378,7 +398,7 @@ func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 	for i := range items {
 		it := &items[i]
 		d := &f.droplets[it.Droplet]
-		if d.born == it.Born && it.Class != queue.Launch {
+		if d.is(out) && d.at == it.Born && it.Class != queue.Launch {
 			f.refused(now, d, it.Droplet, it.RetryAfter())
 		}
 	}
@@ -387,13 +407,15 @@ func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 // refused lets the policy choose the wait; without one the droplet waits out its
 // timeout, whose timer stands.
 func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Duration) {
-	born, tries := d.born, d.tries
+	before := *d
 	if wait := f.failed(now, d, i, after) + f.cfg.Wait; wait > 0 {
 		f.timeouts.void(d.place)
 		f.schedule(d, i, now+wait)
 		return
 	}
-	d.born, d.tries = born, tries
+	if *d = before; !d.is(followed) {
+		d.wait = 0
+	}
 }
 
 // Answers delivers answers that came at now. A good one that crosses its time-out
@@ -406,7 +428,7 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 		case queue.Good:
 			f.good(now, d, a)
 		case queue.Failed:
-			if d.born == a.Born && a.Class != queue.Launch {
+			if d.is(out) && d.at == a.Born && a.Class != queue.Launch {
 				f.refused(now, d, a.Droplet, 0)
 			}
 		}
@@ -416,21 +438,21 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 	switch a.Class {
 	case queue.Check:
-		if !d.held || d.lease != a.Lease {
+		if !d.is(held) || d.lease != a.Lease {
 			return // it has noticed the loss, or has a newer lease
 		}
 		d.until = max(d.until, a.Until)
-		if d.tries > 0 {
+		if d.at = f.next(d); d.tries > 0 {
 			f.schedule(d, a.Droplet, max(now, a.Born+f.cfg.Interval))
 		}
 	case queue.Establish:
-		if !d.held {
+		if !d.is(held) {
 			f.lost--
 			if f.Leased != nil {
 				f.Leased(now - d.until)
 			}
 		}
-		d.held, d.lease, d.until = true, a.Lease, a.Until
+		d.lease, d.until = a.Lease, a.Until
 		// A first check at a random phase: leases that were won in one burst must not
 		// be checked in one burst for ever.
 		f.schedule(d, a.Droplet, now+1+f.jitter(f.cfg.Interval))
@@ -445,10 +467,10 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 	if f.learner != nil {
 		f.learner.Good(now, a.Droplet)
 	}
-	if d.born != never {
+	if d.is(out) {
 		f.timeouts.void(d.place)
 	}
-	d.born, d.tries, d.wait = never, 0, 0
+	d.state, d.tries, d.wait = held, 0, 0
 }
 
 // Zone is what became of a zone's attempts that were born after the outage.
@@ -467,12 +489,12 @@ func (f *Fleet) SetRetry(r admit.Retry) {
 	f.learner, _ = r.(admit.Learner)
 }
 
-// interval is the time to a droplet's next check.
-func (f *Fleet) interval() time.Duration {
+// interval is the time to a droplet's next check, given what was drawn for it.
+func (f *Fleet) interval(drawn uint16) time.Duration {
 	if f.cfg.Jitter == 0 {
 		return f.cfg.Interval
 	}
-	return time.Duration(float64(f.cfg.Interval) * (1 - f.cfg.Jitter*f.rng.Float64()))
+	return time.Duration(float64(f.cfg.Interval) * (1 - f.cfg.Jitter*float64(drawn)/(1<<16)))
 }
 
 // jitter is uniform on 0..d, without d.
