@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unsafe"
 )
 
 // never is a time that does not come.
@@ -25,8 +26,15 @@ type timer struct {
 // that the time-out of an answered attempt costs a look at the lane, in order, and no
 // cache miss on its droplet.
 type lane struct {
-	segs       []*[segTimers]timer // at position / segTimers % len(segs)
+	segs       []*segment // at position / segTimers % len(segs)
 	head, tail uint64
+	first      time.Duration // when the first timer that is not void comes due: at head
+}
+
+// segment is a piece of a lane: 12 bytes a timer, where an array of timers has 16.
+type segment struct {
+	due     [segTimers]time.Duration
+	droplet [segTimers]uint32
 }
 
 const segTimers = 1 << 10
@@ -34,16 +42,18 @@ const segTimers = 1 << 10
 // nobody is the droplet of a timer that was voided.
 const nobody = math.MaxUint32
 
-func (l *lane) at(pos uint64) *timer {
-	return &l.segs[pos/segTimers&uint64(len(l.segs)-1)][pos%segTimers]
-}
+func (l *lane) seg(pos uint64) *segment { return l.segs[pos/segTimers&uint64(len(l.segs)-1)] }
 
 // add returns the timer's place.
 func (l *lane) add(t timer) uint32 {
 	if l.tail%segTimers == 0 {
 		l.grow()
 	}
-	*l.at(l.tail) = t
+	s, i := l.seg(l.tail), l.tail%segTimers
+	s.due[i], s.droplet[i] = t.due, t.droplet
+	if l.head == l.tail {
+		l.first = t.due
+	}
 	l.tail++
 	return uint32(l.tail - 1)
 }
@@ -52,44 +62,74 @@ func (l *lane) add(t timer) uint32 {
 func (l *lane) grow() {
 	first, next := l.head/segTimers, l.tail/segTimers
 	if n := uint64(len(l.segs)); next-first >= n {
-		wider := make([]*[segTimers]timer, max(16, 2*n))
+		wider := make([]*segment, max(16, 2*n))
 		for s := first; s < next; s++ {
 			wider[s&uint64(len(wider)-1)] = l.segs[s&(n-1)]
 		}
 		l.segs = wider
 	}
 	if seg := &l.segs[next&uint64(len(l.segs)-1)]; *seg == nil {
-		*seg = new([segTimers]timer)
+		*seg = new(segment)
 	}
 }
 
 // void takes out the timer at a place.
 func (l *lane) void(place uint32) {
-	if pos := l.head + uint64(int64(int32(place-uint32(l.head)))); pos >= l.head && pos < l.tail {
-		l.at(pos).droplet = nobody
+	pos := l.head + uint64(int64(int32(place-uint32(l.head))))
+	if pos < l.head || pos >= l.tail {
+		return
+	}
+	l.seg(pos).droplet[pos%segTimers] = nobody
+	if pos == l.head {
+		l.settle()
 	}
 }
 
 // due is when the first timer that is not void comes due.
 func (l *lane) due() time.Duration {
-	for ; l.head < l.tail; l.head++ {
-		if t := l.at(l.head); t.droplet != nobody {
-			return t.due
-		}
+	if l.head == l.tail {
+		return never
 	}
-	return never
+	return l.first
 }
 
-// take removes the first timer, which due has just found.
-func (l *lane) take() timer {
-	l.head++
-	return *l.at(l.head - 1)
+// settle moves the head to the first timer that is not void.
+func (l *lane) settle() {
+	for ; l.head < l.tail; l.head++ {
+		if s, i := l.seg(l.head), l.head%segTimers; s.droplet[i] != nobody {
+			l.first = s.due[i]
+			return
+		}
+	}
+}
+
+// take moves the timers that come due at bound or before, as many as dst holds, to dst as
+// events of a kind, and returns how many.
+func (l *lane) take(bound time.Duration, dst []event, as kind) (n int) {
+	for n < len(dst) && l.due() <= bound {
+		s := l.seg(l.head)
+		i, end := l.head%segTimers, min(segTimers, l.head%segTimers+l.tail-l.head)
+		from := i
+		for ; i < end && n < len(dst); i++ {
+			if s.droplet[i] == nobody {
+				continue
+			}
+			if s.due[i] > bound {
+				break
+			}
+			dst[n] = event{timer{s.due[i], s.droplet[i]}, as}
+			n++
+		}
+		l.head += i - from
+		l.settle()
+	}
+	return n
 }
 
 func (l *lane) bytes() (n int64) {
 	for _, s := range l.segs {
 		if s != nil {
-			n += segTimers * 16
+			n += int64(unsafe.Sizeof(*s))
 		}
 	}
 	return n + 8*int64(len(l.segs))
