@@ -92,7 +92,7 @@ func (w *watcher) tick(now time.Duration) bool {
 		return false
 	}
 	w.next = now + w.plan.WatchPeriod
-	s := State{Active: w.plan.Manager.Table().Live(), Queued: w.plan.Manager.Queued(), Good: w.good}
+	s := State{Active: w.plan.Manager.Live(), Queued: w.plan.Manager.Queued(), Good: w.good}
 	w.rec.Sample(s.Active, s.Queued)
 	return now >= w.plan.End || w.plan.Watch != nil && w.plan.Watch(now, s)
 }

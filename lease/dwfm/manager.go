@@ -18,6 +18,7 @@ import (
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 // Outage is a span of time; the one in which the dependency is away. Calls of live leases' checks go
@@ -69,6 +70,12 @@ type Manager struct {
 	// compare-and-swap from the lease that the attempt presented, and that swap is
 	// the epoch check: of two establishes of one droplet the second finds it moved.
 	holder []atomic.Uint64
+
+	// Live leases are counted by those who make and end them, each in a place of its own:
+	// a table counts by reading all it has.
+	workers []*Worker
+	seeded  atomic.Int64
+	swept   atomic.Int64
 }
 
 // New checks the configuration and makes a manager without leases.
@@ -96,6 +103,16 @@ func (m *Manager) Table() lease.Table { return m.cfg.Table }
 // Queued is the number of attempts in the queue.
 func (m *Manager) Queued() int { return m.cfg.Queue.Len() }
 
+// Live is the number of leases in the table that no sweep has ended. Under concurrent use
+// it may lag. Workers must all be made before the first call.
+func (m *Manager) Live() int {
+	n := m.seeded.Load() - m.swept.Load()
+	for _, w := range m.workers {
+		n += w.granted.Load()
+	}
+	return int(n)
+}
+
 // Bytes is the heap that the manager itself holds, beside table and queue.
 func (m *Manager) Bytes() int64 { return 8 * int64(len(m.holder)) }
 
@@ -105,6 +122,7 @@ func (m *Manager) Seed(now, until time.Duration, droplet uint32) (lease.ID, erro
 	id, err := m.cfg.Table.Grant(now, until, 0)
 	if err == nil {
 		m.holder[droplet].Store(uint64(id))
+		m.seeded.Inc()
 	}
 	return id, err
 }
@@ -129,7 +147,11 @@ func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 }
 
 // Sweep frees the lapsed leases and returns their number.
-func (m *Manager) Sweep(now time.Duration) int { return m.cfg.Table.Expire(now, ignore) }
+func (m *Manager) Sweep(now time.Duration) int {
+	n := m.cfg.Table.Expire(now, ignore)
+	m.swept.Add(int64(n))
+	return n
+}
 
 func ignore(lease.ID) {}
 
@@ -233,6 +255,9 @@ type Worker struct {
 	queue queue.Discipline // the manager's, or this worker's view of it
 	ids   [32]lease.ID     // for Touch
 	left  int              // of a restart that is being carried out
+
+	granted atomic.Int64    // leases, less those revoked
+	_       [pad.Bytes]byte // two workers' counts are on two cache lines
 }
 
 // Worker makes the i-th worker's side.
@@ -241,6 +266,7 @@ func (m *Manager) Worker(i int) *Worker {
 	if s, ok := m.cfg.Queue.(queue.Sharder); ok {
 		w.queue = s.View(i)
 	}
+	m.workers = append(m.workers, w)
 	return w
 }
 
@@ -324,9 +350,12 @@ func (w *Worker) establish(now, until time.Duration, it *queue.Item) (lease.ID, 
 		if id, err = w.m.cfg.Table.Grant(now, until, w.index); err != nil {
 			return 0, queue.Failed
 		}
+		w.granted.Inc()
 	}
 	if !holder.CompareAndSwap(it.Lease, uint64(id)) {
-		_ = w.m.cfg.Table.Revoke(id) // ours, and nobody has heard of it
+		if w.m.cfg.Table.Revoke(id) == nil { // ours, and nobody has heard of it
+			w.granted.Dec()
+		}
 		return 0, queue.Late
 	}
 	return id, queue.Good

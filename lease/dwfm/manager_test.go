@@ -68,11 +68,11 @@ func TestComplete(t *testing.T) {
 			do("a check under the old lease", queue.Check, old, 7*sec, 7*sec+1, queue.Late)
 			do("a launch under the old lease", queue.Launch, old, 7*sec, 7*sec+1, queue.Failed)
 			do("a check under the new one", queue.Check, a.Lease, 7*sec, 7*sec+1, queue.Good)
-			if n := m.Sweep(10 * time.Minute); n != 1 || m.Table().Live() != 0 {
+			if n := m.Sweep(10 * time.Minute); n != 1 || m.Table().Live() != 0 || m.Live() != 0 {
 				t.Errorf("the sweep ended %d, %d are live; want 1 and 0", n, m.Table().Live())
 			}
 			do("an establish after the lapse", queue.Establish, a.Lease, 600*sec, 600*sec+1, queue.Good)
-			if m.Table().Live() != 1 {
+			if m.Table().Live() != 1 || m.Live() != 1 {
 				t.Errorf("%d live, want 1: a droplet holds at most one lease", m.Table().Live())
 			}
 		})
