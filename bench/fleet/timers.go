@@ -142,14 +142,15 @@ func (l *lane) bytes() (n int64) {
 const (
 	slotShift = 20
 	slots     = 1 << 15 // 34 s; what is due later goes round again
-	perChunk  = 15
+	perChunk  = 20
 	slabSize  = 1 << 10 // chunks allocated at a time
 )
 
 type timerChunk struct {
-	timers [perChunk]timer
-	n      uint32
-	next   uint32 // in the pool; 0 ends the list
+	due     [perChunk]time.Duration
+	droplet [perChunk]uint32
+	n       uint32
+	next    uint32 // in the pool; 0 ends the list
 }
 
 type wheel struct {
@@ -160,6 +161,7 @@ type wheel struct {
 	n     int           // timers in slots and near
 	cur   int64         // slots up to this one have been emptied into near
 	near  []timer       // ascending
+	keys  []uint64      // of a slot that is being sorted
 	next  int           // near[:next] is spent
 	first time.Duration // a lower bound of what is due in the slots
 }
@@ -188,7 +190,7 @@ func (w *wheel) put(slot int64, t timer) {
 		*head = i
 	}
 	c := w.chunk(*head)
-	c.timers[c.n] = t
+	c.due[c.n], c.droplet[c.n] = t.due, t.droplet
 	c.n++
 }
 
@@ -240,19 +242,19 @@ func (w *wheel) take() timer {
 
 // turn empties slots into near until one had something, or all up to now are done.
 func (w *wheel) turn(now time.Duration) {
-	w.near, w.next = w.near[:0], 0
-	for last := int64(now) >> slotShift; w.cur < last && len(w.near) == 0; {
+	w.near, w.next, w.keys = w.near[:0], 0, w.keys[:0]
+	for last := int64(now) >> slotShift; w.cur < last && len(w.keys) == 0; {
 		w.cur++
 		head := &w.heads[w.cur%slots]
 		i := *head
 		*head = 0
 		for i != 0 {
 			c := w.chunk(i)
-			for _, t := range c.timers[:c.n] {
-				if int64(t.due)>>slotShift <= w.cur {
-					w.near = append(w.near, t)
+			for k, due := range c.due[:c.n] {
+				if slot := int64(due) >> slotShift; slot == w.cur {
+					w.keys = append(w.keys, uint64(due)<<32|uint64(c.droplet[k])) // a slot lies within one 2^32 ns
 				} else {
-					w.put(min(int64(t.due)>>slotShift, w.cur+slots-1), t)
+					w.put(min(slot, w.cur+slots-1), timer{due, c.droplet[k]})
 				}
 			}
 			next := c.next
@@ -260,8 +262,12 @@ func (w *wheel) turn(now time.Duration) {
 			i = next
 		}
 	}
+	slices.Sort(w.keys) // numbers: three times as fast as timers
+	high := uint64(w.cur) << slotShift >> 32 << 32
+	for _, key := range w.keys {
+		w.near = append(w.near, timer{time.Duration(high | key>>32), uint32(key)})
+	}
 	w.first = w.bound()
-	slices.SortFunc(w.near, compare)
 }
 
 // bound is the start of the first slot that has something.
@@ -278,5 +284,5 @@ func (w *wheel) bound() time.Duration {
 }
 
 func (w *wheel) bytes() int64 {
-	return slots*4 + int64(len(w.slabs))*slabSize*(perChunk*16+8) + int64(cap(w.near))*16
+	return slots*4 + int64(len(w.slabs))*slabSize*int64(unsafe.Sizeof(timerChunk{})) + int64(cap(w.near))*16 + int64(cap(w.keys))*8
 }
