@@ -28,3 +28,10 @@ func (q *fifo) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 
 // InOrder implements InOrder.
 func (*fifo) InOrder() bool { return true }
+
+// Peek implements InOrder.
+func (q *fifo) Peek(dst []Item) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.items.Peek(dst)
+}

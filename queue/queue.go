@@ -173,10 +173,13 @@ type Rechecker interface {
 // InOrder is a Discipline that, if it says so, gives out what was pushed first, keeps all of
 // it, and looks at no clock: what is popped does not depend on what is pushed later, as
 // long as something waits. A virtual engine may then push attempts of several instants
-// together, and serve before it pushes.
+// together, and serve before it pushes; and may look ahead.
 type InOrder interface {
 	Discipline
 	InOrder() bool
+	// Peek copies to dst what the next Pop would give, and returns how many: one at least
+	// if something waits, not always all that dst holds.
+	Peek(dst []Item) int
 }
 
 // Sharder is a Discipline with a part of its own for each worker. A worker pops from its

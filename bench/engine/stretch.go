@@ -9,6 +9,22 @@ import (
 // togetherer is a Calendar whose attempts of a window may be asked for together.
 type togetherer interface {
 	Together(window time.Duration) bool
+	// Touch brings into the cache what answers to attempts will look at.
+	Touch(now time.Duration, items []queue.Item)
+}
+
+// aheadOf is how many attempts a plain manager's workers look at before they take them, so
+// that the cache misses of their ends overlap.
+const aheadOf = 16
+
+// lookAhead does that, once for so many.
+func (r *virtualRun) lookAhead(s *server, now time.Duration) {
+	if r.looked--; r.looked > 0 {
+		return
+	}
+	if r.looked = aheadOf; r.together != nil && r.m.Plain() {
+		r.together.Touch(now, r.ahead[:s.side.Ahead(now, r.ahead[:])])
+	}
 }
 
 // stretch carries a plain manager's run over what happens after now and tells nobody

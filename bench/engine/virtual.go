@@ -73,15 +73,18 @@ type server struct {
 // virtualRun is one run's state.
 type virtualRun struct {
 	*watcher
-	v       *Virtual
-	m       *dwfm.Manager
-	servers []server
-	rng     *rand.Rand
-	unit    [queue.Classes]float64 // ns for a unit of cost
-	items   [offerBatch]queue.Item
-	taken   []queue.Item
-	answer  [1]dwfm.Answer
-	sweepAt time.Duration
+	v        *Virtual
+	m        *dwfm.Manager
+	servers  []server
+	rng      *rand.Rand
+	unit     [queue.Classes]float64 // ns for a unit of cost
+	items    [offerBatch]queue.Item
+	taken    []queue.Item
+	together togetherer // the source, if it is one and Single is not wanted
+	ahead    [aheadOf]queue.Item
+	looked   int // takes until the next look ahead
+	answer   [1]dwfm.Answer
+	sweepAt  time.Duration
 }
 
 // Run carries out the plan. Between two instants nothing happens; at one instant
@@ -100,8 +103,9 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 	for i := range r.servers {
 		r.servers[i] = server{end: idle, side: p.Manager.Worker(i), rec: p.Log.Recorder(i)}
 	}
-	window, can := p.Source.(togetherer)
-	can = can && !v.Single
+	if !v.Single {
+		r.together, _ = p.Source.(togetherer)
+	}
 	now, collectAt := time.Duration(0), time.Duration(0)
 	for {
 		if now >= collectAt {
@@ -115,7 +119,7 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 		if r.instant(now) {
 			break
 		}
-		if can && p.Manager.Plain() && window.Together(p.WatchPeriod) {
+		if r.together != nil && p.Manager.Plain() && r.together.Together(p.WatchPeriod) {
 			now = r.stretch(now)
 		}
 		now = r.next(now)
@@ -194,6 +198,7 @@ func (r *virtualRun) take(s *server, now time.Duration) bool {
 		}
 		break
 	}
+	r.lookAhead(s, now)
 	s.item, s.taken = r.taken[0], now
 	mean := r.m.Cost(now, &s.item) * r.unit[s.item.Class]
 	s.planned = time.Duration(mean)

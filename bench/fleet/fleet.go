@@ -299,6 +299,18 @@ func (f *Fleet) touch(n int) []event {
 	return f.due[:n]
 }
 
+// Touch loads the droplets of attempts whose answers are soon to come, but those that will
+// be late.
+func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
+	x := uint8(0)
+	for i := range items {
+		if it := &items[i]; now < it.Deadline {
+			x |= f.droplets[it.Droplet].tries
+		}
+	}
+	f.touched = x
+}
+
 // look is how many timers ahead droplets are touched: what is due later is known already.
 const look = 16
 

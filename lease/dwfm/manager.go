@@ -286,6 +286,21 @@ func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) 
 	return taken, dropped
 }
 
+// Ahead copies to dst some of the attempts that will be taken next, of a plain manager,
+// returns how many, and brings into the cache what the live ones among them will look at.
+func (w *Worker) Ahead(now time.Duration, dst []queue.Item) int {
+	n := w.m.cfg.Queue.(queue.InOrder).Peek(dst[:min(len(dst), len(w.ids))])
+	live := w.ids[:0]
+	for i := range dst[:n] {
+		if it := &dst[i]; now < it.Deadline {
+			live = append(live, lease.ID(it.Lease))
+			w.m.holder[it.Droplet].Load()
+		}
+	}
+	w.m.cfg.Table.Touch(live)
+	return n
+}
+
 // Stale says whether an item that was taken earlier is to be shed instead of served,
 // since the discipline would drop it by now; it is then marked, and out of the manager.
 func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {

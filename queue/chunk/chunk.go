@@ -88,6 +88,15 @@ func (d *Deque[T]) TakeFront(dst []T) int {
 	return want
 }
 
+// Peek copies items at the front to dst, in their order, and returns how many: one at
+// least if there is one, not always all that dst holds.
+func (d *Deque[T]) Peek(dst []T) int {
+	if d.n == 0 {
+		return 0
+	}
+	return copy(dst[:min(len(dst), d.n)], d.front.items[d.head:])
+}
+
 // trimFront lets go of a front chunk whose last item has gone.
 func (d *Deque[T]) trimFront() {
 	switch {

@@ -50,6 +50,18 @@ func TestDeque(t *testing.T) {
 				}
 				want = want[n:]
 			},
+			"peek": func(t *rapid.T) {
+				dst := make([][512]int32, rapid.IntRange(0, 60).Draw(t, "n"))
+				n := d.Peek(dst)
+				if n > min(len(want), len(dst)) || n == 0 && len(want) > 0 && len(dst) > 0 {
+					t.Fatalf("peeked at %d of %d into %d", n, len(want), len(dst))
+				}
+				for i, x := range dst[:n] {
+					if x[0] != want[i] {
+						t.Fatalf("item %d ahead: got %d, want %d", i, x[0], want[i])
+					}
+				}
+			},
 			"back": func(t *rapid.T) {
 				for range min(len(want), rapid.IntRange(1, 60).Draw(t, "n")) {
 					last := want[len(want)-1]

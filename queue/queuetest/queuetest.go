@@ -37,6 +37,7 @@ func Run(t *testing.T, newDiscipline New) {
 	}
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, newDiscipline) })
 	t.Run("allocates", func(t *testing.T) { allocates(t, newDiscipline) })
+	t.Run("in order", func(t *testing.T) { peeks(t, newDiscipline) })
 }
 
 // turns is the number of random calls.
@@ -163,6 +164,42 @@ func conserves(t *testing.T, newDiscipline New, clock func(*rand.Rand, time.Dura
 	}
 	if len(l.waiting) > 0 || q.Len() > 0 {
 		t.Errorf("100 s of popping left %d inside; Len is %d", len(l.waiting), q.Len())
+	}
+}
+
+// peeks holds a discipline to what it says of itself as a queue.InOrder.
+func peeks(t *testing.T, newDiscipline New) {
+	q, ok := discipline(t, newDiscipline).(queue.InOrder)
+	if !ok || !q.InOrder() {
+		return
+	}
+	rng := rand.New(rand.NewPCG(1, 4))
+	pushed, popped := 0, 0
+	for range turns() {
+		items := make([]queue.Item, rng.IntN(40))
+		for i := range items {
+			items[i] = Item(rng, time.Second, pushed)
+			items[i].Droplet = uint32(pushed)
+			pushed++
+		}
+		if kept := q.Push(time.Second, items); kept != len(items) {
+			t.Fatalf("it kept %d of %d", kept, len(items))
+		}
+		ahead, dst := make([]queue.Item, 1+rng.IntN(40)), make([]queue.Item, 40)
+		n := q.Peek(ahead)
+		if n > min(pushed-popped, len(ahead)) || n == 0 && pushed > popped {
+			t.Fatalf("it peeked at %d of %d into %d", n, pushed-popped, len(ahead))
+		}
+		taken, dropped := q.Pop(time.Second, dst)
+		if dropped > 0 || taken != min(pushed-popped, len(dst)) {
+			t.Fatalf("of %d into %d it gave %d and dropped %d", pushed-popped, len(dst), taken, dropped)
+		}
+		for i, it := range dst[:taken] {
+			if it.Droplet != uint32(popped) || i < n && it != ahead[i] {
+				t.Fatalf("item %d came out in place %d; ahead it was %+v, then %+v", it.Droplet, popped, ahead[:n], it)
+			}
+			popped++
+		}
 	}
 }
 
