@@ -129,7 +129,6 @@ type Fleet struct {
 	lost      int
 	healthy   int
 	due       [batch]event
-	several   bool  // timers were due at the last look
 	touched   uint8 // keeps the compiler from leaving out touch's loads
 
 	// Leased, if set, is told each time to lease: from the loss of a lease to the next
@@ -258,9 +257,9 @@ func (f *Fleet) collect(now time.Duration, limit int) []event {
 		others := min(random, f.launch.due)
 		switch {
 		case out <= min(now, check, others):
-			n += f.run(&f.timeouts, min(now, check, others), f.due[n:limit], timeout)
+			n += f.timeouts.take(min(now, check, others), f.due[n:limit], timeout)
 		case check <= min(now, others):
-			n += f.run(&f.checks, min(now, others, out-1), f.due[n:limit], asks)
+			n += f.checks.take(min(now, others, out-1), f.due[n:limit], asks)
 		case random <= min(now, f.launch.due):
 			f.due[n] = event{f.random.take(), asks}
 			n++
@@ -273,20 +272,9 @@ func (f *Fleet) collect(now time.Duration, limit int) []event {
 			limit = n
 		}
 	}
-	if n > 0 {
-		f.several = n >= look/2
-	}
+	f.ahead(&f.timeouts)
+	f.ahead(&f.checks)
 	return f.touch(n)
-}
-
-// run takes the timers of a lane that are due until bound, as many as dst holds.
-func (f *Fleet) run(l *lane, bound time.Duration, dst []event, as kind) int {
-	from := l.head
-	n := l.take(bound, dst, as)
-	if !f.several && l.head/look != from/look {
-		f.ahead(l)
-	}
-	return n
 }
 
 // touch loads the droplets of the events, one after the other without waiting.
@@ -311,20 +299,26 @@ func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
 	f.touched = x
 }
 
-// look is how many timers ahead droplets are touched: what is due later is known already.
-const look = 16
+// Droplets of a lane's timers are prefetched while others are served: window is how far
+// behind the lane's head, fetch how many at a time at least.
+const (
+	window = 2 * batch
+	fetch  = 16
+)
 
-// ahead touches the droplets of a lane's timers that come after the next ones, once for so
-// many: their misses overlap even where attempts come one at a time, as they do in virtual
-// time. Where several come together touch does as much, and this would be done twice.
+// ahead prefetches the droplets of the timers that come after a lane's next ones, each
+// once.
 func (f *Fleet) ahead(l *lane) {
-	x := uint8(0)
-	for pos := l.head + look/2; pos < min(l.head+look/2+look, l.tail); pos++ {
-		if i := l.seg(pos).droplet[pos%segTimers]; i != nobody {
-			x |= f.droplets[i].tries
-		}
+	from, to := max(l.fetched, l.head), min(l.head+window, l.tail)
+	if to < from+fetch {
+		return
 	}
-	f.touched = x
+	for l.fetched = to; from < to; {
+		i := from % segTimers
+		n := min(segTimers-i, to-from)
+		f.prefetch(l.seg(from).droplet[i : i+n])
+		from += n
+	}
 }
 
 // fire handles a timer; it says whether the droplet asks now, and what.

@@ -29,6 +29,7 @@ type lane struct {
 	segs       []*segment // at position / segTimers % len(segs)
 	head, tail uint64
 	first      time.Duration // when the first timer that is not void comes due: at head
+	fetched    uint64        // the droplets of timers before this position were prefetched
 }
 
 // segment is a piece of a lane: 12 bytes a timer, where an array of timers has 16.
