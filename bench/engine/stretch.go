@@ -55,12 +55,10 @@ func (r *virtualRun) stretch(now time.Duration) time.Duration {
 		}
 	}
 	src := r.source()
-	for until > now+1 {
-		n := src.Next(until-1, r.items[:])
-		if n == 0 {
-			break
+	for n := len(r.items); n == len(r.items) && until > now+1; {
+		if n = src.Next(until-1, r.items[:]); n > 0 {
+			r.offerAll(r.items[:n])
 		}
-		r.offerAll(r.items[:n])
 	}
 	return max(now, until-1)
 }

@@ -165,12 +165,10 @@ func (r *virtualRun) instant(now time.Duration) bool {
 	if r.tick(now) {
 		return true
 	}
-	for {
-		n := r.plan.Source.Next(now, r.items[:])
-		if n == 0 {
-			break
+	for n := len(r.items); n == len(r.items); {
+		if n = r.plan.Source.Next(now, r.items[:]); n > 0 {
+			r.offer(now, r.items[:n])
 		}
-		r.offer(now, r.items[:n])
 	}
 	for i := range r.servers {
 		if s := &r.servers[i]; s.end == idle && !r.take(s, now) {

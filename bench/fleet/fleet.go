@@ -272,8 +272,10 @@ func (f *Fleet) collect(now time.Duration, limit int) []event {
 			limit = n
 		}
 	}
-	f.ahead(&f.timeouts)
-	f.ahead(&f.checks)
+	if n > 0 {
+		f.ahead(&f.timeouts)
+		f.ahead(&f.checks)
+	}
 	return f.touch(n)
 }
 
