@@ -26,7 +26,8 @@ type timer struct {
 // that the time-out of an answered attempt costs a look at the lane, in order, and no
 // cache miss on its droplet.
 type lane struct {
-	segs       []*segment // at position / segTimers % len(segs)
+	segs       []*segment // at position / segTimers % len(segs), from the head's to the tail's
+	spare      *segment   // the last that was spent
 	head, tail uint64
 	first      time.Duration // when the first timer that is not void comes due: at head
 	fetched    uint64        // the droplets of timers before this position were prefetched
@@ -69,9 +70,10 @@ func (l *lane) grow() {
 		}
 		l.segs = wider
 	}
-	if seg := &l.segs[next&uint64(len(l.segs)-1)]; *seg == nil {
-		*seg = new(segment)
+	if l.spare == nil {
+		l.spare = new(segment)
 	}
+	l.segs[next&uint64(len(l.segs)-1)], l.spare = l.spare, nil
 }
 
 // void takes out the timer at a place.
@@ -96,11 +98,19 @@ func (l *lane) due() time.Duration {
 
 // settle moves the head to the first timer that is not void.
 func (l *lane) settle() {
-	for ; l.head < l.tail; l.head++ {
+	for ; l.head < l.tail; l.advance(1) {
 		if s, i := l.seg(l.head), l.head%segTimers; s.droplet[i] != nobody {
 			l.first = s.due[i]
 			return
 		}
+	}
+}
+
+// advance moves the head within its segment, or to the next one's start.
+func (l *lane) advance(n uint64) {
+	if l.head += n; l.head%segTimers == 0 && n > 0 {
+		seg := &l.segs[(l.head-1)/segTimers&uint64(len(l.segs)-1)]
+		l.spare, *seg = *seg, nil
 	}
 }
 
@@ -121,19 +131,23 @@ func (l *lane) take(bound time.Duration, dst []event, as kind) (n int) {
 			dst[n] = event{timer{s.due[i], s.droplet[i]}, as}
 			n++
 		}
-		l.head += i - from
+		l.advance(i - from)
 		l.settle()
 	}
 	return n
 }
 
-func (l *lane) bytes() (n int64) {
+func (l *lane) bytes() int64 {
+	segs := 0
+	if l.spare != nil {
+		segs++
+	}
 	for _, s := range l.segs {
 		if s != nil {
-			n += int64(unsafe.Sizeof(*s))
+			segs++
 		}
 	}
-	return n + 8*int64(len(l.segs))
+	return int64(segs)*int64(unsafe.Sizeof(segment{})) + 8*int64(len(l.segs))
 }
 
 // A wheel is a calendar for timers of any delay: slots of 2^20 ns, about a
