@@ -1,195 +1,287 @@
 package bench
 
-import (
-	"context"
-	"fmt"
-	"math"
-	"math/rand/v2"
+import "math"
 
-	"github.com/leasestorm/leasestorm/queue/admit"
-)
-
-// Fluid is the surge on a fifo as a fluid: all times in timeouts, all work in what one
-// timeout of the whole capacity serves. docs/border.md derives it.
+// Fluid is the surge as a fluid: all times in timeouts, all work in what one timeout of the
+// whole capacity serves. docs/border.md derives it.
 type Fluid struct {
 	Rho    float64 // ρ, what steady checks take
 	Checks float64 // σρH/τ: the work of establishing all N leases, so that B/N = b/Checks
 	Spread float64
 	Wait   float64 // w
-	Delta  float64 // δ
+	Delta  float64 // δ, of what is dead and not dropped
+	Order  Order
+	Drop   bool // what is dead is dropped, at no cost
+	// Bounds of the waits that a backoff with full jitter adds to w, by failures in a row;
+	// the last is of all further ones. None: it adds nothing.
+	Bounds []float64
+	// Late is the share of the attempts taken up at their last moment that end too late,
+	// where x deadlines pass in a service of theirs; nil: none. Sigma is σ, for it.
+	Late  func(x float64) float64
+	Sigma float64
+	// TTL is a lease's; 0: none lapses for want of a check.
+	TTL float64
 }
+
+// Order is who is served first.
+type Order int
+
+// The orders: by age; the newest first; establishes before checks, each by age.
+const (
+	Oldest Order = iota
+	Newest
+	Establishes
+)
 
 // fluidSteps a timeout, and how many timeouts the fluid is followed.
 const fluidSteps, fluidTimeouts = 500, 60
 
-// Recovers says whether a burst b of establish work is served in the end.
-//
-// Work enters a fifo of capacity 1 in parcels, one a step: the burst over the spread, and
-// checks at the rate ρ(1 − B/N + g/N), where g are the leases that are back. What of a parcel is unserved a timeout after it
-// entered enters again after w, as part of the parcel of that step; the old part stays and
-// is served all the same, at δ of its cost. Good is what is served within a timeout of its
-// own entry.
-func (f Fluid) Recovers(b float64) bool {
-	const h = 1.0 / fluidSteps
-	n := fluidSteps * fluidTimeouts
-	burst := max(1, int(math.Round(f.Spread*fluidSteps)))
-	again := fluidSteps + int(math.Round(f.Wait*fluidSteps))
-	rate := f.Rho * max(0, 1-b/f.Checks)
-	establish, checks := make([]float64, n), make([]float64, n) // left of each parcel
-	backE, backC := make([]float64, n), make([]float64, n)      // what enters again at each step
-	head, good := 0, 0.0
-	for k := range n {
-		// A droplet that has its lease back checks as the others do, from a random phase on.
-		establish[k], checks[k] = backE[k], (rate+f.Rho*good/f.Checks)*h+backC[k]
-		if k < burst {
-			establish[k] += b / float64(burst)
-		}
-		for room := h; room > 1e-15 && head <= k; {
-			left := establish[head] + checks[head]
-			if left <= 1e-15 {
-				head++
-				continue
-			}
-			cost := 1.0
-			if dead := k-head >= fluidSteps; dead {
-				cost = f.Delta
-			}
-			share := 1.0
-			if cost > 0 {
-				share = min(1, room/(left*cost))
-			}
-			if k-head < fluidSteps {
-				good += share * establish[head]
-			}
-			room -= share * left * cost
-			establish[head] -= share * establish[head]
-			checks[head] -= share * checks[head]
-		}
-		if j := k - fluidSteps + 1; j >= 0 && j+again < n { // a timeout after it entered
-			backE[j+again] += establish[j]
-			backC[j+again] += checks[j]
+// fluidNothing is work that is none.
+const fluidNothing = 1e-15
+
+// parcel is what entered in one step and is still in the queue: establishes and checks, by
+// failures in a row.
+type parcel struct{ work [2][]float64 }
+
+// sum is the work of the classes from..to-1.
+func (p *parcel) sum(from, to int) (s float64) {
+	for class := from; class < to; class++ {
+		for _, x := range p.work[class] {
+			s += x
 		}
 	}
-	return good >= 0.999*b
+	return s
 }
 
-// Border is the burst b* from which the fluid does not recover.
-func (f Fluid) Border() float64 {
-	low, high := 0.0, 4+(1+f.Wait)/max(f.Delta, 1e-3)
-	for high-low > 5e-4 {
+// Recovers says whether a burst b of establish work is served in the end.
+func (f Fluid) Recovers(b float64) bool {
+	_, ok := f.Recovery(b)
+	return ok
+}
+
+// Recovery is how many timeouts after the return of b broken leases' work 99.9 % of all
+// leases are active again, and whether they are at all.
+//
+// Work enters a queue of capacity 1 in parcels, one a step: the burst over the spread, and
+// checks: of each droplet an interval after the birth of its last good one, of one that has
+// its lease back from a random phase on. What of a
+// parcel is unserved a timeout after it entered enters again after the wait, as part of the
+// parcels of those steps; the old part stays and is served all the same, at δ of its cost,
+// unless it is dropped. Good is what is served within a timeout of its own entry. As the
+// judge has it, all is lost when less than 5 % of the capacity is good for 5 timeouts on end
+// and more than half of what was lost is lost still.
+func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
+	const h = 1.0 / fluidSteps
+	const n = fluidSteps * (fluidTimeouts - holdTimeouts) // it must hold, too
+	r := &fluidRun{Fluid: f, parcels: make([]parcel, n)}
+	r.tries = [2]int{len(f.Bounds) + 1, f.lapse()}
+	for class, tries := range r.tries {
+		r.again[class] = make([][]float64, tries)
+		for i := range r.again[class] {
+			r.again[class][i] = make([]float64, n+1)
+		}
+		r.rate[class], r.late[class] = make([]float64, tries), make([]float64, tries)
+	}
+	flat := make([]float64, (r.tries[0]+r.tries[1])*n)
+	burst := max(1, int(math.Round(f.Spread*fluidSteps)))
+	if r.sigma = f.Sigma; r.sigma == 0 {
+		r.sigma = 1
+	}
+	r.interval = int(min(n, math.Round(f.Checks/(r.sigma*f.Rho)*fluidSteps)))
+	r.lost = b
+	goods := make([]float64, n)
+	starved, leftAt := 0, 0.0
+	for k := range n {
+		p := &r.parcels[k]
+		for class, tries := range r.tries {
+			p.work[class], flat = flat[:tries:tries], flat[tries:]
+			for i := range tries {
+				r.rate[class][i] += r.again[class][i][k]
+				p.work[class][i] = max(0, r.rate[class][i])
+			}
+		}
+		if k < r.interval { // then the good ones come again
+			p.work[1][0] += f.Rho * max(0, 1-b/f.Checks) * h
+		}
+		if k < burst {
+			p.work[0][0] += b / float64(burst)
+		}
+		r.serve(k, h)
+		r.timeOut(k - fluidSteps + 1)
+		if goods[k] = r.good; r.lost-r.good <= min(0.001*f.Checks, 0.01*b) {
+			return float64(k+1) * h, true
+		}
+		if k < fluidSteps || r.good-goods[k-fluidSteps] >= collapseShare {
+			starved, leftAt = k, r.lost-r.good
+		} else if k-starved >= holdTimeouts*fluidSteps && r.lost-r.good > leftAt/2 {
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// lapse is how many attempts in a row, all failing, a check has before its lease is lost.
+func (f *Fluid) lapse() int {
+	left, n := math.Inf(1), 0
+	if f.TTL > 0 {
+		left = f.TTL - f.Checks/(max(f.Sigma, 1e-9)*f.Rho)
+	}
+	for at := 0.0; at < min(left, fluidTimeouts); n++ {
+		at += 1 + f.Wait
+		if len(f.Bounds) > 0 {
+			at += f.Bounds[min(n, len(f.Bounds)-1)] / 2
+		}
+	}
+	return max(1, n)
+}
+
+// fluidRun is a fluid on its way.
+type fluidRun struct {
+	Fluid
+	parcels []parcel
+	again   [2][][]float64 // by class and failures: changes of the rate at which work enters again, by step
+	rate    [2][]float64   // that rate, a step
+	late    [2][]float64   // what was taken up at its last moment in this step, and ended too late
+	head    [2]int         // parcels before it are empty or dropped; of each class where the order tells them apart
+	stack   []int          // parcels that are not empty, where the newest is first
+	tries   [2]int         // classes of failures
+	lost    float64        // establishes that became necessary
+	good    float64        // establishes
+
+	last     int  // step in which a parcel was last served at its last moment
+	hovers   bool // and in the one before, too: the head hovers there
+	sigma    float64
+	interval int // H, in steps
+}
+
+// serve gives the capacity of step k to what waits.
+func (r *fluidRun) serve(k int, room float64) {
+	switch r.Order {
+	case Newest:
+		for r.stack = append(r.stack, k); len(r.stack) > 0 && room > fluidNothing; {
+			top := r.stack[len(r.stack)-1]
+			if room = r.take(k, top, 0, 2, room); r.parcels[top].sum(0, 2) > fluidNothing {
+				return
+			}
+			r.stack = r.stack[:len(r.stack)-1]
+		}
+	case Establishes:
+		room = r.oldest(k, 0, 1, room)
+		r.oldest(k, 1, 2, room)
+	default:
+		r.oldest(k, 0, 2, room)
+	}
+}
+
+// oldest serves the classes from..to-1 by age and returns the room that is left.
+func (r *fluidRun) oldest(k, from, to int, room float64) float64 {
+	for head := &r.head[from]; *head <= k && room > fluidNothing; *head++ {
+		if room = r.take(k, *head, from, to, room); r.parcels[*head].sum(from, to) > fluidNothing {
+			return room
+		}
+	}
+	return room
+}
+
+// take serves, or drops, what a parcel has of the classes, as far as there is room, and
+// returns what is left of it.
+func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
+	p := &r.parcels[at]
+	left := p.sum(from, to)
+	dead, cost := k-at >= fluidSteps, 1.0
+	if dead {
+		if cost = r.Delta; r.Drop {
+			cost = 0
+		}
+	}
+	share := 1.0
+	if left*cost > room {
+		share = room / (left * cost)
+	}
+	late, density := false, 0.0 // deadlines that pass in a timeout, in services of an establish
+	if k-at == fluidSteps-1 {
+		if r.last != k {
+			r.last, r.hovers = k, r.last == k-1
+		}
+		late = r.hovers && r.Late != nil
+	}
+	if late {
+		density = fluidSteps * (p.sum(from, min(to, 1)) + r.sigma*p.sum(max(from, 1), to))
+	}
+	for class := from; class < to; class++ {
+		late := 0.0
+		if density > 0 {
+			late = r.Late(density)
+			if class == 1 {
+				late = r.Late(density / r.sigma)
+			}
+		}
+		for i := range p.work[class] {
+			served := share * p.work[class][i]
+			p.work[class][i] -= served
+			if dead {
+				continue
+			}
+			r.late[class][i] += late * served
+			if served *= 1 - late; class == 0 {
+				r.good += served // and checks from a random phase on
+				r.enter(1, 0, k+1, r.interval, served/r.sigma)
+			} else {
+				r.enter(1, 0, at+r.interval, 1, served)
+			}
+		}
+	}
+	return room - share*left*cost
+}
+
+// timeOut lets what of a parcel was not served in time enter again.
+func (r *fluidRun) timeOut(at int) {
+	if at < 0 {
+		return
+	}
+	for class := range r.again {
+		for i := range r.again[class] {
+			x := r.parcels[at].work[class][i] + r.late[class][i]
+			r.late[class][i] = 0
+			over := 1
+			if n := len(r.Bounds); n > 0 {
+				over = max(1, int(math.Round(r.Bounds[min(i, n-1)]*fluidSteps)))
+			}
+			from := at + fluidSteps + int(math.Round(r.Wait*fluidSteps))
+			if class == 1 && i+1 == r.tries[1] { // its lease has lapsed
+				r.lost += x * r.sigma
+				r.enter(0, 0, from, over, x*r.sigma)
+			} else {
+				r.enter(class, min(i+1, r.tries[class]-1), from, over, x)
+			}
+		}
+	}
+}
+
+// enter lets work enter from a step on, over so many.
+func (r *fluidRun) enter(class, failures, from, over int, x float64) {
+	again := r.again[class][failures]
+	if from < len(again) {
+		again[from] += x / float64(over)
+	}
+	if from+over < len(again) {
+		again[from+over] -= x / float64(over)
+	}
+}
+
+// Border is the burst b* from which on the fluid does not recover; false: it recovers from
+// the loss of all leases.
+func (f Fluid) Border() (b float64, ok bool) {
+	low, high := 0.0, f.Checks
+	if f.Recovers(high) {
+		return 0, false
+	}
+	for high-low > 2e-4*high {
 		if mid := (low + high) / 2; f.Recovers(mid) {
 			low = mid
 		} else {
 			high = mid
 		}
 	}
-	return (low + high) / 2
-}
-
-// fluid is the scenario as a fluid.
-func (s *Scenario) fluid() Fluid {
-	tau := s.Timeout.Seconds()
-	return Fluid{
-		Rho: s.Rho, Checks: s.Sigma * s.Rho * s.Interval.Seconds() / tau,
-		Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta,
-	}
-}
-
-// batchLaw is the β from which on a fifo does not come back, by the batch law with the
-// mean of the first retry's wait.
-func batchLaw(s *Scenario) float64 {
-	wait := s.Wait.Seconds()
-	if retry, err := admit.MakeRetry(s.Retry, s.Timeout); err == nil {
-		const draws = 1000
-		rng := rand.New(rand.NewPCG(1, 1))
-		for range draws {
-			wait += retry.Wait(admit.Failure{Tries: 1, Timeout: s.Timeout}, rng).Seconds() / draws
-		}
-	}
-	return 1 + (1+wait/s.Timeout.Seconds())/s.Delta
-}
-
-// fluidLaw is the β from which on the scenario is lost by the fluid law; nil where it is not
-// about it.
-func (s *Scenario) fluidLaw() *float64 {
-	if s.Queue != "fifo" || s.Admit != "none" || s.Retry != "immediate" || s.Kappa != 0 {
-		return nil
-	}
-	law := s.fluid().Border() / (1 - s.Rho)
-	return &law
-}
-
-// Border is where a scenario tips over.
-type Border struct {
-	Scenario string   `json:"scenario"`
-	Queue    string   `json:"queue"`
-	Rho      float64  `json:"rho"`
-	Spread   float64  `json:"spread_timeouts"`
-	Wait     float64  `json:"wait_timeouts"`
-	Delta    float64  `json:"delta"`
-	Law      *float64 `json:"law_beta"`      // β* of the fluid law; null: it is about fifo with immediate retries
-	Beta     *float64 `json:"measured_beta"` // β at which half of the seeds collapse; null: even all leases broken are survived
-	Broken   int      `json:"measured_broken"`
-	Off      *float64 `json:"difference"` // measured over law, less 1
-	Seeds    int      `json:"seeds"`
-}
-
-// FindBorder solves the fluid law for a scenario and measures the border by bisection over
-// B on the virtual engine: the B at which half of the seeds are not back.
-func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Border, error) {
-	tau := s.Timeout.Seconds()
-	out := Border{
-		Scenario: s.Name, Queue: s.Queue, Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: seeds,
-	}
-	if s.Outage == 0 {
-		return out, &keyError{"outage", "a border needs a surge; set outage"}
-	}
-	out.Law = s.fluidLaw()
-	s.Duration = max(s.Duration, fluidTimeouts*s.Timeout)
-	f := &finder{o, seeds}
-	survives := func(broken int) (bool, error) {
-		s.Broken = broken
-		lost, err := f.lost(ctx, s)
-		return !lost, err
-	}
-	low, high := 0, s.Leases
-	if all, err := survives(high); err != nil || all {
-		out.Broken = s.Leases
-		return out, err
-	}
-	for high-low > max(1, s.Leases/1000) {
-		mid := (low + high) / 2
-		ok, err := survives(mid)
-		if err != nil {
-			return out, err
-		}
-		if ok {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	out.Broken = (low + high) / 2
-	s.Broken = out.Broken
-	b := betaOf(&s, o.Workers)
-	out.Beta = &b
-	if out.Law != nil {
-		off := b / *out.Law - 1
-		out.Off = &off
-	}
-	return out, nil
-}
-
-// Text is the border for a person.
-func (b Border) Text() string {
-	t := fmt.Sprintf("%s, %s: ρ %g, spread %g τ, w %g τ, δ %g\n", b.Scenario, b.Queue, b.Rho, b.Spread, b.Wait, b.Delta)
-	t += fmt.Sprintf("fluid law       β* %s\n", orDash(b.Law, "%.3f"))
-	if b.Beta == nil {
-		return t + "measured        none: even all leases broken at once are survived\n"
-	}
-	t += fmt.Sprintf("measured        β* %.3f (B = %d, half of %d seeds)\n", *b.Beta, b.Broken, b.Seeds)
-	if b.Off != nil {
-		t += fmt.Sprintf("difference      %+.1f %%\n", 100**b.Off)
-	}
-	return t
+	return (low + high) / 2, true
 }

@@ -14,15 +14,18 @@ func TestFluidBorder(t *testing.T) {
 		{0.25, 0.1, 0.5, 1, 2.565}, {0.25, 0.1, 1, 1, 2.981}, {0.25, 0.1, 2, 1, 3.789},
 		{0.25, 0.1, 0, 0.5, 3.216}, {0.25, 0.1, 0, 0.25, 5.325}, {0.25, 0.1, 0, 0.1, 12.330},
 	} {
-		f := Fluid{Rho: tt.rho, Checks: 4 * tt.rho * 20, Spread: tt.spread, Wait: tt.wait, Delta: tt.delta}
-		if got := f.Border() / (1 - tt.rho); math.Abs(got-tt.want) > 0.015*tt.want {
+		f := Fluid{Rho: tt.rho, Checks: 4 * tt.rho * 20, Sigma: 4, TTL: 60, Spread: tt.spread, Wait: tt.wait, Delta: tt.delta}
+		f.Late = func(x float64) float64 { return -math.Expm1(-x) }
+		b, _ := f.Border()
+		if got := b / (1 - tt.rho); math.Abs(got-tt.want) > 0.02*tt.want {
 			t.Errorf("ρ %g, spread %g, w %g, δ %g: β* %.3f, measured %.3f", tt.rho, tt.spread, tt.wait, tt.delta, got, tt.want)
 		}
 	}
-	// Without checks it is the batch law, b > 1 + (1 + w)/δ.
+	// Without checks it is the batch law, b > 1 + (1 + w)/δ; just below it so little is good at
+	// first that the judge gives up.
 	for _, tt := range []struct{ wait, delta, want float64 }{{0, 1, 2}, {1, 1, 3}, {0, 0.5, 3}} {
-		f := Fluid{Rho: 1e-6, Checks: 1e6, Wait: tt.wait, Delta: tt.delta}
-		if got := f.Border(); math.Abs(got-tt.want) > 0.02*tt.want {
+		f := Fluid{Rho: 1e-6, Checks: 1e3, Sigma: 1, Wait: tt.wait, Delta: tt.delta}
+		if got, _ := f.Border(); got > 1.005*tt.want || got < 0.97*tt.want {
 			t.Errorf("w %g, δ %g: b* %.3f, the batch law says %g", tt.wait, tt.delta, got, tt.want)
 		}
 	}
@@ -38,8 +41,8 @@ func TestFindBorder(t *testing.T) {
 	if b.Beta == nil || math.Abs(*b.Off) > 0.03 {
 		t.Errorf("%+v\n%s", b, b.Text())
 	}
-	s.Queue = "slack"
-	if b, err = FindBorder(t.Context(), s, SimOptions{Options: Options{Seed: 1}}, 1); err != nil || b.Law != nil {
-		t.Errorf("slack: %v, %+v", err, b)
+	s.Queue = "codel"
+	if b, err = FindBorder(t.Context(), s, SimOptions{Options: Options{Seed: 1}}, 1); err != nil || b.ByLaw {
+		t.Errorf("codel: %v, %+v", err, b)
 	}
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -62,7 +63,11 @@ func TestGridAdaptive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		switch border := s.fluid().Border() / (1 - s.Rho); {
+		border := math.Inf(1)
+		if law, _ := s.fluidLaw(1, ""); law != nil {
+			border = *law
+		}
+		switch {
 		case p.Contestant == 1 && p.Lost > 0:
 			t.Errorf("lifo with backoff is lost at %+v", p)
 		case p.Contestant == 0 && p.Beta < 0.9*border && p.Lost > 0, p.Contestant == 0 && p.Beta > 1.1*border && p.Lost == 0:

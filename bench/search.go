@@ -196,21 +196,35 @@ type finder struct {
 	seeds int
 }
 
-// lost says whether half of the seeds are not back.
-func (f *finder) lost(ctx context.Context, s Scenario) (bool, error) {
-	n := 0
-	for i := range f.seeds {
+// runs simulates the scenario with each seed.
+func (f *finder) runs(ctx context.Context, s Scenario) ([]*Result, error) {
+	all := make([]*Result, f.seeds)
+	for i := range all {
 		run := f.o
 		run.Seed, run.Folder, run.Progress = f.o.Seed+uint64(i), "", nil
-		res, err := Simulate(ctx, s, run)
-		if err != nil {
-			return false, err
+		var err error
+		if all[i], err = Simulate(ctx, s, run); err != nil {
+			return nil, err
 		}
-		if res.Verdict.Lost() {
+	}
+	return all, nil
+}
+
+// lost says whether half of the seeds are not back.
+func (f *finder) lost(ctx context.Context, s Scenario) (bool, error) {
+	all, err := f.runs(ctx, s)
+	return mostLost(all), err
+}
+
+// mostLost says whether half of the runs are not back.
+func mostLost(all []*Result) bool {
+	n := 0
+	for _, r := range all {
+		if r.Verdict.Lost() {
 			n++
 		}
 	}
-	return 2*n >= f.seeds, nil
+	return 2*n >= len(all)
 }
 
 // tip bisects on the size of a disturbance.

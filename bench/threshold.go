@@ -15,7 +15,7 @@ type Threshold struct {
 	Beta       *Spread  `json:"beta"`      // over the seeds; null: it survives even all leases broken at once
 	Most       float64  `json:"most_beta"` // β of all leases
 	BatchLaw   float64  `json:"batch_law_beta"`
-	FluidLaw   *float64 `json:"fluid_law_beta"` // null: the law is about fifo with immediate retries
+	FluidLaw   *float64 `json:"fluid_law_beta"` // null: by the law there is none, or it is not about this
 	Runs       int      `json:"runs"`
 }
 
@@ -47,7 +47,7 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 		every := scenarios[i]
 		every.Broken = every.Leases
 		t.Most = betaOf(&every, max(1, o.Workers))
-		t.FluidLaw = scenarios[i].fluidLaw()
+		t.FluidLaw, _ = scenarios[i].fluidLaw(max(1, o.Workers), o.Service)
 	}
 	bisect := func(ctx context.Context, i int, seed uint64) error {
 		tolerance := 0.005
