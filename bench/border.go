@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 
 	"github.com/leasestorm/leasestorm/queue"
@@ -38,17 +37,11 @@ func (s *Scenario) fluid(workers int, services string) (Fluid, bool) {
 	default:
 		return f, false
 	}
-	// At its last moment an attempt has left, beside the margin, what lies between two
-	// deadlines: exponential of mean 1/x services. The service is longer with this
-	// probability; of c workers each takes c times as long.
-	margin, c := v["margin"], float64(workers)
+	f.Margin, f.Workers = v["margin"], workers
 	switch services {
 	case "", "fixed":
-		if margin < 1 {
-			f.Late = func(x float64) float64 { return -math.Expm1(-x * c * (1 - margin)) }
-		}
 	case "exponential":
-		f.Late = func(x float64) float64 { return math.Exp(-margin) * x * c / (1 + x*c) }
+		f.Exponential = true
 	default:
 		return f, false
 	}

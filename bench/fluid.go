@@ -15,10 +15,12 @@ type Fluid struct {
 	// Bounds of the waits that a backoff with full jitter adds to w, by failures in a row;
 	// the last is of all further ones. None: it adds nothing.
 	Bounds []float64
-	// Late is the share of the attempts taken up at their last moment that end too late,
-	// where x deadlines pass in a service of theirs; nil: none. Sigma is σ, for it.
-	Late  func(x float64) float64
-	Sigma float64
+	Sigma  float64 // σ
+	// What is taken up at its last moment may end too late. Margin is what a discipline that
+	// drops wants left, in services; Workers share the capacity.
+	Exponential bool // services are; else they are fixed
+	Margin      float64
+	Workers     int // 0 is 1
 	// TTL is a lease's; 0: none lapses for want of a check.
 	TTL float64
 }
@@ -198,23 +200,19 @@ func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
 	if left*cost > room {
 		share = room / (left * cost)
 	}
-	late, density := false, 0.0 // deadlines that pass in a timeout, in services of an establish
+	decay := 0.0 // of what is left when an attempt is taken up: 1/decay services of an establish on the mean; 0: plenty
 	if k-at == fluidSteps-1 {
 		if r.last != k {
 			r.last, r.hovers = k, r.last == k-1
 		}
-		late = r.hovers && r.Late != nil
-	}
-	if late {
-		density = fluidSteps * (p.sum(from, min(to, 1)) + r.sigma*p.sum(max(from, 1), to))
+		if r.hovers {
+			decay = r.decay(fluidSteps*p.sum(from, min(to, 1)), fluidSteps*r.sigma*p.sum(max(from, 1), to))
+		}
 	}
 	for class := from; class < to; class++ {
-		late := 0.0
-		if density > 0 {
-			late = r.Late(density)
-			if class == 1 {
-				late = r.Late(density / r.sigma)
-			}
+		late := r.tooLate(decay)
+		if class == 1 {
+			late = r.tooLate(decay / r.sigma)
 		}
 		for i := range p.work[class] {
 			served := share * p.work[class][i]
@@ -232,6 +230,51 @@ func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
 		}
 	}
 	return room - share*left*cost
+}
+
+// decay is θ, where establishes and checks of those numbers come past their deadlines in the
+// time in which the capacity serves one establish, and the head of the queue hovers at its
+// deadline. What the head has left when it is taken up is then exponential, with rate θ.
+//
+// For from one head to the next it changes by G − S, a gap between two deadlines less a
+// service, and where it comes out below 0 the line goes on to the first that is not past its
+// deadline, which has a gap's rest left: exponential again, since deadlines are a Poisson
+// stream of some rate λ. A density θ·exp(−θr) is stationary iff E[exp(−θS)] = 1 − θ/λ: the
+// adjustment equation of an M/G/1 queue, turned round. With fixed services the late share
+// L = 1 − exp(−θS) solves L = 1 − exp(−λS·L).
+func (f *Fluid) decay(establishes, checks float64) float64 {
+	all := establishes + checks
+	if establishes+checks/max(f.Sigma, 1e-9) <= 1 {
+		return 0 // the capacity does for them
+	}
+	low, high := 0.0, all
+	for range 40 {
+		y := (low + high) / 2
+		if establishes*f.transform(y)+checks*f.transform(y/f.Sigma) < all-y {
+			low = y
+		} else {
+			high = y
+		}
+	}
+	return high
+}
+
+// transform is E[exp(−yS)] of a service of mean 1.
+func (f *Fluid) transform(y float64) float64 {
+	if f.Exponential {
+		return 1 / (1 + y)
+	}
+	return math.Exp(-y)
+}
+
+// tooLate is the share of services that are longer than what is left beyond the margin, y
+// being the decay by the mean service that all the workers together would need.
+func (f *Fluid) tooLate(y float64) float64 {
+	y *= float64(max(1, f.Workers)) // one of them takes so much longer
+	if f.Exponential {
+		return math.Exp(-f.Margin) * y / (1 + y)
+	}
+	return -math.Expm1(-y * max(0, 1-f.Margin))
 }
 
 // timeOut lets what of a parcel was not served in time enter again.

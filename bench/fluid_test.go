@@ -15,7 +15,6 @@ func TestFluidBorder(t *testing.T) {
 		{0.25, 0.1, 0, 0.5, 3.216}, {0.25, 0.1, 0, 0.25, 5.325}, {0.25, 0.1, 0, 0.1, 12.330},
 	} {
 		f := Fluid{Rho: tt.rho, Checks: 4 * tt.rho * 20, Sigma: 4, TTL: 60, Spread: tt.spread, Wait: tt.wait, Delta: tt.delta}
-		f.Late = func(x float64) float64 { return -math.Expm1(-x) }
 		b, _ := f.Border()
 		if got := b / (1 - tt.rho); math.Abs(got-tt.want) > 0.02*tt.want {
 			t.Errorf("ρ %g, spread %g, w %g, δ %g: β* %.3f, measured %.3f", tt.rho, tt.spread, tt.wait, tt.delta, got, tt.want)
