@@ -15,7 +15,7 @@ type Fluid struct {
 	// Bounds of the waits that a backoff with full jitter adds to w, by failures in a row;
 	// the last is of all further ones. None: it adds nothing.
 	Bounds []float64
-	Sigma  float64 // σ
+	Sigma  float64 // σ; 0 is 1
 	// What is taken up at its last moment may end too late. Margin is what a discipline that
 	// drops wants left, in services; Workers share the capacity.
 	Exponential bool // services are; else they are fixed
@@ -66,15 +66,18 @@ func (f Fluid) Recovers(b float64) bool {
 //
 // Work enters a queue of capacity 1 in parcels, one a step: the burst over the spread, and
 // checks: of each droplet an interval after the birth of its last good one, of one that has
-// its lease back from a random phase on. What of a
-// parcel is unserved a timeout after it entered enters again after the wait, as part of the
-// parcels of those steps; the old part stays and is served all the same, at δ of its cost,
-// unless it is dropped. Good is what is served within a timeout of its own entry. As the
-// judge has it, all is lost when less than 5 % of the capacity is good for 5 timeouts on end
-// and more than half of what was lost is lost still.
+// its lease back from a random phase on. What of a parcel is unserved a timeout after it
+// entered enters again after the wait, as part of the parcels of those steps; the old part
+// stays and is served all the same, at δ of its cost, unless it is dropped. Good is what is
+// served within a timeout of its own entry; a lease whose check has failed until it lapsed
+// is to be established. As the judge has it, all is lost when less than 5 % of the capacity
+// is good for 5 timeouts on end and more than half of what was lost is lost still.
 func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 	const h = 1.0 / fluidSteps
 	const n = fluidSteps * (fluidTimeouts - holdTimeouts) // it must hold, too
+	if f.Sigma == 0 {
+		f.Sigma = 1
+	}
 	r := &fluidRun{Fluid: f, parcels: make([]parcel, n)}
 	r.tries = [2]int{len(f.Bounds) + 1, f.lapse()}
 	for class, tries := range r.tries {
@@ -86,10 +89,7 @@ func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 	}
 	flat := make([]float64, (r.tries[0]+r.tries[1])*n)
 	burst := max(1, int(math.Round(f.Spread*fluidSteps)))
-	if r.sigma = f.Sigma; r.sigma == 0 {
-		r.sigma = 1
-	}
-	r.interval = int(min(n, math.Round(f.Checks/(r.sigma*f.Rho)*fluidSteps)))
+	r.interval = int(min(n, math.Round(f.Checks/(f.Sigma*f.Rho)*fluidSteps)))
 	r.lost = b
 	goods := make([]float64, n)
 	starved, leftAt := 0, 0.0
@@ -126,7 +126,7 @@ func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 func (f *Fluid) lapse() int {
 	left, n := math.Inf(1), 0
 	if f.TTL > 0 {
-		left = f.TTL - f.Checks/(max(f.Sigma, 1e-9)*f.Rho)
+		left = f.TTL - f.Checks/(f.Sigma*f.Rho)
 	}
 	for at := 0.0; at < min(left, fluidTimeouts); n++ {
 		at += 1 + f.Wait
@@ -140,20 +140,18 @@ func (f *Fluid) lapse() int {
 // fluidRun is a fluid on its way.
 type fluidRun struct {
 	Fluid
-	parcels []parcel
-	again   [2][][]float64 // by class and failures: changes of the rate at which work enters again, by step
-	rate    [2][]float64   // that rate, a step
-	late    [2][]float64   // what was taken up at its last moment in this step, and ended too late
-	head    [2]int         // parcels before it are empty or dropped; of each class where the order tells them apart
-	stack   []int          // parcels that are not empty, where the newest is first
-	tries   [2]int         // classes of failures
-	lost    float64        // establishes that became necessary
-	good    float64        // establishes
-
-	last     int  // step in which a parcel was last served at its last moment
-	hovers   bool // and in the one before, too: the head hovers there
-	sigma    float64
-	interval int // H, in steps
+	parcels  []parcel
+	again    [2][][]float64 // by class and failures: changes of the rate at which work enters again, by step
+	rate     [2][]float64   // that rate, a step
+	late     [2][]float64   // what was taken up at its last moment in this step, and ended too late
+	head     [2]int         // parcels before it are empty or dropped; of each class where the order tells them apart
+	stack    []int          // parcels that are not empty, where the newest is first
+	tries    [2]int         // classes of failures
+	lost     float64        // establishes that became necessary
+	good     float64        // establishes
+	interval int            // H, in steps
+	last     int            // step in which a parcel was last served at its last moment
+	hovers   bool           // and in the one before, too: the head hovers there
 }
 
 // serve gives the capacity of step k to what waits.
@@ -206,13 +204,13 @@ func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
 			r.last, r.hovers = k, r.last == k-1
 		}
 		if r.hovers {
-			decay = r.decay(fluidSteps*p.sum(from, min(to, 1)), fluidSteps*r.sigma*p.sum(max(from, 1), to))
+			decay = r.decay(fluidSteps*p.sum(from, min(to, 1)), fluidSteps*r.Sigma*p.sum(max(from, 1), to))
 		}
 	}
 	for class := from; class < to; class++ {
 		late := r.tooLate(decay)
 		if class == 1 {
-			late = r.tooLate(decay / r.sigma)
+			late = r.tooLate(decay / r.Sigma)
 		}
 		for i := range p.work[class] {
 			served := share * p.work[class][i]
@@ -223,7 +221,7 @@ func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
 			r.late[class][i] += late * served
 			if served *= 1 - late; class == 0 {
 				r.good += served // and checks from a random phase on
-				r.enter(1, 0, k+1, r.interval, served/r.sigma)
+				r.enter(1, 0, k+1, r.interval, served/r.Sigma)
 			} else {
 				r.enter(1, 0, at+r.interval, 1, served)
 			}
@@ -244,7 +242,7 @@ func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
 // L = 1 − exp(−θS) solves L = 1 − exp(−λS·L).
 func (f *Fluid) decay(establishes, checks float64) float64 {
 	all := establishes + checks
-	if establishes+checks/max(f.Sigma, 1e-9) <= 1 {
+	if establishes+checks/f.Sigma <= 1 {
 		return 0 // the capacity does for them
 	}
 	low, high := 0.0, all
@@ -292,8 +290,8 @@ func (r *fluidRun) timeOut(at int) {
 			}
 			from := at + fluidSteps + int(math.Round(r.Wait*fluidSteps))
 			if class == 1 && i+1 == r.tries[1] { // its lease has lapsed
-				r.lost += x * r.sigma
-				r.enter(0, 0, from, over, x*r.sigma)
+				r.lost += x * r.Sigma
+				r.enter(0, 0, from, over, x*r.Sigma)
 			} else {
 				r.enter(class, min(i+1, r.tries[class]-1), from, over, x)
 			}
