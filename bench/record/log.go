@@ -95,7 +95,7 @@ func (l *Log) Collect() {
 func (l *Log) merge(w *window) {
 	row := l.rows[w.step]
 	if row == nil {
-		row = &Row{Step: w.step, sojourn: newCoarse(), slip: newCoarse()}
+		row = &Row{Step: w.step, sojourn: newSum(coarse), slip: newSum(coarse)}
 		l.rows[w.step] = row
 	}
 	row.Tally.add(&w.Tally)
@@ -140,7 +140,7 @@ func (l *Log) Total() (t Tally) {
 
 // Slip is the distribution of how late attempts were offered, after Finish.
 func (l *Log) Slip() *Latency {
-	all := newCoarse()
+	all := newSum(coarse)
 	for _, r := range l.rows {
 		all.Merge(r.slip)
 	}
@@ -181,7 +181,7 @@ func (l *Log) TimeToLease() *Latency { return l.recorders[l.Workers].toLease }
 
 // Latency merges the recorders' histograms of one phase, class and clock, after Finish.
 func (l *Log) Latency(phase int, class queue.Class, clock Clock) *Latency {
-	h := NewLatency()
+	h := newSum(fine)
 	for _, r := range l.recorders {
 		h.Merge(r.latency[phase][class][clock])
 	}

@@ -19,7 +19,7 @@ func (l *Latency) WritePercentiles(w io.Writer) error {
 	const perMilli = 1000 // histogram units in a millisecond
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "%12s %14s %10s %14s\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")
-	h := l.Histogram
+	h := l.Histogram()
 	total := h.TotalCount()
 	seen, level := int64(0), 0.0 // level is the percentile to report next
 	for _, bar := range h.Distribution() {

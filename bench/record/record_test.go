@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"pgregory.net/rapid"
 
 	"github.com/leasestorm/leasestorm/queue"
 )
@@ -224,5 +226,39 @@ func TestLatency(t *testing.T) {
 	}
 	if NewLatency().Quantile(.5) != 0 {
 		t.Error("a quantile of nothing is not 0")
+	}
+}
+
+// It has HdrHistogram's buckets, and its quantiles.
+func TestLatencyIsHDR(t *testing.T) {
+	for _, l := range []*Latency{NewLatency(), newCoarse()} {
+		h := hdrhistogram.New(1, latencyMax, int(l.digits))
+		rapid.Check(t, func(t *rapid.T) {
+			for range rapid.IntRange(1, 50).Draw(t, "n") {
+				v := rapid.Int64Range(0, 2<<rapid.IntRange(0, 33).Draw(t, "bits")).Draw(t, "µs")
+				n := rapid.Int64Range(1, 1000).Draw(t, "times")
+				before := l.Over
+				l.RecordMany(time.Duration(v)*time.Microsecond, n)
+				if err := h.RecordValues(v, n); (err != nil) != (l.Over > before) {
+					t.Fatalf("%d µs: %v, but %d over", v, err, l.Over-before)
+				}
+			}
+			sum := newSum(l.geometry)
+			sum.Merge(l)
+			for _, x := range []*Latency{l, sum} {
+				if !x.Histogram().Equals(h) || x.TotalCount() != h.TotalCount() {
+					t.Fatal("other counts than the library's")
+				}
+				x.Max = 1 << 62 // it bounds the quantiles
+				q := rapid.Float64Range(0.0001, 1).Draw(t, "q")
+				if got, want := x.Quantile(q), float64(h.ValueAtQuantile(100*q))/1e6; math.Abs(got-want) > 1e-9*want {
+					t.Fatalf("q %g: %g s, the library says %g", q, got, want)
+				}
+			}
+			if rapid.Bool().Draw(t, "reset") {
+				l.Reset()
+				h.Reset()
+			}
+		})
 	}
 }

@@ -170,14 +170,14 @@ func (r *Recorder) OfferedOnTime(items []queue.Item) {
 	n := int64(0)
 	for i := range items {
 		if it := &items[i]; it.Born >= r.end {
-			_ = r.cur.slip.RecordValues(0, n)
+			r.cur.slip.RecordMany(0, n)
 			n = 0
 			r.turn(it.Born)
 		}
 		r.cur.Offered[items[i].Class]++
 		n++
 	}
-	_ = r.cur.slip.RecordValues(0, n) // 0 is in range
+	r.cur.slip.RecordMany(0, n)
 }
 
 // Shed counts attempts that were refused or dropped.

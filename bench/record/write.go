@@ -72,10 +72,11 @@ func (l *Log) writeHistograms(w io.Writer, origin time.Time) error {
 		if p+1 < len(l.Phases) {
 			end = l.Phases[p+1].Start
 		}
-		h.SetTag(fmt.Sprintf("%v/%s/%v", class, l.Phases[p].Name, clock))
-		h.SetStartTimeMs(origin.Add(l.Phases[p].Start).UnixMilli())
-		h.SetEndTimeMs(origin.Add(end).UnixMilli())
-		return lw.OutputIntervalHistogram(h.Histogram)
+		hdr := h.Histogram()
+		hdr.SetTag(fmt.Sprintf("%v/%s/%v", class, l.Phases[p].Name, clock))
+		hdr.SetStartTimeMs(origin.Add(l.Phases[p].Start).UnixMilli())
+		hdr.SetEndTimeMs(origin.Add(end).UnixMilli())
+		return lw.OutputIntervalHistogram(hdr)
 	})
 }
 
