@@ -65,7 +65,7 @@ type server struct {
 	end     time.Duration // of the service; idle
 	taken   time.Duration
 	planned time.Duration
-	item    queue.Item
+	item    [1]queue.Item // that it is at
 	side    *dwfm.Worker
 	rec     *record.Recorder
 }
@@ -79,7 +79,6 @@ type virtualRun struct {
 	rng      *rand.Rand
 	unit     [queue.Classes]float64 // ns for a unit of cost
 	items    [offerBatch]queue.Item
-	taken    []queue.Item
 	together togetherer // the source, if it is one and Single is not wanted
 	ahead    [aheadOf]queue.Item
 	looked   int // takes until the next look ahead
@@ -92,7 +91,7 @@ type virtualRun struct {
 func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 	r := &virtualRun{
 		watcher: newWatcher(p), v: v, m: p.Manager, servers: make([]server, v.Workers),
-		rng: rand.New(rand.NewPCG(v.Seed, 0x76697274)), taken: make([]queue.Item, 1),
+		rng: rand.New(rand.NewPCG(v.Seed, 0x76697274)),
 	}
 	if v.Draw == nil {
 		v.Draw = Fixed
@@ -186,9 +185,9 @@ func (r *virtualRun) take(s *server, now time.Duration) bool {
 			s.rec.Shed(r.items[:shed])
 			continue
 		}
-		taken, dropped := s.side.Take(now, r.taken)
+		taken, dropped := s.side.Take(now, s.item[:])
 		if dropped > 0 {
-			s.rec.Shed(r.taken[len(r.taken)-dropped:])
+			s.rec.Shed(s.item[:])
 			continue
 		}
 		if taken == 0 {
@@ -197,8 +196,9 @@ func (r *virtualRun) take(s *server, now time.Duration) bool {
 		break
 	}
 	r.lookAhead(s, now)
-	s.item, s.taken = r.taken[0], now
-	mean := r.m.Cost(now, &s.item) * r.unit[s.item.Class]
+	it := &s.item[0]
+	s.taken = now
+	mean := r.m.Cost(now, it) * r.unit[it.Class]
 	s.planned = time.Duration(mean)
 	s.end = now + max(1, time.Duration(r.v.Draw(mean, r.rng)))
 	return true
@@ -208,8 +208,8 @@ func (r *virtualRun) take(s *server, now time.Duration) bool {
 func (r *virtualRun) complete(s *server) {
 	a := &r.answer[0]
 	s.rec.Tick(s.end)
-	s.side.Complete(s.taken, s.end, &s.item, a)
-	s.rec.Served(s.taken, s.end, s.planned, &s.item, a.Outcome)
+	s.side.Complete(s.taken, s.end, &s.item[0], a)
+	s.rec.Served(s.taken, s.end, s.planned, &s.item[0], a.Outcome)
 	if a.Outcome == queue.Good || a.Outcome == queue.Failed {
 		r.answers(s.end, r.answer[:])
 	}
