@@ -25,7 +25,7 @@ const (
 type Latency struct {
 	Max    time.Duration
 	Over   int64   // values above the range, which are in no bucket
-	counts []int64 // may be shorter than the geometry has buckets: of those that were merged only
+	counts []int64 // as many as were needed
 	n      int64   // sum of counts
 	high   int     // counts from here on are 0
 	geometry
@@ -60,12 +60,9 @@ func (g geometry) top(i int) int64 {
 }
 
 // NewLatency makes an empty histogram with three significant digits.
-func NewLatency() *Latency { return &Latency{geometry: fine, counts: make([]int64, fine.size)} }
+func NewLatency() *Latency { return &Latency{geometry: fine} }
 
-func newCoarse() *Latency { return &Latency{geometry: coarse, counts: make([]int64, coarse.size)} }
-
-// newSum makes a histogram for others to be merged into; it has room as it is needed.
-func newSum(g geometry) *Latency { return &Latency{geometry: g} }
+func newCoarse() *Latency { return &Latency{geometry: coarse} }
 
 // Record adds d; a negative d counts as 0.
 func (l *Latency) Record(d time.Duration) { l.RecordMany(d, 1) }
@@ -76,8 +73,11 @@ func (l *Latency) RecordMany(d time.Duration, n int64) {
 	l.Max = max(l.Max, d)
 	i := l.index(int64(d / latencyUnit))
 	if i >= len(l.counts) {
-		l.Over += n
-		return
+		if i >= l.size {
+			l.Over += n
+			return
+		}
+		l.counts = append(l.counts, make([]int64, l.size-len(l.counts))...) // once; most are never written
 	}
 	l.counts[i] += n
 	l.n += n

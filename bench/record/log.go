@@ -48,7 +48,7 @@ func NewLog(shape Shape) *Log {
 	for range n {
 		r := &Recorder{
 			step: shape.Step, free: make(chan *window, windows), full: l.full, phases: shape.Phases,
-			latency: make([][queue.Classes][Clocks]*Latency, len(shape.Phases)), toLease: NewLatency(),
+			latency: make([][queue.Classes][Clocks + 1]*Latency, len(shape.Phases)), toLease: NewLatency(),
 			spread: hdrhistogram.New(1, maxSpread, 2),
 		}
 		for range windows {
@@ -95,7 +95,7 @@ func (l *Log) Collect() {
 func (l *Log) merge(w *window) {
 	row := l.rows[w.step]
 	if row == nil {
-		row = &Row{Step: w.step, sojourn: newSum(coarse), slip: newSum(coarse)}
+		row = &Row{Step: w.step, sojourn: newCoarse(), slip: newCoarse()}
 		l.rows[w.step] = row
 	}
 	row.Tally.add(&w.Tally)
@@ -140,7 +140,7 @@ func (l *Log) Total() (t Tally) {
 
 // Slip is the distribution of how late attempts were offered, after Finish.
 func (l *Log) Slip() *Latency {
-	all := newSum(coarse)
+	all := newCoarse()
 	for _, r := range l.rows {
 		all.Merge(r.slip)
 	}
@@ -181,9 +181,10 @@ func (l *Log) TimeToLease() *Latency { return l.recorders[l.Workers].toLease }
 
 // Latency merges the recorders' histograms of one phase, class and clock, after Finish.
 func (l *Log) Latency(phase int, class queue.Class, clock Clock) *Latency {
-	h := newSum(fine)
+	h := NewLatency()
 	for _, r := range l.recorders {
 		h.Merge(r.latency[phase][class][clock])
+		h.Merge(r.latency[phase][class][onTime])
 	}
 	return h
 }

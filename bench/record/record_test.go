@@ -243,7 +243,7 @@ func TestLatencyIsHDR(t *testing.T) {
 					t.Fatalf("%d µs: %v, but %d over", v, err, l.Over-before)
 				}
 			}
-			sum := newSum(l.geometry)
+			sum := &Latency{geometry: l.geometry}
 			sum.Merge(l)
 			for _, x := range []*Latency{l, sum} {
 				if !x.Histogram().Equals(h) || x.TotalCount() != h.TotalCount() {

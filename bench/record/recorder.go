@@ -4,7 +4,8 @@
 // Each goroutine of the run writes a [Recorder] of its own. Counts and a coarse
 // histogram of each step stand in a window, which is handed to the collector when its
 // step has passed; the whole run's histograms stay with the recorder until the end.
-// Recording neither allocates nor locks, but for a channel operation a step.
+// Recording neither allocates nor locks, but for a channel operation a step and a
+// histogram's first value.
 package record
 
 import (
@@ -31,6 +32,8 @@ const (
 	Intended Clock = iota
 	Actual
 	Clocks // number of clocks
+
+	onTime = Clocks // for both: of attempts that were offered when they meant to ask
 )
 
 func (c Clock) String() string { return [Clocks]string{"intended", "actual"}[c] }
@@ -116,8 +119,8 @@ type Recorder struct {
 	full    chan<- *window
 	phases  []Phase
 	phase   int
-	latency [][queue.Classes][Clocks]*Latency // by phase
-	sums    Tally                             // of windows that have been handed over
+	latency [][queue.Classes][Clocks + 1]*Latency // by phase; the last is onTime
+	sums    Tally                                 // of windows that have been handed over
 	toLease *Latency
 	spread  *hdrhistogram.Histogram // of services over what was planned, in 1/1000; one in spreadOne
 	served  uint
@@ -207,6 +210,10 @@ func (r *Recorder) Served(start, end, planned time.Duration, it *queue.Item, out
 	}
 	w.sojourn.Record(start - it.Offered())
 	l := &r.latency[r.phase][it.Class]
+	if it.Slip == 0 {
+		l[onTime].Record(end - it.Born)
+		return
+	}
 	l[Intended].Record(end - it.Born)
 	l[Actual].Record(end - it.Offered())
 }
