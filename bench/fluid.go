@@ -81,13 +81,10 @@ func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 	r := &fluidRun{Fluid: f, parcels: make([]parcel, n)}
 	r.tries = [2]int{len(f.Bounds) + 1, f.lapse()}
 	for class, tries := range r.tries {
-		r.again[class] = make([][]float64, tries)
-		for i := range r.again[class] {
-			r.again[class][i] = make([]float64, n+1)
-		}
 		r.rate[class], r.late[class] = make([]float64, tries), make([]float64, tries)
+		r.again[class] = [][]float64{make([]float64, n+1)} // more as they come
 	}
-	flat := make([]float64, (r.tries[0]+r.tries[1])*n)
+	var flat []float64
 	burst := max(1, int(math.Round(f.Spread*fluidSteps)))
 	r.interval = int(min(n, math.Round(f.Checks/(f.Sigma*f.Rho)*fluidSteps)))
 	r.lost = b
@@ -95,10 +92,13 @@ func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 	starved, leftAt := 0, 0.0
 	for k := range n {
 		p := &r.parcels[k]
-		for class, tries := range r.tries {
-			p.work[class], flat = flat[:tries:tries], flat[tries:]
-			for i := range tries {
-				r.rate[class][i] += r.again[class][i][k]
+		for class, again := range r.again {
+			if len(flat) < len(again) {
+				flat = make([]float64, 1<<14)
+			}
+			p.work[class], flat = flat[:len(again):len(again)], flat[len(again):]
+			for i := range again {
+				r.rate[class][i] += again[i][k]
 				p.work[class][i] = max(0, r.rate[class][i])
 			}
 		}
@@ -280,9 +280,9 @@ func (r *fluidRun) timeOut(at int) {
 	if at < 0 {
 		return
 	}
-	for class := range r.again {
-		for i := range r.again[class] {
-			x := r.parcels[at].work[class][i] + r.late[class][i]
+	for class, work := range r.parcels[at].work {
+		for i := range work {
+			x := work[i] + r.late[class][i]
 			r.late[class][i] = 0
 			over := 1
 			if n := len(r.Bounds); n > 0 {
@@ -301,6 +301,9 @@ func (r *fluidRun) timeOut(at int) {
 
 // enter lets work enter from a step on, over so many.
 func (r *fluidRun) enter(class, failures, from, over int, x float64) {
+	if failures == len(r.again[class]) {
+		r.again[class] = append(r.again[class], make([]float64, len(r.again[class][0])))
+	}
 	again := r.again[class][failures]
 	if from < len(again) {
 		again[from] += x / float64(over)

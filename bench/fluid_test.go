@@ -9,6 +9,9 @@ import (
 // The borders that the event engine has, measured at 10^5 leases (docs/border.md), H/τ = 20,
 // σ = 4.
 func TestFluidBorder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("figures, without concurrency: the long run has them")
+	}
 	for _, tt := range []struct{ rho, spread, wait, delta, want float64 }{
 		{0.05, 0, 0, 1, 2.033}, {0.25, 0, 0, 1, 2.122}, {0.5, 0, 0, 1, 2.617}, {0.75, 0, 0, 1, 4.567},
 		{0.25, 0.1, 0, 1, 2.200}, {0.25, 0.5, 0, 1, 2.487}, {0.25, 1, 0, 1, 2.903},
@@ -50,6 +53,9 @@ func TestFindBorder(t *testing.T) {
 // The law and the engine agree about every discipline that the law is about: on the border,
 // or on when all leases are back.
 func TestFluidDisciplines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("figures, without concurrency: the long run has them")
+	}
 	for _, tt := range []struct{ queue, retry, service string }{
 		{"lifo", "immediate", "fixed"}, {"lifo", "backoff", "exponential"},
 		{"deadline", "immediate", "exponential"}, {"deadline", "backoff", "fixed"},
@@ -76,6 +82,9 @@ func TestFluidDisciplines(t *testing.T) {
 
 // What the head of a queue that drops has left, against the walk of which the law speaks.
 func TestFluidDecay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("figures, without concurrency: the long run has them")
+	}
 	for _, tt := range []struct {
 		establishes, checks float64
 		exponential         bool
