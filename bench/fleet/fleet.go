@@ -238,8 +238,8 @@ func (f *Fleet) Next(now time.Duration, dst []queue.Item) int {
 		if len(due) == 0 {
 			break
 		}
-		for _, e := range due {
-			if f.fire(e, &dst[n]) {
+		for i := range due {
+			if f.fire(&due[i], &dst[n]) {
 				n++
 			}
 		}
@@ -324,7 +324,7 @@ func (f *Fleet) ahead(l *lane) {
 }
 
 // fire handles a timer; it says whether the droplet asks now, and what.
-func (f *Fleet) fire(e event, it *queue.Item) bool {
+func (f *Fleet) fire(e *event, it *queue.Item) bool {
 	d := &f.droplets[e.droplet]
 	switch e.kind {
 	case launch:
@@ -343,7 +343,13 @@ func (f *Fleet) fire(e event, it *queue.Item) bool {
 	if !d.is(out) || d.at+f.cfg.Timeout != e.due {
 		return false
 	}
-	wait := f.cfg.Wait + f.failed(e.due, d, e.droplet, 0)
+	wait := f.cfg.Wait
+	if f.immediate { // nine in ten of a surge: no call
+		d.fail()
+		d.wait = 0
+	} else {
+		wait += f.failed(e.due, d, e.droplet, 0)
+	}
 	if wait == 0 {
 		f.ask(d, e.droplet, e.due, it)
 		return true
@@ -355,21 +361,22 @@ func (f *Fleet) fire(e event, it *queue.Item) bool {
 // failed notes that the attempt that was out came to nothing and says how long the
 // policy waits.
 func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Duration) time.Duration {
-	if d.is(followed) {
-		d.wait = 0
-	}
-	d.state &^= out | followed
-	d.tries += min(1, 254-d.tries)
-	if f.immediate { // nine in ten of a surge, and worth 10 ns each
-		d.wait = 0
-		return 0
-	}
+	d.fail()
 	wait := max(0, f.cfg.Retry.Wait(admit.Failure{
 		Tries: int(d.tries), Prev: time.Duration(d.wait) * f.cfg.Timeout / 1024, Timeout: f.cfg.Timeout,
 		After: after, Now: now, Droplet: i,
 	}, f.rng))
 	d.wait = uint16(min(int64(float64(wait)/float64(f.cfg.Timeout)*1024), math.MaxUint16))
 	return wait
+}
+
+// fail notes that the attempt that was out came to nothing.
+func (d *droplet) fail() {
+	if d.is(followed) {
+		d.wait = 0
+	}
+	d.state &^= out | followed
+	d.tries += min(1, 254-d.tries)
 }
 
 func (f *Fleet) schedule(d *droplet, i uint32, due time.Duration) {
