@@ -1,6 +1,7 @@
 package record
 
 import (
+	"math"
 	"math/bits"
 	"time"
 
@@ -40,11 +41,24 @@ type geometry struct {
 	size   int
 }
 
-var fine, coarse = newGeometry(3, 10), newGeometry(2, 7)
+var fine, coarse = newGeometry(3), newGeometry(2)
 
-func newGeometry(digits int64, half uint8) geometry {
-	return geometry{digits, half, len(hdrhistogram.New(1, latencyMax, int(digits)).Export().Counts)}
+func newGeometry(digits int64) geometry {
+	g := geometry{digits: digits}
+	for float64(int(2)<<g.half) < 2*math.Pow10(int(digits)) {
+		g.half++
+	}
+	buckets := 1
+	for reach := int64(2) << g.half; reach <= latencyMax; reach <<= 1 {
+		buckets++
+	}
+	g.size = (buckets + 1) << g.half
+	return g
 }
+
+// buckets is the number of buckets, subBuckets that of the first one's parts.
+func (g geometry) buckets() int    { return g.size>>g.half - 1 }
+func (g geometry) subBuckets() int { return 2 << g.half }
 
 // index is the place of a value in HdrHistogram's order.
 func (g geometry) index(v int64) int {

@@ -46,15 +46,7 @@ func (l *Latency) WritePercentiles(w io.Writer) error {
 		maximum = float64(l.Max/latencyUnit) / perMilli
 	}
 	fmt.Fprintf(b, "#[Max     = %12.3f, Total count    = %12d]\n", maximum, total)
-	sub := 1
-	for float64(sub) < 2*math.Pow10(int(h.SignificantFigures())) {
-		sub <<= 1
-	}
-	buckets := 1
-	for reach := int64(sub); reach <= h.HighestTrackableValue(); reach <<= 1 {
-		buckets++
-	}
-	fmt.Fprintf(b, "#[Buckets = %12d, SubBuckets     = %12d]\n", buckets, sub)
+	fmt.Fprintf(b, "#[Buckets = %12d, SubBuckets     = %12d]\n", l.buckets(), l.subBuckets())
 	return b.Flush()
 }
 
