@@ -84,11 +84,17 @@ func (s *Scenario) fluidLaw(workers int, services string) (beta *float64, ok boo
 	if !ok {
 		return nil, false
 	}
-	if b, some := f.Border(); some {
-		b /= 1 - s.Rho
-		return &b, true
+	return f.beta(), true
+}
+
+// beta is the border as β*; nil if there is none.
+func (f Fluid) beta() *float64 {
+	b, ok := f.Border()
+	if !ok {
+		return nil
 	}
-	return nil, true
+	b /= 1 - f.Rho
+	return &b
 }
 
 // Border is where a scenario tips over.
@@ -127,10 +133,12 @@ func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Borde
 		return out, &keyError{"outage", "a border needs a surge; set outage"}
 	}
 	workers := max(1, o.Workers)
-	if out.Law, out.ByLaw = s.fluidLaw(workers, o.Service); out.ByLaw {
-		f, _ := s.fluid(workers, o.Service)
-		if back, ok := f.Recovery(f.Checks); ok {
+	var law Fluid
+	if law, out.ByLaw = s.fluid(workers, o.Service); out.ByLaw {
+		if back, ok := law.Recovery(law.Checks); ok {
 			out.LawBack = &back
+		} else {
+			out.Law = law.beta()
 		}
 	}
 	s.Duration = max(s.Duration, fluidTimeouts*s.Timeout)

@@ -74,8 +74,7 @@ type Manager struct {
 	// Live leases are counted by those who make and end them, each in a place of its own:
 	// a table counts by reading all it has.
 	workers []*Worker
-	seeded  atomic.Int64
-	swept   atomic.Int64
+	live    atomic.Int64 // seeded, less what sweeps have ended
 }
 
 // New checks the configuration and makes a manager without leases.
@@ -106,7 +105,7 @@ func (m *Manager) Queued() int { return m.cfg.Queue.Len() }
 // Live is the number of leases in the table that no sweep has ended. Under concurrent use
 // it may lag. Workers must all be made before the first call.
 func (m *Manager) Live() int {
-	n := m.seeded.Load() - m.swept.Load()
+	n := m.live.Load()
 	for _, w := range m.workers {
 		n += w.granted.Load()
 	}
@@ -122,7 +121,7 @@ func (m *Manager) Seed(now, until time.Duration, droplet uint32) (lease.ID, erro
 	id, err := m.cfg.Table.Grant(now, until, 0)
 	if err == nil {
 		m.holder[droplet].Store(uint64(id))
-		m.seeded.Inc()
+		m.live.Inc()
 	}
 	return id, err
 }
@@ -149,7 +148,7 @@ func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 // Sweep frees the lapsed leases and returns their number.
 func (m *Manager) Sweep(now time.Duration) int {
 	n := m.cfg.Table.Expire(now, ignore)
-	m.swept.Add(int64(n))
+	m.live.Sub(int64(n))
 	return n
 }
 
