@@ -4,10 +4,10 @@ worker, a store for the queue. scripts/bench-sim runs it, where SimPy is install
 yardstick of speed from another language. An event is a droplet's attempt or a service's
 end, as in the other engines; setting the droplets up is not timed.
 
-    surge_simpy.py [LEASES [BROKEN [SEED]]]
+    surge_simpy.py [--leases N] [--broken B] [--seed N]
 """
+import argparse
 import random
-import sys
 import time
 
 import simpy
@@ -76,12 +76,18 @@ class Surge:
 
 
 def main():
-    leases, broken, seed = (int(x) for x in (sys.argv[1:] + ["100000", "10000", "1"][len(sys.argv) - 1:])[:3])
-    s = Surge(leases, broken, seed)
+    p = argparse.ArgumentParser(description="The surge on a fifo, with SimPy.")
+    p.add_argument("--leases", type=int, default=100_000)
+    p.add_argument("--broken", type=int, default=10_000)
+    p.add_argument("--seed", type=int, default=1)
+    a = p.parse_args()
+    if not 0 <= a.broken <= a.leases or a.leases < 1:
+        p.error(f"--broken {a.broken} of --leases {a.leases}: want 0 to the leases, and one lease at least")
+    s = Surge(a.leases, a.broken, a.seed)
     began = time.perf_counter()
     s.env.run(until=END)
     took = time.perf_counter() - began
-    print(f"SimPy {simpy.__version__}, {leases} leases, {broken} broken: {s.events} events in {took:.1f} s, "
+    print(f"SimPy {simpy.__version__}, {a.leases} leases, {a.broken} broken: {s.events} events in {took:.1f} s, "
           f"{s.events / took / 1e6:.3f} million events/s; {s.good} good establishes, {s.late} late")
 
 

@@ -12,75 +12,9 @@ import (
 	"unsafe"
 
 	"github.com/leasestorm/leasestorm/lease"
-	"github.com/leasestorm/leasestorm/lease/dwfm"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
-
-// Config says who the droplets are and how they behave.
-type Config struct {
-	Droplets int         // N
-	Broken   int         // B, droplets whose lease lapses during the outage
-	Outage   dwfm.Outage // leases lapse on a ramp from From to To; at To the broken ask anew
-	Spread   time.Duration
-	Interval time.Duration // H, between two checks of a droplet
-	TTL      time.Duration
-	Timeout  time.Duration // τ
-	Retry    admit.Retry
-	Wait     time.Duration // w, between a timed-out attempt and the next, before what Retry adds
-	Launches float64       // instances that users ask to start, a second; nobody retries one
-	Zones    int           // availability zones; 0 is 1
-	Surge    int           // the broken leases are of the first so many zones; 0: of all
-	Jitter   float64       // each check interval is drawn from 1 − Jitter to 1 of the interval
-	Grace    time.Duration // leases live so long after the outage that would have lapsed in it; 0: they lapse
-	Seed     uint64
-}
-
-// Validate says what is wrong with the configuration.
-func (c Config) Validate() error {
-	switch {
-	case c.Droplets < 1 || c.Droplets > math.MaxUint32:
-		return fmt.Errorf("fleet: %d droplets: want 1 to %d", c.Droplets, uint32(math.MaxUint32))
-	case c.Broken < 0 || c.Broken > c.Droplets:
-		return fmt.Errorf("fleet: %d broken leases: want 0 to the %d droplets", c.Broken, c.Droplets)
-	case c.Timeout <= 0 || c.Interval < c.Timeout:
-		return fmt.Errorf("fleet: check interval %v: want at least the timeout, %v", c.Interval, c.Timeout)
-	case c.TTL <= c.Interval:
-		return fmt.Errorf("fleet: lease time %v: want more than the check interval, %v", c.TTL, c.Interval)
-	case c.Broken > 0 && (c.Outage.From <= 0 || c.Outage.To <= c.Outage.From):
-		return fmt.Errorf("fleet: an outage from %v to %v: want it to begin after 0 and to end after it began", c.Outage.From, c.Outage.To)
-	case c.Spread < 0 || c.Wait < 0:
-		return fmt.Errorf("fleet: spread %v and retry wait %v: want at least 0", c.Spread, c.Wait)
-	case !(c.Launches >= 0) || c.Launches > 1e9:
-		return fmt.Errorf("fleet: %v launches a second: want 0 to 10^9", c.Launches)
-	case c.Zones < 0 || c.Zones > math.MaxUint8+1:
-		return fmt.Errorf("fleet: %d zones: want 1 to 256", c.Zones)
-	case c.Surge < 0 || c.Surge > max(1, c.Zones):
-		return fmt.Errorf("fleet: a surge of %d zones: want 0 (all) to %d", c.Surge, max(1, c.Zones))
-	case c.Broken > c.eligible(c.Droplets):
-		return fmt.Errorf("fleet: %d broken leases: the %d zones of the surge have %d droplets", c.Broken, c.Surge, c.eligible(c.Droplets))
-	case !(c.Jitter >= 0 && c.Jitter < 1) || c.Grace < 0:
-		return fmt.Errorf("fleet: jitter %v and grace %v: want 0 to below 1, and at least 0", c.Jitter, c.Grace)
-	case c.Retry == nil:
-		return fmt.Errorf("fleet: no retry policy given")
-	}
-	return nil
-}
-
-// zone is the availability zone that a droplet is in.
-func (c *Config) zone(droplet uint32) uint8 { return uint8(droplet % uint32(max(1, c.Zones))) }
-
-// surges says whether a droplet's lease may be one of the broken.
-func (c *Config) surges(droplet uint32) bool { return c.Surge == 0 || int(c.zone(droplet)) < c.Surge }
-
-// eligible is how many of n droplets those are.
-func (c *Config) eligible(n int) int {
-	if c.Surge == 0 {
-		return n
-	}
-	zones := max(1, c.Zones)
-	return n/zones*c.Surge + min(n%zones, c.Surge)
-}
 
 // droplet is one client: 32 bytes, two to a cache line, and none across two.
 type droplet struct {
@@ -88,7 +22,7 @@ type droplet struct {
 	until time.Duration // held: the lease's deadline as the droplet knows it; else: when it lapsed
 	at    time.Duration // out: the birth of that attempt; else: its next timer
 	place uint32        // of the time-out of the attempt that is out
-	wait  uint16        // followed: how much earlier than Interval, in 1/2^16 of Jitter; else: last retry wait, in 1/1024 of the timeout, saturating
+	wait  uint16        // followed: what was drawn of Jitter, in 1/2^16; else: last retry wait, in 1/1024 of the timeout, saturating
 	tries uint8         // attempts in a row that came to nothing, saturating
 	state state
 }
@@ -279,50 +213,6 @@ func (f *Fleet) collect(now time.Duration, limit int) []event {
 	return f.touch(n)
 }
 
-// touch loads the droplets of the events, one after the other without waiting.
-func (f *Fleet) touch(n int) []event {
-	x := uint8(0)
-	for i := range f.due[:n] {
-		x |= f.droplets[f.due[i].droplet].tries
-	}
-	f.touched = x
-	return f.due[:n]
-}
-
-// Touch loads the droplets of attempts whose answers are soon to come, but those that will
-// be late.
-func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
-	x := uint8(0)
-	for i := range items {
-		if it := &items[i]; now < it.Deadline {
-			x |= f.droplets[it.Droplet].tries
-		}
-	}
-	f.touched = x
-}
-
-// Droplets of a lane's timers are prefetched while others are served: window is how far
-// behind the lane's head, fetch how many at a time at least.
-const (
-	window = 2 * batch
-	fetch  = 16
-)
-
-// ahead prefetches the droplets of the timers that come after a lane's next ones, each
-// once.
-func (f *Fleet) ahead(l *lane) {
-	from, to := max(l.fetched, l.head), min(l.head+window, l.tail)
-	if to < from+fetch {
-		return
-	}
-	for l.fetched = to; from < to; {
-		i := from % segTimers
-		n := min(segTimers-i, to-from)
-		f.prefetch(l.seg(from).droplet[i : i+n])
-		from += n
-	}
-}
-
 // fire handles a timer; it says whether the droplet asks now, and what.
 func (f *Fleet) fire(e *event, it *queue.Item) bool {
 	d := &f.droplets[e.droplet]
@@ -414,96 +304,6 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 		}
 	}
 }
-
-// Refused delivers refusals at the door that came at now.
-func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
-	for i := range items {
-		it := &items[i]
-		d := &f.droplets[it.Droplet]
-		if d.is(out) && d.at == it.Born && it.Class != queue.Launch {
-			f.refused(now, d, it.Droplet, it.RetryAfter())
-		}
-	}
-}
-
-// refused lets the policy choose the wait; without one the droplet waits out its
-// timeout, whose timer stands.
-func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Duration) {
-	before := *d
-	if wait := f.failed(now, d, i, after) + f.cfg.Wait; wait > 0 {
-		f.timeouts.void(d.place)
-		f.schedule(d, i, now+wait)
-		return
-	}
-	if *d = before; !d.is(followed) {
-		d.wait = 0
-	}
-}
-
-// Answers delivers answers that came at now. A good one that crosses its time-out
-// still counts: the manager has acted on it.
-func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
-	for i := range answers {
-		a := &answers[i]
-		d := &f.droplets[a.Droplet]
-		switch a.Outcome {
-		case queue.Good:
-			f.good(now, d, a)
-		case queue.Failed:
-			if d.is(out) && d.at == a.Born && a.Class != queue.Launch {
-				f.refused(now, d, a.Droplet, 0)
-			}
-		}
-	}
-}
-
-func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
-	switch a.Class {
-	case queue.Check:
-		if !d.is(held) || d.lease != a.Lease {
-			return // it has noticed the loss, or has a newer lease
-		}
-		d.until = max(d.until, a.Until)
-		if d.at = f.next(d); d.tries > 0 {
-			f.schedule(d, a.Droplet, max(now, a.Born+f.cfg.Interval))
-		}
-	case queue.Establish:
-		if !d.is(held) {
-			f.lost--
-			if f.Leased != nil {
-				f.Leased(now - d.until)
-			}
-		}
-		d.lease, d.until = a.Lease, a.Until
-		// A first check at a random phase: leases that were won in one burst must not
-		// be checked in one burst for ever.
-		f.schedule(d, a.Droplet, now+1+f.jitter(f.cfg.Interval))
-	default:
-		return
-	}
-	if a.Born >= f.cfg.Outage.To {
-		z := &f.zones[f.cfg.zone(a.Droplet)]
-		z.Good++
-		z.Waits += now - a.Born
-	}
-	if f.learner != nil {
-		f.learner.Good(now, a.Droplet)
-	}
-	if d.is(out) {
-		f.timeouts.void(d.place)
-	}
-	d.state, d.tries, d.wait = held, 0, 0
-}
-
-// Zone is what became of a zone's attempts that were born after the outage.
-type Zone struct {
-	Asked int           // checks and establishes
-	Good  int           // of them
-	Waits time.Duration // from birth to the answer, of the good ones
-}
-
-// Zones are the zones' sums.
-func (f *Fleet) Zones() []Zone { return f.zones }
 
 // SetRetry gives the droplets another retry policy.
 func (f *Fleet) SetRetry(r admit.Retry) {

@@ -1,0 +1,98 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// Refused delivers refusals at the door that came at now.
+func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
+	for i := range items {
+		it := &items[i]
+		d := &f.droplets[it.Droplet]
+		if d.is(out) && d.at == it.Born && it.Class != queue.Launch {
+			f.refused(now, d, it.Droplet, it.RetryAfter())
+		}
+	}
+}
+
+// refused lets the policy choose the wait; without one the droplet waits out its
+// timeout, whose timer stands.
+func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Duration) {
+	before := *d
+	if wait := f.failed(now, d, i, after) + f.cfg.Wait; wait > 0 {
+		f.timeouts.void(d.place)
+		f.schedule(d, i, now+wait)
+		return
+	}
+	if *d = before; !d.is(followed) {
+		d.wait = 0
+	}
+}
+
+// Answers delivers answers that came at now. A good one that crosses its time-out
+// still counts: the manager has acted on it.
+func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
+	for i := range answers {
+		a := &answers[i]
+		d := &f.droplets[a.Droplet]
+		switch a.Outcome {
+		case queue.Good:
+			f.good(now, d, a)
+		case queue.Failed:
+			if d.is(out) && d.at == a.Born && a.Class != queue.Launch {
+				f.refused(now, d, a.Droplet, 0)
+			}
+		}
+	}
+}
+
+func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
+	switch a.Class {
+	case queue.Check:
+		if !d.is(held) || d.lease != a.Lease {
+			return // it has noticed the loss, or has a newer lease
+		}
+		d.until = max(d.until, a.Until)
+		if d.at = f.next(d); d.tries > 0 {
+			f.schedule(d, a.Droplet, max(now, a.Born+f.cfg.Interval))
+		}
+	case queue.Establish:
+		if !d.is(held) {
+			f.lost--
+			if f.Leased != nil {
+				f.Leased(now - d.until)
+			}
+		}
+		d.lease, d.until = a.Lease, a.Until
+		// A first check at a random phase: leases that were won in one burst must not
+		// be checked in one burst for ever.
+		f.schedule(d, a.Droplet, now+1+f.jitter(f.cfg.Interval))
+	default:
+		return
+	}
+	if a.Born >= f.cfg.Outage.To {
+		z := &f.zones[f.cfg.zone(a.Droplet)]
+		z.Good++
+		z.Waits += now - a.Born
+	}
+	if f.learner != nil {
+		f.learner.Good(now, a.Droplet)
+	}
+	if d.is(out) {
+		f.timeouts.void(d.place)
+	}
+	d.state, d.tries, d.wait = held, 0, 0
+}
+
+// Zone is what became of a zone's attempts that were born after the outage.
+type Zone struct {
+	Asked int           // checks and establishes
+	Good  int           // of them
+	Waits time.Duration // from birth to the answer, of the good ones
+}
+
+// Zones are the zones' sums.
+func (f *Fleet) Zones() []Zone { return f.zones }
