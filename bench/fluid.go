@@ -198,28 +198,17 @@ func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
 	if left*cost > room {
 		share = room / (left * cost)
 	}
-	decay := 0.0 // of what is left when an attempt is taken up: 1/decay services of an establish on the mean; 0: plenty
-	if k-at == fluidSteps-1 {
-		if r.last != k {
-			r.last, r.hovers = k, r.last == k-1
-		}
-		if r.hovers {
-			decay = r.decay(fluidSteps*p.sum(from, min(to, 1)), fluidSteps*r.Sigma*p.sum(max(from, 1), to))
-		}
-	}
+	decay := r.lastMoment(k, at, from, to)
+	late := [2]float64{r.tooLate(decay), r.tooLate(decay / r.Sigma)}
 	for class := from; class < to; class++ {
-		late := r.tooLate(decay)
-		if class == 1 {
-			late = r.tooLate(decay / r.Sigma)
-		}
 		for i := range p.work[class] {
 			served := share * p.work[class][i]
 			p.work[class][i] -= served
 			if dead {
 				continue
 			}
-			r.late[class][i] += late * served
-			if served *= 1 - late; class == 0 {
+			r.late[class][i] += late[class] * served
+			if served *= 1 - late[class]; class == 0 {
 				r.good += served // and checks from a random phase on
 				r.enter(1, 0, k+1, r.interval, served/r.Sigma)
 			} else {
@@ -228,6 +217,22 @@ func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
 		}
 	}
 	return room - share*left*cost
+}
+
+// lastMoment is the decay where the head of the queue hovers at its deadline; elsewhere what
+// is taken up has plenty left: 0.
+func (r *fluidRun) lastMoment(k, at, from, to int) float64 {
+	if k-at != fluidSteps-1 {
+		return 0
+	}
+	if r.last != k {
+		r.last, r.hovers = k, r.last == k-1
+	}
+	if !r.hovers {
+		return 0
+	}
+	p := &r.parcels[at]
+	return r.decay(fluidSteps*p.sum(from, min(to, 1)), fluidSteps*r.Sigma*p.sum(max(from, 1), to))
 }
 
 // decay is θ, where establishes and checks of those numbers come past their deadlines in the
