@@ -24,5 +24,5 @@ func Sizes() ([]Size, error) {
 	}
 	return append(all,
 		Size{"a droplet's lease as the manager knows it", 8},
-		Size{"a droplet in the fleet, and 12 for each of its timers", float64(fleet.BytesPerDroplet)}), nil
+		Size{"a droplet in the fleet, and 12 for each of its timers and 36 for an attempt that is out", float64(fleet.BytesPerDroplet)}), nil
 }

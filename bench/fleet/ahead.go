@@ -6,16 +6,6 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// touch loads the droplets of the events, one after the other without waiting.
-func (f *Fleet) touch(n int) []event {
-	x := uint8(0)
-	for i := range f.due[:n] {
-		x |= f.droplets[f.due[i].droplet].tries
-	}
-	f.touched = x
-	return f.due[:n]
-}
-
 // Touch loads the droplets of attempts whose answers are soon to come, but those that will
 // be late.
 func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
@@ -28,16 +18,16 @@ func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
 	f.touched = x
 }
 
-// Droplets of a lane's timers are prefetched while others are served: window is how far
-// behind the lane's head, fetch how many at a time at least.
+// What timers will look at is loaded before they are due, so that the cache misses overlap:
+// window is how far ahead, fetch how many at a time at least.
 const (
-	window = 2 * batch
+	window = 64
 	fetch  = 16
 )
 
-// ahead prefetches the droplets of the timers that come after a lane's next ones, each
-// once.
-func (f *Fleet) ahead(l *lane) {
+// aheadOfChecks prefetches the droplets of checks to come, each once.
+func (f *Fleet) aheadOfChecks() {
+	l := &f.checks
 	from, to := max(l.fetched, l.head), min(l.head+window, l.tail)
 	if to < from+fetch {
 		return
@@ -48,4 +38,39 @@ func (f *Fleet) ahead(l *lane) {
 		f.prefetch(l.seg(from).droplet[i : i+n])
 		from += n
 	}
+}
+
+// aheadOfRandom loads the droplets of retries and first checks to come.
+func (f *Fleet) aheadOfRandom() {
+	w := f.random
+	if w.next%fetch != 0 {
+		return
+	}
+	x := uint8(0)
+	for _, t := range w.near[w.next:min(w.next+fetch, len(w.near))] {
+		x |= f.droplets[t.droplet].tries
+	}
+	f.touched = x
+}
+
+// aheadOfTimeouts loads attempts that will time out, and their droplets if they do not ask
+// again at once.
+func (f *Fleet) aheadOfTimeouts(again bool) {
+	l := &f.out
+	from, to := max(l.fetched, l.head), min(l.head+window, l.tail)
+	if to < from+fetch {
+		return
+	}
+	x := uint8(0)
+	for pos := from; pos < to; pos++ {
+		x |= l.at(l.order[pos&l.mask]).tries
+	}
+	if !again {
+		for pos := from; pos < to; pos++ {
+			if a := l.at(l.order[pos&l.mask]); a.droplet != nobody {
+				x |= f.droplets[a.droplet].tries
+			}
+		}
+	}
+	l.fetched, f.touched = to, x
 }

@@ -12,18 +12,24 @@ func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 	for i := range items {
 		it := &items[i]
 		d := &f.droplets[it.Droplet]
-		if d.is(out) && d.at == it.Born && it.Class != queue.Launch {
+		if it.Class != queue.Launch && f.isOut(d, it.Born) {
 			f.refused(now, d, it.Droplet, it.RetryAfter())
 		}
 	}
 }
 
+// isOut says whether it is the attempt born then that the droplet waits for.
+func (f *Fleet) isOut(d *droplet, born time.Duration) bool {
+	return d.is(out) && f.out.at(d.place).born == born
+}
+
 // refused lets the policy choose the wait; without one the droplet waits out its
 // timeout, whose timer stands.
 func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Duration) {
+	f.catchUp(d, f.out.at(d.place))
 	before := *d
 	if wait := f.failed(now, d, i, after) + f.cfg.Wait; wait > 0 {
-		f.timeouts.void(d.place)
+		f.out.end(d.place)
 		f.schedule(d, i, now+wait)
 		return
 	}
@@ -42,7 +48,7 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 		case queue.Good:
 			f.good(now, d, a)
 		case queue.Failed:
-			if d.is(out) && d.at == a.Born && a.Class != queue.Launch {
+			if a.Class != queue.Launch && f.isOut(d, a.Born) {
 				f.refused(now, d, a.Droplet, 0)
 			}
 		}
@@ -54,6 +60,9 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 	case queue.Check:
 		if !d.is(held) || d.lease != a.Lease {
 			return // it has noticed the loss, or has a newer lease
+		}
+		if d.is(out) {
+			f.catchUp(d, f.out.at(d.place))
 		}
 		d.until = max(d.until, a.Until)
 		if d.at = f.next(d); d.tries > 0 {
@@ -82,7 +91,7 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 		f.learner.Good(now, a.Droplet)
 	}
 	if d.is(out) {
-		f.timeouts.void(d.place)
+		f.out.end(d.place)
 	}
 	d.state, d.tries, d.wait = held, 0, 0
 }

@@ -20,8 +20,8 @@ import (
 type droplet struct {
 	lease uint64        // held, or last held
 	until time.Duration // held: the lease's deadline as the droplet knows it; else: when it lapsed
-	at    time.Duration // out: the birth of that attempt; else: its next timer
-	place uint32        // of the time-out of the attempt that is out
+	at    time.Duration // out: when it asked, before it asked again at once; else: its next timer
+	place uint32        // of the attempt that is out
 	wait  uint16        // followed: what was drawn of Jitter, in 1/2^16; else: last retry wait, in 1/1024 of the timeout, saturating
 	tries uint8         // attempts in a row that came to nothing, saturating
 	state state
@@ -42,7 +42,7 @@ func (f *Fleet) next(d *droplet) time.Duration {
 	switch {
 	case !d.is(out):
 		return d.at
-	case d.is(followed):
+	case d.is(followed) && f.out.at(d.place).born == d.at:
 		return d.at + f.interval(d.wait)
 	}
 	return never
@@ -53,7 +53,7 @@ type Fleet struct {
 	cfg       Config
 	droplets  []droplet
 	checks    lane // next regular checks
-	timeouts  lane
+	out       attempts
 	random    *wheel // retries and first checks
 	launch    stream
 	rng       *rand.Rand
@@ -62,31 +62,12 @@ type Fleet struct {
 	zones     []Zone
 	lost      int
 	healthy   int
-	due       [batch]event
 	touched   uint8 // keeps the compiler from leaving out touch's loads
 
 	// Leased, if set, is told each time to lease: from the loss of a lease to the next
 	// good establish.
 	Leased func(timeToLease time.Duration)
 }
-
-// batch is how many due timers are looked at together, so that the cache misses on
-// their droplets overlap.
-const batch = 32
-
-// event is a timer on its way through Next.
-type event struct {
-	timer
-	kind kind
-}
-
-type kind uint8
-
-const (
-	asks    kind = iota // a droplet's next attempt
-	timeout             // of the attempt that is out
-	launch              // a user's, on this droplet
-)
 
 // New makes a fleet in its steady state at time 0, in which seed has granted every
 // droplet a lease with the given deadline.
@@ -98,6 +79,7 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 		cfg:      cfg,
 		droplets: make([]droplet, cfg.Droplets),
 		random:   newWheel(),
+		out:      newAttempts(cfg.Timeout),
 		rng:      rand.New(rand.NewPCG(cfg.Seed, 0x6c65617365)),
 	}
 	f.SetRetry(cfg.Retry)
@@ -153,7 +135,7 @@ const BytesPerDroplet = int64(unsafe.Sizeof(droplet{}))
 // Due is a time before which no attempt comes, given that it is now. A virtual engine
 // may jump there.
 func (f *Fleet) Due(now time.Duration) time.Duration {
-	return min(f.checks.due(), f.timeouts.due(), f.random.due(now), f.launch.due)
+	return min(f.checks.due(), f.out.due(), f.random.due(now), f.launch.due)
 }
 
 // Together says whether Next gives the same attempts, in the order of their births, whether
@@ -165,93 +147,97 @@ func (f *Fleet) Together(window time.Duration) bool {
 
 // Next fills dst with the attempts that are due at or before now, in the order of
 // their births, and returns how many; as many as dst holds means that there may be more.
+// Of timers that are due together time-outs are first, then checks.
 func (f *Fleet) Next(now time.Duration, dst []queue.Item) int {
 	n := 0
 	for n < len(dst) {
-		due := f.collect(now, min(batch, len(dst)-n))
-		if len(due) == 0 {
-			break
-		}
-		for i := range due {
-			if f.fire(&due[i], &dst[n]) {
-				n++
-			}
+		check, out, random := f.checks.due(), f.out.due(), f.random.due(now)
+		switch others := min(random, f.launch.due); {
+		case out <= min(now, check, others):
+			n += f.timeouts(min(now, check, others), dst[n:])
+		case check <= min(now, others):
+			f.aheadOfChecks()
+			n += f.timer(f.checks.take(), &dst[n])
+		case random <= min(now, f.launch.due):
+			f.aheadOfRandom()
+			n += f.timer(f.random.take(), &dst[n])
+		case f.launch.due <= now:
+			f.launches(&dst[n])
+			n++
+		default:
+			return n
 		}
 	}
 	return n
 }
 
-// collect takes up to limit due timers from the calendars, in the order of their
-// times, and touches their droplets. Of those that are due together time-outs are first,
-// then checks.
-func (f *Fleet) collect(now time.Duration, limit int) []event {
-	n, random := 0, f.random.due(now)
-	for n < limit {
-		check, out := f.checks.due(), f.timeouts.due()
-		others := min(random, f.launch.due)
-		switch {
-		case out <= min(now, check, others):
-			n += f.timeouts.take(min(now, check, others), f.due[n:limit], timeout)
-		case check <= min(now, others):
-			n += f.checks.take(min(now, others, out-1), f.due[n:limit], asks)
-		case random <= min(now, f.launch.due):
-			f.due[n] = event{f.random.take(), asks}
-			n++
-			random = f.random.due(now)
-		case f.launch.due <= now:
-			f.due[n] = event{timer{f.launch.due, f.rng.Uint32N(uint32(len(f.droplets)))}, launch}
-			n++
-			f.launch.advance(f.rng)
-		default:
-			limit = n
-		}
+// timer handles a droplet's timer; it returns how many attempts came of it.
+func (f *Fleet) timer(t timer, it *queue.Item) int {
+	d := &f.droplets[t.droplet]
+	if f.next(d) != t.due {
+		return 0
 	}
-	if n > 0 {
-		f.ahead(&f.timeouts)
-		f.ahead(&f.checks)
-	}
-	return f.touch(n)
+	f.ask(d, t.droplet, t.due, it)
+	return 1
 }
 
-// fire handles a timer; it says whether the droplet asks now, and what.
-func (f *Fleet) fire(e *event, it *queue.Item) bool {
-	d := &f.droplets[e.droplet]
-	switch e.kind {
-	case launch:
-		*it = queue.Item{
-			Born: e.due, Deadline: e.due + f.cfg.Timeout, Lease: d.lease,
-			Droplet: e.droplet, Zone: f.cfg.zone(e.droplet), Class: queue.Launch, LeaseUntil: queue.ToMillis(d.until),
+// launches makes a user's launch, on any droplet.
+func (f *Fleet) launches(it *queue.Item) {
+	i, born := f.rng.Uint32N(uint32(len(f.droplets))), f.launch.due
+	d := &f.droplets[i]
+	*it = queue.Item{
+		Born: born, Deadline: born + f.cfg.Timeout, Lease: d.lease,
+		Droplet: i, Zone: f.cfg.zone(i), Class: queue.Launch, LeaseUntil: queue.ToMillis(d.until),
+	}
+	f.launch.advance(f.rng)
+}
+
+// timeouts handles time-outs that come due at bound or before, until dst is full or one has
+// set another timer than a time-out; it returns how many droplets asked again at once.
+func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
+	again := f.immediate && f.cfg.Wait == 0
+	f.aheadOfTimeouts(again)
+	for n < len(dst) && f.out.first <= bound {
+		now := f.out.first
+		place := f.out.take()
+		a := f.out.at(place)
+		if again && (a.class == queue.Establish || a.until > now) {
+			a.again(now)
+			f.out.push(now, place)
+			f.item(a, &dst[n])
+			n++
+			continue
 		}
-		return true
-	case asks:
-		if f.next(d) != e.due {
-			return false
+		i := a.droplet
+		d := &f.droplets[i]
+		f.catchUp(d, a)
+		f.out.drop(place)
+		if wait := f.cfg.Wait + f.failed(now, d, i, 0); wait > 0 {
+			f.schedule(d, i, now+wait)
+			return n
 		}
-		f.ask(d, e.droplet, e.due, it)
-		return true
+		f.ask(d, i, now, &dst[n])
+		n++
 	}
-	if !d.is(out) || d.at+f.cfg.Timeout != e.due {
-		return false
+	return n
+}
+
+// catchUp tells a droplet what became of its attempt since it asked.
+func (f *Fleet) catchUp(d *droplet, a *attempt) {
+	if d.at != a.born {
+		d.at, d.tries, d.wait = a.born, a.tries, 0
+		d.state &^= followed
 	}
-	wait := f.cfg.Wait
-	if f.immediate { // nine in ten of a surge: no call
-		d.fail()
-		d.wait = 0
-	} else {
-		wait += f.failed(e.due, d, e.droplet, 0)
-	}
-	if wait == 0 {
-		f.ask(d, e.droplet, e.due, it)
-		return true
-	}
-	f.schedule(d, e.droplet, e.due+wait)
-	return false
 }
 
 // failed notes that the attempt that was out came to nothing and says how long the
 // policy waits.
 func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Duration) time.Duration {
 	d.fail()
+	if f.immediate { // no call
+		d.wait = 0
+		return 0
+	}
 	wait := max(0, f.cfg.Retry.Wait(admit.Failure{
 		Tries: int(d.tries), Prev: time.Duration(d.wait) * f.cfg.Timeout / 1024, Timeout: f.cfg.Timeout,
 		After: after, Now: now, Droplet: i,
@@ -266,7 +252,7 @@ func (d *droplet) fail() {
 		d.wait = 0
 	}
 	d.state &^= out | followed
-	d.tries += min(1, 254-d.tries)
+	d.tries = more(d.tries)
 }
 
 func (f *Fleet) schedule(d *droplet, i uint32, due time.Duration) {
@@ -283,16 +269,15 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 			f.healthy++
 		}
 	}
-	it.Born, it.Deadline, it.Lease = born, born+f.cfg.Timeout, d.lease // one by one: a composite literal is built aside and copied
-	it.Slip, it.LeaseUntil, it.Droplet = 0, 0, i
-	it.Zone, it.Class, it.Try, it.Why = f.cfg.zone(i), queue.Establish, d.tries, queue.NotShed
-	if born >= f.cfg.Outage.To {
-		f.zones[it.Zone].Asked++
+	if d.is(out) {
+		f.out.end(d.place)
 	}
-	d.at, d.state = born, d.state&held|out
-	d.place = f.timeouts.add(timer{it.Deadline, i})
+	a, place := f.out.add(born)
+	a.born, a.until, a.lease, a.droplet = born, d.until, d.lease, i // one by one: a composite literal is built aside and copied
+	a.tries, a.zone, a.class = d.tries, f.cfg.zone(i), queue.Establish
+	d.at, d.place, d.state = born, place, d.state&held|out
 	if d.is(held) {
-		it.Class, it.LeaseUntil = queue.Check, queue.ToMillis(d.until)
+		a.class = queue.Check
 		if d.tries == 0 { // a retried check is followed by the next one when it is answered
 			d.state |= followed
 			if f.cfg.Jitter > 0 {
@@ -302,6 +287,20 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 				f.checks.add(timer{born + f.cfg.Interval, i})
 			}
 		}
+	}
+	f.item(a, it)
+}
+
+// item is what the manager hears of an attempt.
+func (f *Fleet) item(a *attempt, it *queue.Item) {
+	it.Born, it.Deadline, it.Lease = a.born, a.born+f.cfg.Timeout, a.lease
+	it.Slip, it.LeaseUntil, it.Droplet = 0, 0, a.droplet
+	it.Zone, it.Class, it.Try, it.Why = a.zone, a.class, a.tries, queue.NotShed
+	if a.class == queue.Check {
+		it.LeaseUntil = queue.ToMillis(a.until)
+	}
+	if a.born >= f.cfg.Outage.To {
+		f.zones[a.zone].Asked++
 	}
 }
 
@@ -331,5 +330,5 @@ func (f *Fleet) jitter(d time.Duration) time.Duration {
 // Bytes is the heap of the fleet: droplets and calendars.
 func (f *Fleet) Bytes() int64 {
 	return int64(len(f.droplets))*BytesPerDroplet + f.random.bytes() +
-		f.timeouts.bytes() + f.checks.bytes()
+		f.out.bytes() + f.checks.bytes()
 }

@@ -20,16 +20,11 @@ type timer struct {
 // lane is a calendar for timers of one constant delay: they are added in the order in
 // which they come due, so it is a queue. (One that comes out of turn waits for those
 // before it.)
-//
-// Places are positions 0, 1, 2, …, kept in segments. A droplet remembers the place of its
-// time-out, less the upper half, which the lane's ends tell: an answer voids it there, so
-// that the time-out of an answered attempt costs a look at the lane, in order, and no
-// cache miss on its droplet.
 type lane struct {
 	segs       []*segment // at position / segTimers % len(segs), from the head's to the tail's
 	spare      *segment   // the last that was spent
 	head, tail uint64
-	first      time.Duration // when the first timer that is not void comes due: at head
+	first      time.Duration // when the first timer comes due: at head
 	fetched    uint64        // the droplets of timers before this position were prefetched
 }
 
@@ -41,13 +36,9 @@ type segment struct {
 
 const segTimers = 1 << 10
 
-// nobody is the droplet of a timer that was voided.
-const nobody = math.MaxUint32
-
 func (l *lane) seg(pos uint64) *segment { return l.segs[pos/segTimers&uint64(len(l.segs)-1)] }
 
-// add returns the timer's place.
-func (l *lane) add(t timer) uint32 {
+func (l *lane) add(t timer) {
 	if l.tail%segTimers == 0 {
 		l.grow()
 	}
@@ -57,7 +48,6 @@ func (l *lane) add(t timer) uint32 {
 		l.first = t.due
 	}
 	l.tail++
-	return uint32(l.tail - 1)
 }
 
 // grow makes sure that there is a segment for the tail's position.
@@ -76,19 +66,7 @@ func (l *lane) grow() {
 	l.segs[next&uint64(len(l.segs)-1)], l.spare = l.spare, nil
 }
 
-// void takes out the timer at a place.
-func (l *lane) void(place uint32) {
-	pos := l.head + uint64(int64(int32(place-uint32(l.head))))
-	if pos < l.head || pos >= l.tail {
-		return
-	}
-	l.seg(pos).droplet[pos%segTimers] = nobody
-	if pos == l.head {
-		l.settle()
-	}
-}
-
-// due is when the first timer that is not void comes due.
+// due is when the first timer comes due.
 func (l *lane) due() time.Duration {
 	if l.head == l.tail {
 		return never
@@ -96,45 +74,18 @@ func (l *lane) due() time.Duration {
 	return l.first
 }
 
-// settle moves the head to the first timer that is not void.
-func (l *lane) settle() {
-	for ; l.head < l.tail; l.advance(1) {
-		if s, i := l.seg(l.head), l.head%segTimers; s.droplet[i] != nobody {
-			l.first = s.due[i]
-			return
-		}
-	}
-}
-
-// advance moves the head within its segment, or to the next one's start.
-func (l *lane) advance(n uint64) {
-	if l.head += n; l.head%segTimers == 0 && n > 0 {
+// take removes the first timer.
+func (l *lane) take() timer {
+	s, i := l.seg(l.head), l.head%segTimers
+	t := timer{s.due[i], s.droplet[i]}
+	if l.head++; l.head%segTimers == 0 {
 		seg := &l.segs[(l.head-1)/segTimers&uint64(len(l.segs)-1)]
 		l.spare, *seg = *seg, nil
 	}
-}
-
-// take moves the timers that come due at bound or before, as many as dst holds, to dst as
-// events of a kind, and returns how many.
-func (l *lane) take(bound time.Duration, dst []event, as kind) (n int) {
-	for n < len(dst) && l.due() <= bound {
-		s := l.seg(l.head)
-		i, end := l.head%segTimers, min(segTimers, l.head%segTimers+l.tail-l.head)
-		from := i
-		for ; i < end && n < len(dst); i++ {
-			if s.droplet[i] == nobody {
-				continue
-			}
-			if s.due[i] > bound {
-				break
-			}
-			dst[n] = event{timer{s.due[i], s.droplet[i]}, as}
-			n++
-		}
-		l.advance(i - from)
-		l.settle()
+	if l.head < l.tail {
+		l.first = l.seg(l.head).due[l.head%segTimers]
 	}
-	return n
+	return t
 }
 
 func (l *lane) bytes() int64 {
