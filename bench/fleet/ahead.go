@@ -2,75 +2,89 @@ package fleet
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Touch loads the droplets of attempts whose answers are soon to come, but those that will
-// be late.
-func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
-	x := uint8(0)
-	for i := range items {
-		if it := &items[i]; now < it.Deadline {
-			x |= f.droplets[it.Droplet].tries
-		}
-	}
-	f.touched = x
-}
-
-// What timers will look at is loaded before they are due, so that the cache misses overlap:
+// What timers and answers will look at is prefetched, so that the cache misses overlap:
 // window is how far ahead, fetch how many at a time at least.
 const (
 	window = 64
 	fetch  = 16
 )
 
-// aheadOfChecks prefetches the droplets of checks to come, each once.
-func (f *Fleet) aheadOfChecks() {
-	l := &f.checks
-	from, to := max(l.fetched, l.head), min(l.head+window, l.tail)
-	if to < from+fetch {
-		return
+// Touch prefetches the droplets of attempts, up to 64, whose answers are soon to come, but
+// those that will be late.
+func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
+	l := f.soon[:0]
+	for i := range items[:min(window, len(items))] {
+		if it := &items[i]; now < it.Deadline {
+			l = append(l, unsafe.Pointer(&f.droplets[it.Droplet]))
+		}
 	}
-	for l.fetched = to; from < to; {
-		i := from % segTimers
-		n := min(segTimers-i, to-from)
-		f.prefetch(l.seg(from).droplet[i : i+n])
-		from += n
-	}
+	prefetch(l)
 }
 
-// aheadOfRandom loads the droplets of retries and first checks to come.
+// ahead is the part of positions from head to tail that is to be prefetched now: fetched is
+// where the last one ended.
+func ahead(fetched *uint64, head, tail uint64) (from, to uint64) {
+	from, to = max(*fetched, head), min(head+window, tail)
+	if to < from+fetch {
+		return to, to
+	}
+	*fetched = to
+	return from, to
+}
+
+// aheadOfChecks prefetches the droplets of checks to come.
+func (f *Fleet) aheadOfChecks() {
+	c := &f.checks
+	from, to := ahead(&c.fetched, c.head, c.tail)
+	if from == to {
+		return
+	}
+	l := f.soon[:0]
+	for p := from; p < to; p++ {
+		l = append(l, unsafe.Pointer(&f.droplets[c.seg(p).droplet[p%segTimers]]))
+	}
+	prefetch(l)
+}
+
+// aheadOfRandom prefetches the droplets of retries and first checks to come.
 func (f *Fleet) aheadOfRandom() {
 	w := f.random
 	if w.next%fetch != 0 {
 		return
 	}
-	x := uint8(0)
+	l := f.soon[:0]
 	for _, t := range w.near[w.next:min(w.next+fetch, len(w.near))] {
-		x |= f.droplets[t.droplet].tries
+		l = append(l, unsafe.Pointer(&f.droplets[t.droplet]))
 	}
-	f.touched = x
+	prefetch(l)
 }
 
-// aheadOfTimeouts loads attempts that will time out, and their droplets if they do not ask
-// again at once.
+// aheadOfTimeouts prefetches attempts that will time out, and their droplets if they do not
+// ask again at once.
 func (f *Fleet) aheadOfTimeouts(again bool) {
-	l := &f.out
-	from, to := max(l.fetched, l.head), min(l.head+window, l.tail)
-	if to < from+fetch {
+	o := &f.out
+	from, to := ahead(&o.fetched, o.head, o.tail)
+	if from == to {
 		return
 	}
-	x := uint8(0)
-	for pos := from; pos < to; pos++ {
-		x |= l.at(l.order[pos&l.mask]).tries
+	l := f.soon[:0]
+	for p := from; p < to; p++ {
+		l = append(l, unsafe.Pointer(o.at(o.order[p&o.mask])))
 	}
-	if !again {
-		for pos := from; pos < to; pos++ {
-			if a := l.at(l.order[pos&l.mask]); a.droplet != nobody {
-				x |= f.droplets[a.droplet].tries
-			}
+	prefetch(l)
+	if again {
+		return
+	}
+	l = l[:0]
+	for p := from; p < to; p++ {
+		if a := o.at(o.order[p&o.mask]); a.droplet != nobody {
+			l = append(l, unsafe.Pointer(&f.droplets[a.droplet]))
 		}
 	}
-	l.fetched, f.touched = to, x
+	prefetch(l)
 }

@@ -62,7 +62,7 @@ type Fleet struct {
 	zones     []Zone
 	lost      int
 	healthy   int
-	touched   uint8 // keeps the compiler from leaving out touch's loads
+	soon      [window]unsafe.Pointer
 
 	// Leased, if set, is told each time to lease: from the loss of a lease to the next
 	// good establish.

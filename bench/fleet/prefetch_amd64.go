@@ -2,12 +2,14 @@
 
 package fleet
 
-// prefetch brings n > 0 droplets into the cache, but nobody.
-//
+import "unsafe"
+
 //go:noescape
-func prefetch(first *droplet, ids *uint32, n int)
+func prefetchAll(at *unsafe.Pointer, n int)
 
-// The routine knows the size of a droplet.
-var _ = [1]struct{}{}[BytesPerDroplet-32]
-
-func (f *Fleet) prefetch(ids []uint32) { prefetch(&f.droplets[0], &ids[0], len(ids)) }
+// prefetch brings records into the cache.
+func prefetch(at []unsafe.Pointer) {
+	if len(at) > 0 {
+		prefetchAll(&at[0], len(at))
+	}
+}
