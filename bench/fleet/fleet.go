@@ -151,7 +151,10 @@ func (f *Fleet) Together(window time.Duration) bool {
 func (f *Fleet) Next(now time.Duration, dst []queue.Item) int {
 	n := 0
 	for n < len(dst) {
-		check, out, random := f.checks.due(), f.out.due(), f.random.due(now)
+		check, out, random := f.checks.due(), f.out.due(), f.random.soonest()
+		if random <= now {
+			random = f.random.due(now)
+		}
 		switch others := min(random, f.launch.due); {
 		case out <= min(now, check, others):
 			n += f.timeouts(min(now, check, others), dst[n:])

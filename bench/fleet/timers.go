@@ -198,6 +198,14 @@ func (w *wheel) due(now time.Duration) time.Duration {
 	return w.near[w.next].due
 }
 
+// soonest is a time before which no timer is due, at a glance.
+func (w *wheel) soonest() time.Duration {
+	if w.next < len(w.near) {
+		return w.near[w.next].due
+	}
+	return w.first
+}
+
 // take removes the first timer, which due has just found.
 func (w *wheel) take() timer {
 	t := w.near[w.next]

@@ -60,6 +60,8 @@ type Config struct {
 type Manager struct {
 	cfg   Config
 	stale queue.Rechecker // the discipline, if it is one
+	even  bool            // costs depend on the attempt alone
+	plain bool            // and all attempts go into a queue in order
 
 	// The operator's levers. The throttle is an admission controller of its own, in
 	// front of the run's; nil is off. A restart is carried out by a worker.
@@ -93,6 +95,9 @@ func New(cfg Config) (*Manager, error) {
 	}
 	m := &Manager{cfg: cfg, holder: make([]atomic.Uint64, cfg.Droplets)}
 	m.stale, _ = cfg.Queue.(queue.Rechecker)
+	q, ok := cfg.Queue.(queue.InOrder)
+	m.even = cfg.Costs.Backlog == 0 && cfg.Costs.Slow == 0 && cfg.Costs.Paused.To == 0
+	m.plain = m.even && ok && q.InOrder() && admit.IsNone(cfg.Admit)
 	return m, nil
 }
 
@@ -132,6 +137,9 @@ func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	cost := m.cfg.Costs.Class[it.Class]
 	if now >= it.Deadline {
 		cost *= m.cfg.Costs.Dead
+	}
+	if m.even {
+		return cost
 	}
 	if m.cfg.Costs.Backlog > 0 {
 		cost *= 1 + m.cfg.Costs.Backlog*float64(m.Queued())
@@ -176,20 +184,11 @@ func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
 
 // Plain says whether attempts go into a queue in order, all of them, with nobody at the
 // door, and their cost does not depend on the time: then OfferAll does for them.
-func (m *Manager) Plain() bool {
-	q, ok := m.cfg.Queue.(queue.InOrder)
-	c := &m.cfg.Costs
-	return ok && q.InOrder() && admit.IsNone(m.cfg.Admit) && m.throttle.Load() == nil && m.restart.Load() == 0 && c.Backlog == 0 && c.Slow == 0 && c.Paused.To == 0
-}
+func (m *Manager) Plain() bool { return m.plain && m.throttle.Load() == nil && m.restart.Load() == 0 }
 
 // OfferAll is Offer for a plain manager, for attempts of several instants: each is offered
-// at its birth.
-func (m *Manager) OfferAll(items []queue.Item) {
-	for i := range items {
-		items[i].Slip = 0
-	}
-	m.cfg.Queue.Push(0, items)
-}
+// at its birth, without Slip.
+func (m *Manager) OfferAll(items []queue.Item) { m.cfg.Queue.Push(0, items) }
 
 // Throttle puts an admission controller of the operator's in front of the run's own, or
 // takes it away: nil.
@@ -209,6 +208,13 @@ func (m *Manager) Restart(share float64) { m.restart.Store(math.Float64bits(shar
 // Drain carries out a restart that was ordered: what waits now is shed, and told to
 // nobody. The engine calls it with a buffer until it returns 0.
 func (w *Worker) Drain(now time.Duration, dst []queue.Item) (shed int) {
+	if w.left == 0 && w.m.restart.Load() == 0 {
+		return 0
+	}
+	return w.drain(now, dst)
+}
+
+func (w *Worker) drain(now time.Duration, dst []queue.Item) (shed int) {
 	if w.left == 0 {
 		share := w.m.restart.Load()
 		if share == 0 || !w.m.restart.CompareAndSwap(share, 0) {
