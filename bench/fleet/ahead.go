@@ -45,8 +45,13 @@ func (f *Fleet) aheadOfChecks() {
 		return
 	}
 	l := f.soon[:0]
-	for p := from; p < to; p++ {
-		l = append(l, unsafe.Pointer(&f.droplets[c.seg(p).droplet[p%segTimers]]))
+	for from < to {
+		i := from % segTimers
+		end := min(i+to-from, segTimers)
+		for _, droplet := range c.seg(from).droplet[i:end] {
+			l = append(l, unsafe.Pointer(&f.droplets[droplet]))
+		}
+		from += end - i
 	}
 	prefetch(l)
 }
@@ -74,7 +79,9 @@ func (f *Fleet) aheadOfTimeouts(again bool) {
 	}
 	l := f.soon[:0]
 	for p := from; p < to; p++ {
-		l = append(l, unsafe.Pointer(o.at(o.order[p&o.mask])))
+		if place := o.order[p&o.mask]; place != gone {
+			l = append(l, unsafe.Pointer(o.at(place)))
+		}
 	}
 	prefetch(l)
 	if again {
@@ -82,8 +89,8 @@ func (f *Fleet) aheadOfTimeouts(again bool) {
 	}
 	l = l[:0]
 	for p := from; p < to; p++ {
-		if a := o.at(o.order[p&o.mask]); a.droplet != nobody {
-			l = append(l, unsafe.Pointer(&f.droplets[a.droplet]))
+		if place := o.order[p&o.mask]; place != gone {
+			l = append(l, unsafe.Pointer(&f.droplets[o.at(place).droplet]))
 		}
 	}
 	prefetch(l)

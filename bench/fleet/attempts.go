@@ -14,16 +14,17 @@ import (
 // other lie so, and time out so, where their droplets are anywhere in memory.
 type attempt struct {
 	born    time.Duration
-	until   time.Duration // of a check: the lease's deadline as the droplet knows it
 	lease   uint64
-	droplet uint32 // nobody: it is over; its time-out is still to be passed, or the place is free
+	until   queue.Millis // of a check: the lease's deadline as the droplet knows it
+	droplet uint32
+	pos     uint32 // of its time-out in order, without the upper half
 	tries   uint8
 	zone    uint8
 	class   queue.Class // a check or an establish
 }
 
-// nobody is the droplet of an attempt that is over.
-const nobody = 1<<32 - 1
+// gone is a time-out's place whose attempt is over, and the end of the free places.
+const gone = 1<<32 - 1
 
 // again turns it into the next attempt, after one that came to nothing.
 func (a *attempt) again(born time.Duration) {
@@ -37,13 +38,14 @@ func more(tries uint8) uint8 { return tries + min(1, 254-tries) }
 // attempts are those that are out, in the order of their time-outs: τ is one for all, so that
 // it is that of their births.
 //
-// A place is an attempt's for as long as it has a time-out to come; a droplet knows that
-// of its own.
+// A place is an attempt's for as long as it is out, and its droplet knows it. An answer takes
+// the time-out out of the order where it stands, so that the time-out of an answered attempt
+// costs a look at the order and nothing else.
 type attempts struct {
 	timeout time.Duration
 	slabs   [][]attempt
-	free    uint32        // a place, which knows the next one by its lease; nobody: none
-	first   time.Duration // the time-out of the first that is not over, which is at head
+	free    uint32        // a place, which knows the next one by its lease
+	first   time.Duration // the next time-out, which is at head
 
 	// order has places in a ring: position p is at p & mask, from the head's to the tail's.
 	order      []uint32
@@ -55,7 +57,7 @@ type attempts struct {
 const slabAttempts = 1 << 10
 
 func newAttempts(timeout time.Duration) attempts {
-	return attempts{timeout: timeout, free: nobody, first: never, order: make([]uint32, 1)}
+	return attempts{timeout: timeout, free: gone, first: never, order: make([]uint32, 1)}
 }
 
 func (l *attempts) at(place uint32) *attempt {
@@ -64,25 +66,26 @@ func (l *attempts) at(place uint32) *attempt {
 
 // add makes room for an attempt, which its caller fills in, and sets its time-out.
 func (l *attempts) add(born time.Duration) (*attempt, uint32) {
-	if l.free == nobody {
+	if l.free == gone {
 		l.grow()
 	}
 	place := l.free
 	a := l.at(place)
 	l.free = uint32(a.lease)
-	l.push(born, place)
+	a.born = born
+	l.push(a, place)
 	return a, place
 }
 
 // push sets the time-out of an attempt.
-func (l *attempts) push(born time.Duration, place uint32) {
+func (l *attempts) push(a *attempt, place uint32) {
 	if l.head == l.tail {
-		l.first = born + l.timeout
+		l.first = a.born + l.timeout
 	}
 	if l.tail-l.head > l.mask {
 		l.widen()
 	}
-	l.order[l.tail&l.mask] = place
+	l.order[l.tail&l.mask], a.pos = place, uint32(l.tail)
 	l.tail++
 }
 
@@ -99,36 +102,35 @@ func (l *attempts) grow() {
 	slab := make([]attempt, slabAttempts)
 	from := uint32(len(l.slabs)) * slabAttempts
 	for i := range slab {
-		slab[i].droplet, slab[i].lease = nobody, uint64(from)+uint64(i)+1
+		slab[i].lease = uint64(from) + uint64(i) + 1
 	}
-	slab[slabAttempts-1].lease = nobody
+	slab[slabAttempts-1].lease = gone
 	l.slabs, l.free = append(l.slabs, slab), from
 }
 
-// drop gives back a place whose time-out has been passed.
+// drop gives back a place whose time-out has been taken.
 func (l *attempts) drop(place uint32) {
-	a := l.at(place)
-	a.droplet, a.lease = nobody, uint64(l.free)
+	l.at(place).lease = uint64(l.free)
 	l.free = place
 }
 
-// end notes that the attempt at a place is over.
+// end gives back the place of an attempt that is over before its time-out.
 func (l *attempts) end(place uint32) {
-	l.at(place).droplet = nobody
-	if l.order[l.head&l.mask] == place {
+	pos := l.at(place).pos
+	l.order[uint64(pos)&l.mask] = gone
+	if pos == uint32(l.head) {
 		l.settle()
 	}
+	l.drop(place)
 }
 
-// settle goes on to the first attempt that is not over.
+// settle goes on to the next time-out whose attempt is not over.
 func (l *attempts) settle() {
 	for ; l.head < l.tail; l.head++ {
-		place := l.order[l.head&l.mask]
-		if a := l.at(place); a.droplet != nobody {
-			l.first = a.born + l.timeout
+		if place := l.order[l.head&l.mask]; place != gone {
+			l.first = l.at(place).born + l.timeout
 			return
 		}
-		l.drop(place)
 	}
 	l.first = never
 }

@@ -204,9 +204,9 @@ func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 		now := f.out.first
 		place := f.out.take()
 		a := f.out.at(place)
-		if again && (a.class == queue.Establish || a.until > now) {
+		if again && (a.class == queue.Establish || a.until.Duration() > now) {
 			a.again(now)
-			f.out.push(now, place)
+			f.out.push(a, place)
 			f.item(a, &dst[n])
 			n++
 			continue
@@ -276,11 +276,11 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 		f.out.end(d.place)
 	}
 	a, place := f.out.add(born)
-	a.born, a.until, a.lease, a.droplet = born, d.until, d.lease, i // one by one: a composite literal is built aside and copied
+	a.lease, a.until, a.droplet = d.lease, 0, i // one by one: a composite literal is built aside and copied
 	a.tries, a.zone, a.class = d.tries, f.cfg.zone(i), queue.Establish
 	d.at, d.place, d.state = born, place, d.state&held|out
 	if d.is(held) {
-		a.class = queue.Check
+		a.class, a.until = queue.Check, queue.ToMillis(d.until)
 		if d.tries == 0 { // a retried check is followed by the next one when it is answered
 			d.state |= followed
 			if f.cfg.Jitter > 0 {
@@ -297,11 +297,8 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 // item is what the manager hears of an attempt.
 func (f *Fleet) item(a *attempt, it *queue.Item) {
 	it.Born, it.Deadline, it.Lease = a.born, a.born+f.cfg.Timeout, a.lease
-	it.Slip, it.LeaseUntil, it.Droplet = 0, 0, a.droplet
+	it.Slip, it.LeaseUntil, it.Droplet = 0, a.until, a.droplet
 	it.Zone, it.Class, it.Try, it.Why = a.zone, a.class, a.tries, queue.NotShed
-	if a.class == queue.Check {
-		it.LeaseUntil = queue.ToMillis(a.until)
-	}
 	if a.born >= f.cfg.Outage.To {
 		f.zones[a.zone].Asked++
 	}
