@@ -4,6 +4,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/leasestorm/leasestorm/lease/dwfm"
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -22,6 +23,18 @@ func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
 		if it := &items[i]; now < it.Deadline {
 			l = append(l, unsafe.Pointer(&f.droplets[it.Droplet]))
 		}
+	}
+	prefetch(l)
+}
+
+// aheadOfAnswers prefetches the droplets of answers that have come together.
+func (f *Fleet) aheadOfAnswers(answers []dwfm.Answer) {
+	if len(answers) < 2 {
+		return
+	}
+	l := f.soon[:0]
+	for i := range answers[:min(window, len(answers))] {
+		l = append(l, unsafe.Pointer(&f.droplets[answers[i].Droplet]))
 	}
 	prefetch(l)
 }

@@ -41,6 +41,7 @@ func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Dura
 // Answers delivers answers that came at now. A good one that crosses its time-out
 // still counts: the manager has acted on it.
 func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
+	f.aheadOfAnswers(answers)
 	for i := range answers {
 		a := &answers[i]
 		d := &f.droplets[a.Droplet]
