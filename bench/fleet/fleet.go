@@ -62,7 +62,7 @@ type Fleet struct {
 	zones     []Zone
 	lost      int
 	healthy   int
-	soon      [window]unsafe.Pointer
+	soon      [window]unsafe.Pointer // records that are being listed, to be prefetched
 
 	// Leased, if set, is told each time to lease: from the loss of a lease to the next
 	// good establish.

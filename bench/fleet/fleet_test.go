@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -269,6 +270,65 @@ func TestWheel(t *testing.T) {
 				t.Fatalf("%d timers, want %d", w.n, len(want))
 			}
 		}
+	})
+}
+
+// Time-outs come in the order of the asks, but those of attempts that are over; a place is
+// free again as soon as its attempt is.
+func TestAttempts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := newAttempts(sec)
+		var want []uint32 // droplets whose attempts are out, by birth
+		place, born := map[uint32]uint32{}, map[uint32]time.Duration{}
+		now, next, most := time.Duration(0), uint32(0), 0
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				for range rapid.IntRange(1, 40).Draw(t, "n") {
+					now += time.Duration(rapid.Int64Range(0, 1e6).Draw(t, "step"))
+					a, p := l.add(now)
+					a.droplet, place[next], born[next] = next, p, now
+					want = append(want, next)
+					next++
+				}
+				most = max(most, len(want))
+			},
+			"end": func(t *rapid.T) {
+				for range min(len(want), rapid.IntRange(1, 30).Draw(t, "n")) {
+					i := rapid.IntRange(0, len(want)-1).Draw(t, "which")
+					l.end(place[want[i]])
+					want = slices.Delete(want, i, i+1)
+				}
+			},
+			"take": func(t *rapid.T) {
+				for range min(len(want), rapid.IntRange(1, 30).Draw(t, "n")) {
+					p := l.take()
+					a := l.at(p)
+					if a.droplet != want[0] {
+						t.Fatalf("took droplet %d, want %d", a.droplet, want[0])
+					}
+					want = want[1:]
+					if rapid.Bool().Draw(t, "again") {
+						a.again(now)
+						l.push(a, p)
+						want, born[a.droplet] = append(want, a.droplet), now
+					} else {
+						l.drop(p)
+					}
+				}
+			},
+			"": func(t *rapid.T) {
+				due := never
+				if len(want) > 0 {
+					due = born[want[0]] + sec
+				}
+				if l.due() != due {
+					t.Fatalf("due at %v, want %v", l.due(), due)
+				}
+				if places := len(l.slabs) * slabAttempts; places >= most+slabAttempts {
+					t.Fatalf("%d places for %d attempts at most", places, most)
+				}
+			},
+		})
 	})
 }
 
