@@ -30,7 +30,11 @@ func (res *Result) Text() string {
 	if res.Placement != "" {
 		line("placement", "%s", res.Placement)
 	}
-	line("time", "%.1f s, of which %.1f s the run itself; capacity drift %+.1f %%", res.Elapsed, res.Run, 100*res.Drift)
+	if res.Engine == "virtual" {
+		line("time", "%.1f s, for %.1f s of virtual time", res.Elapsed, res.Run)
+	} else {
+		line("time", "%.1f s, of which %.1f s the run itself; capacity drift %+.1f %%", res.Elapsed, res.Run, 100*res.Drift)
+	}
 	if res.Folder != "" {
 		line("files", "%s", res.Folder)
 	}
