@@ -26,7 +26,7 @@ func (f *Fleet) isOut(d *droplet, born time.Duration) bool {
 // refused lets the policy choose the wait; without one the droplet waits out its
 // timeout, whose timer stands.
 func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Duration) {
-	f.catchUp(d, f.out.at(d.place))
+	f.catchUp(d)
 	before := *d
 	if wait := f.failed(now, d, i, after) + f.cfg.Wait; wait > 0 {
 		f.out.end(d.place)
@@ -63,7 +63,7 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 			return // it has noticed the loss, or has a newer lease
 		}
 		if d.is(out) {
-			f.catchUp(d, f.out.at(d.place))
+			f.catchUp(d)
 		}
 		d.until = max(d.until, a.Until)
 		if d.at = f.next(d); d.tries > 0 {

@@ -200,8 +200,8 @@ func (f *Fleet) launches(it *queue.Item) {
 func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 	again := f.immediate && f.cfg.Wait == 0
 	f.aheadOfTimeouts(again)
-	for n < len(dst) && f.out.first <= bound {
-		now := f.out.first
+	for n < len(dst) && f.out.due() <= bound {
+		now := f.out.due()
 		place := f.out.take()
 		a := f.out.at(place)
 		if again && (a.class == queue.Establish || a.until.Duration() > now) {
@@ -213,7 +213,7 @@ func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 		}
 		i := a.droplet
 		d := &f.droplets[i]
-		f.catchUp(d, a)
+		f.catchUp(d)
 		f.out.drop(place)
 		if wait := f.cfg.Wait + f.failed(now, d, i, 0); wait > 0 {
 			f.schedule(d, i, now+wait)
@@ -225,9 +225,9 @@ func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 	return n
 }
 
-// catchUp tells a droplet what became of its attempt since it asked.
-func (f *Fleet) catchUp(d *droplet, a *attempt) {
-	if d.at != a.born {
+// catchUp tells a droplet what became of the attempt that is out since it asked.
+func (f *Fleet) catchUp(d *droplet) {
+	if a := f.out.at(d.place); d.at != a.born {
 		d.at, d.tries, d.wait = a.born, a.tries, 0
 		d.state &^= followed
 	}
@@ -236,7 +236,11 @@ func (f *Fleet) catchUp(d *droplet, a *attempt) {
 // failed notes that the attempt that was out came to nothing and says how long the
 // policy waits.
 func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Duration) time.Duration {
-	d.fail()
+	if d.is(followed) {
+		d.wait = 0
+	}
+	d.state &^= out | followed
+	d.tries = more(d.tries)
 	if f.immediate { // no call
 		d.wait = 0
 		return 0
@@ -247,15 +251,6 @@ func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Durat
 	}, f.rng))
 	d.wait = uint16(min(int64(float64(wait)/float64(f.cfg.Timeout)*1024), math.MaxUint16))
 	return wait
-}
-
-// fail notes that the attempt that was out came to nothing.
-func (d *droplet) fail() {
-	if d.is(followed) {
-		d.wait = 0
-	}
-	d.state &^= out | followed
-	d.tries = more(d.tries)
 }
 
 func (f *Fleet) schedule(d *droplet, i uint32, due time.Duration) {
