@@ -148,7 +148,7 @@ func (f *mapFile) save(dir, name string) error {
 		}
 		c = legend(c, f.Title, nil,
 			mark{half, halfStyle}, mark{law, lawStyle}, mark{"no such scenario", draw.LineStyle{Color: noneRGB, Width: 6}},
-			mark{fmt.Sprintf("safe: 0 of %d seeds", f.Seeds), draw.LineStyle{Color: heat{}.Colors()[5], Width: 6}},
+			mark{fmt.Sprintf("safe: 0 of %d seeds", f.Seeds), draw.LineStyle{Color: heat{}.Colors()[0], Width: 6}},
 			mark{"vulnerable: some", draw.LineStyle{Color: heat{}.Colors()[45], Width: 6}}, mark{"lost: all", draw.LineStyle{Color: heat{}.Colors()[100], Width: 6}})
 		plots := make([][]*plot.Plot, rows)
 		for i := range plots {
