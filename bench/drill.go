@@ -189,7 +189,7 @@ func (x *experiment) stepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Servic
 		if err != nil {
 			return nil, err
 		}
-		events = append(events, engine.Event{At: x.act(i), Do: func(now time.Duration) {
+		events = append(events, engine.Event{At: x.act(i), Do: func(time.Duration) {
 			switch step.Do {
 			case "throttle":
 				m.Throttle(throttle)
@@ -200,7 +200,7 @@ func (x *experiment) stepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Servic
 			case "switch-queue":
 				x.switchQueue.Do()
 			case "switch-admit":
-				x.switchAdmit.Do(now)
+				x.switchAdmit.Do()
 			case "switch-retry":
 				f.SetRetry(retry)
 			}

@@ -35,7 +35,7 @@ func (q *cancel) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 		dropped += shed
 		kept := 0
 		for i := range free[:n] {
-			if free[i].Deadline > now {
+			if free[i].Deadline() > now {
 				free[i], free[kept] = free[kept], free[i]
 				kept++
 			}
@@ -54,7 +54,7 @@ func (q *cancel) Len() int { return q.inner.Len() }
 
 // Stale implements Rechecker.
 func (q *cancel) Stale(now time.Duration, it *Item) bool {
-	if it.Deadline <= now {
+	if it.Deadline() <= now {
 		return true
 	}
 	r, ok := q.inner.(Rechecker)

@@ -62,5 +62,5 @@ func (q *deadline) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 
 // Stale implements Rechecker.
 func (q *deadline) Stale(now time.Duration, it *Item) bool {
-	return now+q.margin[it.Class] >= it.Deadline
+	return now+q.margin[it.Class] >= it.Deadline()
 }

@@ -106,7 +106,7 @@ func BenchmarkRankError(b *testing.B) {
 						items := make([]queue.Item, 1+rng.IntN(16))
 						for i := range items {
 							seq++
-							items[i] = queue.Item{Lease: seq, Deadline: 1 << 62}
+							items[i] = queue.Item{Lease: seq, Timeout: queue.Forever}
 							waiting = append(waiting, seq)
 						}
 						q.Push(0, items)
@@ -136,7 +136,7 @@ func TestOrder(t *testing.T) {
 	dead := func(margin float64) queuetest.Model {
 		return func(now time.Duration, waiting []queue.Item) (int, queue.Reason) {
 			it := waiting[0]
-			if now+time.Duration(margin*float64(queuetest.Config.Service[it.Class])) >= it.Deadline {
+			if now+time.Duration(margin*float64(queuetest.Config.Service[it.Class])) >= it.Deadline() {
 				return 0, queue.Expired
 			}
 			return 0, queue.NotShed
@@ -147,7 +147,7 @@ func TestOrder(t *testing.T) {
 	edf := func(_ time.Duration, w []queue.Item) (int, queue.Reason) {
 		least := 0
 		for i := range w {
-			if w[i].Deadline < w[least].Deadline {
+			if w[i].Deadline() < w[least].Deadline() {
 				least = i
 			}
 		}
@@ -240,7 +240,7 @@ func BenchmarkPushPop(b *testing.B) {
 				}
 				items := make([]queue.Item, batch)
 				for i := range items {
-					items[i].Deadline = 1 << 62
+					items[i].Timeout = queue.Forever
 				}
 				for i := 0; i < b.N; i += batch {
 					q.Push(0, items)

@@ -44,7 +44,7 @@ type edf struct {
 func (q *edf) Push(_ time.Duration, items []Item) int {
 	q.mu.Lock()
 	for i := range items {
-		q.heap.push(int64(items[i].Deadline), &items[i])
+		q.heap.push(int64(items[i].Deadline()), &items[i])
 	}
 	q.n.Store(int64(q.heap.len()))
 	q.mu.Unlock()

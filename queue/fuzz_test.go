@@ -46,7 +46,7 @@ func FuzzDisciplines(f *testing.F) {
 				for i := range items {
 					born++
 					items[i] = queue.Item{
-						Born: now, Deadline: now + queuetest.Config.Timeout, Lease: born, Droplet: uint32(c>>3)%5 + uint32(i)%3,
+						Born: now, Timeout: queue.ToMicros(queuetest.Config.Timeout), Lease: born, Droplet: uint32(c>>3)%5 + uint32(i)%3,
 						Class: queue.Class(int(c+uint8(i)) % int(queue.Classes)), Zone: c % 3, LeaseUntil: queue.ToMillis(now + time.Duration(c)*time.Second/4),
 					}
 					inside[born] = true

@@ -44,7 +44,7 @@ func script(t *testing.T, ref, steps string) string {
 				}
 			}
 		default:
-			it := queue.Item{Born: now, Deadline: now + time.Second, Class: classes[word[0]], LeaseUntil: queue.ToMillis(now + 30*time.Second)}
+			it := queue.Item{Born: now, Timeout: queue.ToMicros(time.Second), Class: classes[word[0]], LeaseUntil: queue.ToMillis(now + 30*time.Second)}
 			if _, err := fmt.Sscanf(word[1:], "%dz%d", &it.Droplet, &it.Zone); err != nil && it.Droplet == 0 {
 				t.Fatalf("%s: %v", word, err)
 			}
@@ -105,9 +105,9 @@ func TestSlackUrgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.Push(0, []queue.Item{
-		{Droplet: 1, Class: queue.Check, Deadline: time.Second, LeaseUntil: queue.ToMillis(7 * time.Second)},
-		{Droplet: 2, Class: queue.Establish, Deadline: time.Second},
-		{Droplet: 3, Class: queue.Check, Deadline: time.Second, LeaseUntil: queue.ToMillis(5 * time.Second)},
+		{Droplet: 1, Class: queue.Check, Timeout: queue.ToMicros(time.Second), LeaseUntil: queue.ToMillis(7 * time.Second)},
+		{Droplet: 2, Class: queue.Establish, Timeout: queue.ToMicros(time.Second)},
+		{Droplet: 3, Class: queue.Check, Timeout: queue.ToMicros(time.Second), LeaseUntil: queue.ToMillis(5 * time.Second)},
 	})
 	dst := make([]queue.Item, 3)
 	if taken, _ := q.Pop(0, dst); taken != 3 || dst[0].Droplet != 3 || dst[1].Droplet != 2 || dst[2].Droplet != 1 {

@@ -10,6 +10,7 @@
 package queue
 
 import (
+	"math"
 	"time"
 
 	"github.com/leasestorm/leasestorm/queue/catalog"
@@ -102,14 +103,30 @@ func ToMillis(d time.Duration) Millis {
 	return Millis(min(max(d/time.Millisecond, 0), 1<<32-1))
 }
 
+// Micros is a length of time in whole microseconds, rounded down: up to 71 minutes in
+// four bytes. Its largest value, Forever, stands for all that is longer.
+type Micros uint32
+
+// Forever is the Micros of a time-out that never comes.
+const Forever Micros = 1<<32 - 1
+
+// Duration is the length of time. It is not meaningful for Forever.
+func (m Micros) Duration() time.Duration { return time.Duration(m) * time.Microsecond }
+
+// ToMicros rounds down. It holds a length outside the range at the range's ends.
+func ToMicros(d time.Duration) Micros {
+	return Micros(min(max(d/time.Microsecond, 0), time.Duration(Forever)))
+}
+
 // Item is one attempt on its way through the manager: 40 bytes without a pointer, so
-// that 10^7 queued attempts are nothing for the collector to scan. An attempt is
-// named by its droplet and its birth.
+// that the collector has nothing to scan in a queue of 10^7 attempts. An attempt is
+// named by its droplet, its class and its birth.
 type Item struct {
 	Born       time.Duration // when the droplet meant to ask; latency counts from here
-	Deadline   time.Duration // Born + timeout: from here on nobody waits for the answer
 	Lease      uint64        // fencing token: the lease that the droplet holds or held; 0 none
-	Slip       uint32        // µs from Born until it was offered, saturating; of a refused one see SetRetryAfter
+	Timeout    Micros        // how long the droplet waits for the answer, from Born
+	Slip       Micros        // from Born until it was offered
+	Door       uint32        // what the admission controller wrote: see Mark and RetryAfter
 	LeaseUntil Millis        // the deadline of a check's or launch's lease; 0 for an establish
 	Droplet    uint32
 	Zone       uint8 // availability zone: the fairness group
@@ -118,27 +135,47 @@ type Item struct {
 	Why        Reason // set by whoever gives the item up
 }
 
-// Offered is when the attempt came to the manager; sojourn counts from here.
-func (it *Item) Offered() time.Duration { return it.Born + time.Duration(it.Slip)*time.Microsecond }
+// Deadline is the time from which on nobody waits for the answer.
+func (it *Item) Deadline() time.Duration {
+	if it.Timeout == Forever {
+		return math.MaxInt64
+	}
+	return it.Born + it.Timeout.Duration()
+}
+
+// Offered is when the attempt came to the manager, to the microsecond below. Sojourn
+// counts from here. Who admitted an attempt, and under which of its states, cannot be
+// told from a rounded time: see Mark.
+func (it *Item) Offered() time.Duration { return it.Born + it.Slip.Duration() }
 
 // SetOffered notes that the attempt comes to the manager at now.
-func (it *Item) SetOffered(now time.Duration) {
-	it.Slip = uint32(min(max((now-it.Born)/time.Microsecond, 0), 1<<32-1))
+func (it *Item) SetOffered(now time.Duration) { it.Slip = ToMicros(now - it.Born) }
+
+// MarkBits is how many bits of a mark belong to the admission controller. The bits above
+// them belong to whoever wraps it.
+const MarkBits = 28
+
+// Mark is what the controller that admitted the attempt wrote on it, for example the
+// number of the state in which it did; 0 if it wrote nothing. The attempt's end is told
+// to the controller with the mark, so that it knows exactly what it had decided and when.
+func (it *Item) Mark() uint32 { return it.Door & (1<<MarkBits - 1) }
+
+// SetMark writes a controller's mark on an attempt that it admits. Bits beyond MarkBits
+// are cut off.
+func (it *Item) SetMark(mark uint32) {
+	it.Door = it.Door&^(1<<MarkBits-1) | mark&(1<<MarkBits-1)
 }
 
 // SetRetryAfter notes, on an item that is refused, how long its droplet should wait before
-// it asks again: up to 71 minutes, in µs. It takes the place of the slip, which has been
-// recorded by then.
-func (it *Item) SetRetryAfter(d time.Duration) {
-	it.Slip = uint32(min(max(d/time.Microsecond, 0), 1<<32-1))
-}
+// it asks again, from the refusal.
+func (it *Item) SetRetryAfter(d time.Duration) { it.Door = uint32(ToMicros(d)) }
 
-// RetryAfter is what a refused item's droplet was told; 0 is nothing.
+// RetryAfter is what a refused item's droplet was told, up to 71 minutes; 0 is nothing.
 func (it *Item) RetryAfter() time.Duration {
 	if it.Why != Refused && it.Why != Throttled {
 		return 0
 	}
-	return time.Duration(it.Slip) * time.Microsecond
+	return Micros(it.Door).Duration()
 }
 
 // Discipline decides which attempt is served next and which never. It is safe for

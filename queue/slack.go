@@ -101,4 +101,6 @@ func (q *slack) next(now time.Duration) (it Item) {
 func (q *slack) Len() int { return int(q.n.Load()) }
 
 // Stale implements Rechecker.
-func (q *slack) Stale(now time.Duration, it *Item) bool { return now+q.margin[it.Class] >= it.Deadline }
+func (q *slack) Stale(now time.Duration, it *Item) bool {
+	return now+q.margin[it.Class] >= it.Deadline()
+}

@@ -45,7 +45,7 @@ func TestSwitchMoves(t *testing.T) {
 		s := newSwitch(t, "fifo", tt.then)
 		const n = 1000
 		for i := range n {
-			s.Push(0, []queue.Item{{Droplet: uint32(i), Deadline: time.Second}})
+			s.Push(0, []queue.Item{{Droplet: uint32(i), Timeout: queue.ToMicros(time.Second)}})
 		}
 		s.Do()
 		s.Do()

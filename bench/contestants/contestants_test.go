@@ -26,7 +26,7 @@ func TestDoors(t *testing.T) {
 				items := []queue.Item{
 					{Droplet: uint32(i), Born: time.Duration(i), Class: queue.Establish}, {Droplet: uint32(i), Born: time.Duration(i), Class: queue.Check},
 				}
-				n := c.Admit(time.Duration(i)*time.Millisecond, items, 0)
+				n := c.Admit(time.Duration(i)*time.Millisecond, items, admit.Queued(0))
 				if i == 0 && n != 2 {
 					t.Fatalf("%d of the first 2 let in", n)
 				}

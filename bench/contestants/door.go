@@ -38,7 +38,7 @@ type attempt struct {
 }
 
 // Admit implements admit.Controller.
-func (d *door) Admit(now time.Duration, items []queue.Item, _ int) (admitted int) {
+func (d *door) Admit(now time.Duration, items []queue.Item, _ func() int) (admitted int) {
 	for i := range items {
 		it := &items[i]
 		if !d.establishes || it.Class == queue.Establish {

@@ -52,7 +52,7 @@ func (f *flood) Next(now time.Duration, dst []queue.Item) int {
 	for i := range max(0, n) {
 		f.next = (f.next + f.stride) % len(f.tokens)
 		dst[i] = queue.Item{
-			Born: now, Deadline: now + Patience, Droplet: uint32(f.next), Lease: f.tokens[f.next], Class: f.class,
+			Born: now, Timeout: queue.ToMicros(Patience), Droplet: uint32(f.next), Lease: f.tokens[f.next], Class: f.class,
 		}
 	}
 	return max(0, n)

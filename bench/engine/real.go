@@ -188,7 +188,7 @@ func newWorkerLoop(r *running, i int) *workerLoop {
 		rng: rand.New(rand.NewPCG(r.Seed, uint64(i))),
 	}
 	for class := range queue.Classes {
-		w.unit[class] = float64(r.Service[class]) / max(1e-9, r.plan.Manager.Cost(0, &queue.Item{Class: class, Deadline: 1}))
+		w.unit[class] = float64(r.Service[class]) / max(1e-9, r.plan.Manager.Cost(0, &queue.Item{Class: class, Timeout: 1}))
 	}
 	return w
 }

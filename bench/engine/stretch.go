@@ -42,7 +42,7 @@ func (r *virtualRun) stretch(now time.Duration) time.Duration {
 		bound = min(bound, r.left[0].At)
 	}
 	s := r.earliest()
-	for s.end != idle && s.end < bound && s.end >= s.item[0].Deadline && r.m.Queued() > 0 {
+	for s.end != idle && s.end < bound && s.end >= s.item[0].Deadline() && r.m.Queued() > 0 {
 		at := s.end
 		s.rec.Tick(at)
 		s.rec.Served(s.taken, at, s.planned, &s.item[0], queue.Late) // all that complete comes to, here

@@ -97,7 +97,7 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 		v.Draw = Fixed
 	}
 	for class := range queue.Classes {
-		r.unit[class] = float64(v.Service[class]) / max(1e-9, p.Manager.Cost(0, &queue.Item{Class: class, Deadline: 1}))
+		r.unit[class] = float64(v.Service[class]) / max(1e-9, p.Manager.Cost(0, &queue.Item{Class: class, Timeout: 1}))
 	}
 	for i := range r.servers {
 		r.servers[i] = server{end: idle, side: p.Manager.Worker(i), rec: p.Log.Recorder(i)}

@@ -20,7 +20,7 @@ const (
 func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
 	l := f.soon[:0]
 	for i := range items[:min(window, len(items))] {
-		if it := &items[i]; now < it.Deadline {
+		if it := &items[i]; now < it.Deadline() {
 			l = append(l, unsafe.Pointer(&f.droplets[it.Droplet]))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
@@ -37,6 +38,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("fleet: %d broken leases: want 0 to the %d droplets", c.Broken, c.Droplets)
 	case c.Timeout <= 0 || c.Interval < c.Timeout:
 		return fmt.Errorf("fleet: check interval %v: want at least the timeout, %v", c.Interval, c.Timeout)
+	case c.Timeout%time.Microsecond != 0 || queue.ToMicros(c.Timeout) == queue.Forever:
+		return fmt.Errorf("fleet: timeout %v: want a whole number of microseconds, up to 71 minutes", c.Timeout)
 	case c.TTL <= c.Interval:
 		return fmt.Errorf("fleet: lease time %v: want more than the check interval, %v", c.TTL, c.Interval)
 	case c.Broken > 0 && (c.Outage.From <= 0 || c.Outage.To <= c.Outage.From):

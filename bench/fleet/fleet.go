@@ -51,6 +51,7 @@ func (f *Fleet) next(d *droplet) time.Duration {
 // Fleet is the droplets' state.
 type Fleet struct {
 	cfg       Config
+	timeout   queue.Micros // τ
 	droplets  []droplet
 	checks    lane // next regular checks
 	out       attempts
@@ -77,6 +78,7 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 	}
 	f := &Fleet{
 		cfg:      cfg,
+		timeout:  queue.ToMicros(cfg.Timeout),
 		droplets: make([]droplet, cfg.Droplets),
 		random:   newWheel(),
 		out:      newAttempts(cfg.Timeout),
@@ -189,7 +191,7 @@ func (f *Fleet) launches(it *queue.Item) {
 	i, born := f.rng.Uint32N(uint32(len(f.droplets))), f.launch.due
 	d := &f.droplets[i]
 	*it = queue.Item{
-		Born: born, Deadline: born + f.cfg.Timeout, Lease: d.lease,
+		Born: born, Timeout: f.timeout, Lease: d.lease,
 		Droplet: i, Zone: f.cfg.zone(i), Class: queue.Launch, LeaseUntil: queue.ToMillis(d.until),
 	}
 	f.launch.advance(f.rng)
@@ -291,7 +293,7 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 
 // item is what the manager hears of an attempt.
 func (f *Fleet) item(a *attempt, it *queue.Item) {
-	it.Born, it.Deadline, it.Lease = a.born, a.born+f.cfg.Timeout, a.lease
+	it.Born, it.Lease, it.Timeout = a.born, a.lease, f.timeout
 	it.Slip, it.LeaseUntil, it.Droplet = 0, a.until, a.droplet
 	it.Zone, it.Class, it.Try, it.Why = a.zone, a.class, a.tries, queue.NotShed
 	if a.born >= f.cfg.Outage.To {

@@ -100,7 +100,7 @@ func TestBroken(t *testing.T) {
 	now := 2*sec + sec/5
 	for i := range first[:40] {
 		it := &first[i]
-		if it.LeaseUntil != 0 || it.Deadline != it.Born+sec || it.Born < 2*sec {
+		if it.LeaseUntil != 0 || it.Deadline() != it.Born+sec || it.Born < 2*sec {
 			t.Fatalf("%+v", it)
 		}
 		f.Answers(now, good(now, it, lease.MakeID(it.Droplet, 2)))

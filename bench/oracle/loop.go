@@ -42,7 +42,7 @@ func (l *loop) Due(time.Duration) time.Duration {
 // Next implements engine.Source.
 func (l *loop) Next(now time.Duration, dst []queue.Item) (n int) {
 	for ; n < len(dst) && l.left > 0 && len(l.due) > 0 && l.due[0] <= now; n++ {
-		dst[n] = queue.Item{Born: heap.Pop(&l.due).(time.Duration), Deadline: math.MaxInt64, Class: queue.Launch}
+		dst[n] = queue.Item{Born: heap.Pop(&l.due).(time.Duration), Timeout: queue.Forever, Class: queue.Launch}
 		l.left--
 	}
 	return n

@@ -292,7 +292,7 @@ func (p *poisson) Due(time.Duration) time.Duration {
 
 func (p *poisson) Next(now time.Duration, dst []queue.Item) (n int) {
 	for ; n < len(dst) && p.left > 0 && time.Duration(p.next) <= now; n++ {
-		dst[n] = queue.Item{Born: time.Duration(p.next), Deadline: math.MaxInt64, Class: queue.Launch, Lease: uint64(p.made)}
+		dst[n] = queue.Item{Born: time.Duration(p.next), Timeout: queue.Forever, Class: queue.Launch, Lease: uint64(p.made)}
 		p.next += p.rng.ExpFloat64() * p.gap
 		p.made++
 		p.left--

@@ -30,7 +30,7 @@ func fill(l *Log) {
 	gen, worker := l.Recorder(1), l.Recorder(0)
 	for now := time.Duration(0); now < time.Second; now += 10 * ms {
 		gen.Tick(now)
-		items := []queue.Item{{Born: now - ms, Deadline: now + time.Second, Class: queue.Establish}}
+		items := []queue.Item{{Born: now - ms, Timeout: queue.ToMicros(time.Second), Class: queue.Establish}}
 		items[0].SetOffered(now)
 		gen.Offered(now, items)
 		gen.Sample(90, 7)

@@ -55,10 +55,10 @@ func AdmitCost(ref string) (Cost, error) {
 	if err != nil {
 		return Cost{}, err
 	}
-	items, now := costItems(), time.Duration(0)
+	items, now, queued := costItems(), time.Duration(0), admit.Queued(costWaiting)
 	return measure(func() {
 		fresh(items, now)
-		n := c.Admit(now, items, costWaiting)
+		n := c.Admit(now, items, queued)
 		for i := range items[:n] {
 			c.Done(now, &items[i], 10*time.Millisecond, queue.Good)
 		}
@@ -78,7 +78,7 @@ func costItems() []queue.Item {
 func fresh(items []queue.Item, now time.Duration) {
 	for i := range items {
 		items[i] = queue.Item{
-			Born: now, Deadline: now + time.Second, Droplet: items[i].Droplet + 1, Class: queue.Class(i % 2), LeaseUntil: queue.ToMillis(now + time.Minute),
+			Born: now, Timeout: queue.ToMicros(time.Second), Droplet: items[i].Droplet + 1, Class: queue.Class(i % 2), LeaseUntil: queue.ToMillis(now + time.Minute),
 		}
 	}
 }

@@ -340,7 +340,7 @@ func view(q queue.Discipline, w int) queue.Discipline {
 func newItems(w, n int) []queue.Item {
 	items := make([]queue.Item, n)
 	for i := range items {
-		items[i] = queue.Item{Deadline: time.Hour, Droplet: uint32(w*n + i)}
+		items[i] = queue.Item{Timeout: queue.ToMicros(time.Hour), Droplet: uint32(w*n + i)}
 	}
 	return items
 }

@@ -58,10 +58,11 @@ type Config struct {
 // Manager keeps the droplets' leases. Its methods are safe for concurrent use; one
 // Worker belongs to one goroutine.
 type Manager struct {
-	cfg   Config
-	stale queue.Rechecker // the discipline, if it is one
-	even  bool            // costs depend on the attempt alone
-	plain bool            // and all attempts go into a queue in order
+	cfg    Config
+	stale  queue.Rechecker // the discipline, if it is one
+	queued func() int      // cfg.Queue.Len, as a value that was made once
+	even   bool            // costs depend on the attempt alone
+	plain  bool            // and all attempts go into a queue in order
 
 	// The operator's levers. The throttle is an admission controller of its own, in
 	// front of the run's; nil is off. A restart is carried out by a worker.
@@ -93,7 +94,7 @@ func New(cfg Config) (*Manager, error) {
 	case cfg.Table == nil || cfg.Queue == nil || cfg.Admit == nil:
 		return nil, errors.New("dwfm: table, queue and admission controller must all be given")
 	}
-	m := &Manager{cfg: cfg, holder: make([]atomic.Uint64, cfg.Droplets)}
+	m := &Manager{cfg: cfg, queued: cfg.Queue.Len, holder: make([]atomic.Uint64, cfg.Droplets)}
 	m.stale, _ = cfg.Queue.(queue.Rechecker)
 	q, ok := cfg.Queue.(queue.InOrder)
 	m.even = cfg.Costs.Backlog == 0 && cfg.Costs.Slow == 0 && cfg.Costs.Paused.To == 0
@@ -135,7 +136,7 @@ func (m *Manager) Seed(now, until time.Duration, droplet uint32) (lease.ID, erro
 // one check's service.
 func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	cost := m.cfg.Costs.Class[it.Class]
-	if now >= it.Deadline {
+	if now >= it.Deadline() {
 		cost *= m.cfg.Costs.Dead
 	}
 	if m.even {
@@ -168,15 +169,16 @@ func ignore(lease.ID) {}
 func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
 	for i := range items {
 		items[i].SetOffered(now)
+		items[i].Door = 0
 	}
 	passed := len(items)
 	if t := m.throttle.Load(); t != nil {
-		passed = (*t).Admit(now, items, 0)
+		passed = (*t).Admit(now, items, m.queued)
 		for i := range items[passed:] {
 			items[passed+i].Why = queue.Throttled
 		}
 	}
-	admitted := m.cfg.Admit.Admit(now, items[:passed], m.cfg.Queue.Len())
+	admitted := m.cfg.Admit.Admit(now, items[:passed], m.queued)
 	queued = m.cfg.Queue.Push(now, items[:admitted])
 	m.shed(now, items[queued:admitted])
 	return queued
@@ -297,7 +299,7 @@ func (w *Worker) Ahead(now time.Duration, dst []queue.Item) int {
 	n := w.m.cfg.Queue.(queue.InOrder).Peek(dst[:min(len(dst), len(w.ids))])
 	live := w.ids[:0]
 	for i := range dst[:n] {
-		if it := &dst[i]; now < it.Deadline {
+		if it := &dst[i]; now < it.Deadline() {
 			live = append(live, lease.ID(it.Lease))
 			w.m.holder[it.Droplet].Load()
 		}
@@ -324,7 +326,7 @@ func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {
 // attempt is worth nothing only here. That is what sustains the collapse.
 func (w *Worker) Complete(taken, now time.Duration, it *queue.Item, a *Answer) {
 	*a = Answer{Born: it.Born, Droplet: it.Droplet, Class: it.Class}
-	if now >= it.Deadline {
+	if now >= it.Deadline() {
 		a.Outcome = queue.Late
 	} else {
 		w.apply(now, it, a)

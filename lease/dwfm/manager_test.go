@@ -48,7 +48,7 @@ func TestComplete(t *testing.T) {
 			}
 			do := func(what string, class queue.Class, token uint64, born, done time.Duration, want queue.Outcome) dwfm.Answer {
 				t.Helper()
-				it := queue.Item{Born: born, Deadline: born + sec, Droplet: 3, Class: class, Lease: token}
+				it := queue.Item{Born: born, Timeout: queue.ToMicros(sec), Droplet: 3, Class: class, Lease: token}
 				var a dwfm.Answer
 				w.Complete(born, done, &it, &a)
 				if a.Outcome != want || a.Droplet != 3 || a.Born != born || a.Class != class || (a.Lease != 0) != (want == queue.Good) {
@@ -83,7 +83,7 @@ func TestOfferTake(t *testing.T) {
 	m := manager(t, "lockfree", "deadline", "token-bucket:rate=1,burst=0.2")
 	items := make([]queue.Item, 6)
 	for i := range items {
-		items[i] = queue.Item{Born: sec, Deadline: sec + time.Duration(i)*sec/4, Droplet: uint32(i), Class: queue.Establish}
+		items[i] = queue.Item{Born: sec, Timeout: queue.ToMicros(time.Duration(i) * sec / 4), Droplet: uint32(i), Class: queue.Establish}
 	}
 	items[5].Class = queue.Check
 	if n := m.Offer(sec, items); n != 3 || items[3].Why != queue.Refused || m.Queued() != 3 {
@@ -98,7 +98,7 @@ func TestOfferTake(t *testing.T) {
 
 func TestCost(t *testing.T) {
 	m := manager(t, "mutex", "fifo", "none")
-	it := queue.Item{Class: queue.Establish, Deadline: sec}
+	it := queue.Item{Class: queue.Establish, Timeout: queue.ToMicros(sec)}
 	if got := m.Cost(0, &it); got != 4 {
 		t.Errorf("a live establish costs %v, want 4", got)
 	}

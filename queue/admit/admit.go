@@ -21,15 +21,19 @@ import (
 // Controller decides which attempts may join the queue. It is safe for concurrent
 // use.
 type Controller interface {
-	// Admit is asked once for each batch at the door; queued is the queue's length.
-	// It moves the admitted attempts to the front, in their order, and returns their
-	// number; items[admitted:] are refused, with Why set.
-	Admit(now time.Duration, items []queue.Item, queued int) (admitted int)
-	// Done tells the end of each admitted attempt, once: sojourn is the time that it
-	// waited in the queue, out how it ended (Shed: the discipline gave it up). It
-	// must not keep it.
+	// Admit is asked once for each batch at the door. It moves the admitted attempts to
+	// the front, in their order, and returns their number; items[admitted:] are refused,
+	// with Why set. queued returns the queue's length. It is a function because a length
+	// costs a look at every part of the queue: only a controller that needs it pays.
+	Admit(now time.Duration, items []queue.Item, queued func() int) (admitted int)
+	// Done tells the end of each admitted attempt, once, with the mark that Admit set on
+	// it: sojourn is the time that it waited in the queue, out how it ended (Shed: the
+	// discipline gave it up). Done must not keep it.
 	Done(now time.Duration, it *queue.Item, sojourn time.Duration, out queue.Outcome)
 }
+
+// Queued is the length of a queue that has n attempts waiting, as Admit takes it.
+func Queued(n int) func() int { return func() int { return n } }
 
 // Config is what a controller's constructor may know of the run.
 type Config struct {

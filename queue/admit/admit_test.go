@@ -88,7 +88,7 @@ func TestTokenBucket(t *testing.T) {
 					items = append(items, queue.Item{Class: class[r]})
 				}
 				got := ""
-				for _, it := range items[:c.Admit(a.at, items, 0)] {
+				for _, it := range items[:c.Admit(a.at, items, admit.Queued(0))] {
 					got += it.Class.String()[:1]
 				}
 				if got != a.want {
@@ -127,7 +127,7 @@ func TestTokenBucketBound(t *testing.T) {
 			for i := range items {
 				items[i].Class = queue.Establish
 			}
-			admitted = append(admitted, event{latest, c.Admit(now, items, 0)})
+			admitted = append(admitted, event{latest, c.Admit(now, items, admit.Queued(0))})
 			sum := 0
 			for i := len(admitted) - 1; i >= 0; i-- {
 				sum += admitted[i].n
@@ -175,7 +175,7 @@ func BenchmarkAdmit(b *testing.B) {
 				for k := range items {
 					items[k] = queue.Item{Class: queue.Establish}
 				}
-				n := c.Admit(now, items, 0)
+				n := c.Admit(now, items, admit.Queued(0))
 				for k := range items[:n] {
 					c.Done(now, &items[k], 0, queue.Good)
 				}

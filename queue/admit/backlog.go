@@ -30,8 +30,8 @@ type backlog struct {
 }
 
 // Admit implements Controller.
-func (c *backlog) Admit(now time.Duration, items []queue.Item, queued int) int {
-	open := 1 - float64(queued)/c.limit
+func (c *backlog) Admit(now time.Duration, items []queue.Item, queued func() int) int {
+	open := 1 - float64(queued())/c.limit
 	if open <= 0 {
 		return partition(items, func(it *queue.Item) bool { return it.Class != queue.Establish })
 	}

@@ -47,7 +47,7 @@ type bbrBucket struct {
 }
 
 // Admit implements Controller.
-func (c *bbr) Admit(_ time.Duration, items []queue.Item, _ int) int {
+func (c *bbr) Admit(_ time.Duration, items []queue.Item, _ func() int) int {
 	return takePlaces(&c.inflight, c.limit.Load(), items)
 }
 

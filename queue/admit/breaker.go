@@ -20,18 +20,27 @@ var breakerEntry = catalog.Entry[New]{
 		{Name: "probes", Unit: "attempts", Default: 1, Min: 1, Max: 1e9, Doc: "attempts let in when it is half open; it closes when as many in a row are good"},
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
-		return &breaker{most: v.Int("failures"), open: time.Duration(v["open"] * float64(cfg.Timeout)), probes: v.Int("probes")}, nil
+		b := &breaker{most: v.Int("failures"), open: time.Duration(v["open"] * float64(cfg.Timeout)), probes: v.Int("probes")}
+		b.closed.Store(true)
+		return b, nil
 	},
 }
 
 // breaker has three states: closed; open until a time; half open after it, in which a few
 // probes decide. Establishes alone need the dependency, so it is about them alone.
+//
+// Each change of state begins a generation, whose number is the mark of the establishes
+// that are admitted in it. An end counts in its own generation only: what was admitted
+// before the breaker opened says nothing about a probe, and what was admitted before it
+// closed nothing about the dependency as it is now (sony/gobreaker, afterRequest).
 type breaker struct {
 	most, probes int
 	open         time.Duration
-	shut         atomic.Bool // not closed: the door has to look closer
+	generation   atomic.Uint32
+	closed       atomic.Bool
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards what follows, and changes of what stands above
+	half   bool       // half open; only while not closed
 	since  time.Duration
 	failed int // in a row, while closed
 	probed int // let in, while half open
@@ -39,22 +48,43 @@ type breaker struct {
 }
 
 // Admit implements Controller.
-func (c *breaker) Admit(now time.Duration, items []queue.Item, _ int) int {
-	if !c.shut.Load() {
+func (c *breaker) Admit(now time.Duration, items []queue.Item, _ func() int) int {
+	// The generation is read before the state: what is let in by a state that has just
+	// ended has a mark that no longer counts.
+	generation := c.generation.Load()
+	if c.closed.Load() {
+		if generation != 0 { // items come with a mark of 0
+			mark(items, generation)
+		}
 		return len(items)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return partition(items, func(it *queue.Item) bool {
-		if it.Class != queue.Establish {
+	if !c.closed.Load() && !c.half && now >= c.since+c.open {
+		c.half = true
+		c.next()
+	}
+	n := partition(items, func(it *queue.Item) bool {
+		if it.Class != queue.Establish || c.closed.Load() {
 			return true
 		}
-		if now < c.since+c.open || c.probed >= c.probes {
+		if !c.half || c.probed >= c.probes {
 			return false
 		}
 		c.probed++
 		return true
 	})
+	mark(items[:n], c.generation.Load())
+	return n
+}
+
+// mark sets a mark on each establish.
+func mark(items []queue.Item, m uint32) {
+	for i := range items {
+		if items[i].Class == queue.Establish {
+			items[i].SetMark(m)
+		}
+	}
 }
 
 // Done implements Controller.
@@ -64,27 +94,36 @@ func (c *breaker) Done(now time.Duration, it *queue.Item, _ time.Duration, out q
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	bad := out != queue.Good
-	if c.shut.Load() {
-		if it.Offered() < c.since+c.open {
-			return // from before it opened
-		}
-		if bad {
-			c.trip(now)
-		} else if c.good++; c.good >= c.probes {
-			c.shut.Store(false)
-			c.failed = 0
-		}
-		return
+	if it.Mark() != c.generation.Load()&(1<<queue.MarkBits-1) {
+		return // of another generation
 	}
-	if !bad {
-		c.failed = 0
-	} else if c.failed++; c.failed > c.most {
+	switch bad := out != queue.Good; {
+	case c.half && bad:
 		c.trip(now)
+	case c.half:
+		if c.good++; c.good >= c.probes {
+			c.half = false
+			c.closed.Store(true)
+			c.next()
+		}
+	case !bad:
+		c.failed = 0
+	default:
+		if c.failed++; c.failed > c.most {
+			c.trip(now)
+		}
 	}
 }
 
+// trip opens it.
 func (c *breaker) trip(now time.Duration) {
-	c.since, c.failed, c.probed, c.good = now, 0, 0, 0
-	c.shut.Store(true)
+	c.since, c.half = now, false
+	c.closed.Store(false)
+	c.next()
+}
+
+// next begins a generation.
+func (c *breaker) next() {
+	c.failed, c.probed, c.good = 0, 0, 0
+	c.generation.Inc()
 }

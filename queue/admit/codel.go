@@ -37,8 +37,8 @@ type codelAdmit struct {
 }
 
 // Admit implements Controller.
-func (c *codelAdmit) Admit(now time.Duration, items []queue.Item, queued int) int {
-	if queued == 0 || !c.overloaded.Load() {
+func (c *codelAdmit) Admit(now time.Duration, items []queue.Item, queued func() int) int {
+	if !c.overloaded.Load() || queued() == 0 {
 		return len(items)
 	}
 	return partition(items, func(it *queue.Item) bool { return it.Class == queue.Check })

@@ -37,7 +37,7 @@ var concurrencyEntry = catalog.Entry[New]{
 //   - Mean time in the queue above target: limit·backoff, unless more than the limit
 //     are inside, when the last cut has yet to work and the door is shut anyhow.
 //     For two windows after a cut, what was admitted before it does not count: it
-//     shows the old limit. Both stand for the one decrease a round trip of Jacobson
+//     shows the old limit, and its mark has the number of cuts that there were. Both stand for the one decrease a round trip of Jacobson
 //     & Karels. The real round trip will not do: behind a backlog of ten timeouts
 //     it is ten timeouts long, and the cuts would come that far apart.
 //   - Else, if the limit was pressed on (half of it used, as in AIMDLimit):
@@ -61,11 +61,12 @@ type concurrency struct {
 	inflight atomic.Int64 // admitted and not Done
 	_        [pad]byte    // keeps inflight's writers from the readers of limit
 	// written at the end of a window only; doors read it for each attempt:
-	limit   atomic.Int64 // whole part of exact
-	since   atomic.Int64 // time of the last cut
-	end     atomic.Int64 // earliest end of the window
-	pressed atomic.Bool  // half the limit was used in this window; set once a window
-	_       [pad]byte    // keeps the workers' sums from the doors' reads of limit
+	limit   atomic.Int64  // whole part of exact
+	since   atomic.Int64  // time of the last cut
+	cuts    atomic.Uint32 // how many there were; the mark of what is admitted
+	end     atomic.Int64  // earliest end of the window
+	pressed atomic.Bool   // half the limit was used in this window; set once a window
+	_       [pad]byte     // keeps the workers' sums from the doors' reads of limit
 	waits   atomic.Uint64
 	_       [pad]byte // keeps what the allocator puts next from waits
 
@@ -134,18 +135,23 @@ func or(x, instead float64) float64 {
 
 // Admit takes as many places as there are. It only reads when there is none: in a
 // surge most calls end so, and cost the workers no cache line.
-func (c *concurrency) Admit(_ time.Duration, items []queue.Item, _ int) int {
+func (c *concurrency) Admit(_ time.Duration, items []queue.Item, _ func() int) int {
 	limit := c.limit.Load()
 	if 2*(c.inflight.Load()+int64(len(items))) >= limit && !c.pressed.Load() {
 		c.pressed.Store(true)
 	}
-	return takePlaces(&c.inflight, limit, items)
+	cuts := c.cuts.Load()
+	n := takePlaces(&c.inflight, limit, items)
+	for i := range items[:n] {
+		items[i].SetMark(cuts)
+	}
+	return n
 }
 
 // Done gives the place back, and counts the wait.
 func (c *concurrency) Done(now time.Duration, it *queue.Item, sojourn time.Duration, out queue.Outcome) {
 	c.inflight.Dec()
-	if cut := time.Duration(c.since.Load()); it.Offered() < cut && now-cut < 2*c.cfg.window {
+	if it.Mark() != c.cuts.Load()&(1<<queue.MarkBits-1) && now-time.Duration(c.since.Load()) < 2*c.cfg.window {
 		return
 	}
 	if out == queue.Late || out == queue.Shed {
@@ -176,9 +182,10 @@ func (c *concurrency) turn(now time.Duration) {
 		}
 		c.exact = max(c.cfg.min, c.exact*c.cfg.backoff)
 		c.limit.Store(int64(c.exact))
-		// After the new limit is in force. An attempt between the two passes for one
-		// admitted under the new limit; it is one of a window.
+		// After the new limit is in force. What is admitted between the two counts among
+		// what was admitted before the cut.
 		c.since.Store(int64(now))
+		c.cuts.Inc()
 	case c.pressed.Load():
 		c.exact = min(c.cfg.max, c.exact+c.cfg.step)
 		c.limit.Store(int64(c.exact))

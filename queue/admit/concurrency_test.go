@@ -104,9 +104,11 @@ func TestConcurrencyWindow(t *testing.T) {
 // A cut is given time to work before the next.
 func TestConcurrencyCutsOnceARoundTrip(t *testing.T) {
 	env := Config{Timeout: time.Second, Capacity: 1000, Workers: 1}
-	end := func(c *concurrency, from time.Duration, n int, enqueued time.Duration) {
+	end := func(c *concurrency, from time.Duration, n int, cuts uint32) { // n ends of what was admitted after so many cuts
 		for i := range n { // one each 10 ms: ten a window
-			c.Done(from+time.Duration(i)*d/10, &queue.Item{Born: enqueued}, 2*d, queue.Good)
+			it := queue.Item{}
+			it.SetMark(cuts)
+			c.Done(from+time.Duration(i)*d/10, &it, 2*d, queue.Good)
 		}
 	}
 	t.Run("nothing is cut while more than the limit are inside", func(t *testing.T) {
@@ -138,7 +140,7 @@ func TestConcurrencyCutsOnceARoundTrip(t *testing.T) {
 		if got := c.limit.Load(); got != 810 {
 			t.Errorf("limit %d after two windows, want the next cut, 810", got)
 		}
-		end(c, 5*d, 10, 5*d)
+		end(c, 5*d, 10, 2)
 		if got := c.limit.Load(); got != 729 {
 			t.Errorf("limit %d after a window of what was admitted under the new limit, want 729", got)
 		}

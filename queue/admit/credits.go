@@ -58,7 +58,7 @@ type credits struct {
 }
 
 // Admit implements Controller.
-func (c *credits) Admit(now time.Duration, items []queue.Item, queued int) int {
+func (c *credits) Admit(now time.Duration, items []queue.Item, queued func() int) int {
 	asked := 0
 	for i := range items {
 		if items[i].Class != queue.Check {
@@ -66,7 +66,7 @@ func (c *credits) Admit(now time.Duration, items []queue.Item, queued int) int {
 		}
 	}
 	pool := c.pool.Load()
-	if c.late.Load() && queued > 0 {
+	if c.late.Load() && queued() > 0 {
 		pool = 0
 	}
 	places := reserve(&c.inflight, pool, int64(asked))

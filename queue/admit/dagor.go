@@ -68,7 +68,7 @@ func dagorLevel(now time.Duration, it *queue.Item) int64 {
 }
 
 // Admit implements Controller.
-func (c *dagor) Admit(now time.Duration, items []queue.Item, _ int) int {
+func (c *dagor) Admit(now time.Duration, items []queue.Item, _ func() int) int {
 	cursor := c.cursor.Load()
 	n := partition(items, func(it *queue.Item) bool { return dagorLevel(now, it) <= cursor })
 	c.mu.Lock()

@@ -33,7 +33,7 @@ type fixedLimit struct {
 }
 
 // Admit implements Controller.
-func (c *fixedLimit) Admit(_ time.Duration, items []queue.Item, _ int) int {
+func (c *fixedLimit) Admit(_ time.Duration, items []queue.Item, _ func() int) int {
 	return takePlaces(&c.inflight, c.limit, items)
 }
 

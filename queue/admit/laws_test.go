@@ -25,9 +25,9 @@ func make1(t *testing.T, ref string, cfg Config) Controller {
 func door(c Controller, now time.Duration, class queue.Class, from, n, queued int) (admitted int, items []queue.Item) {
 	items = make([]queue.Item, n)
 	for i := range items {
-		items[i] = queue.Item{Born: now, Deadline: now + time.Second, Class: class, Droplet: uint32(from + i)}
+		items[i] = queue.Item{Born: now, Timeout: queue.ToMicros(time.Second), Class: class, Droplet: uint32(from + i)}
 	}
-	return c.Admit(now, items, queued), items
+	return c.Admit(now, items, Queued(queued)), items
 }
 
 // Breakwater's law, worked out from its definition: d_t 100, A·n 7, B 0.02.
@@ -167,7 +167,7 @@ func TestBBR(t *testing.T) {
 	done := func(bucket, n int, rtt time.Duration, out queue.Outcome) {
 		now := time.Duration(bucket)*100*time.Millisecond + 50*time.Millisecond
 		for range n {
-			c.Admit(now, make([]queue.Item, 1), 0)
+			c.Admit(now, make([]queue.Item, 1), Queued(0))
 			c.Done(now, &queue.Item{Born: now - rtt}, 0, out)
 		}
 	}
@@ -189,36 +189,94 @@ func TestBBR(t *testing.T) {
 // The breaker's three states.
 func TestBreaker(t *testing.T) {
 	c := make1(t, "breaker:failures=2,open=1,probes=1", testConfig)
-	end := func(offered, now time.Duration, out queue.Outcome) {
-		c.Done(now, &queue.Item{Born: offered, Class: queue.Establish}, 0, out)
-	}
-	admits := func(now time.Duration, n, want int, when string) {
+	admits := func(now time.Duration, n, want int, when string) []queue.Item {
 		t.Helper()
-		if got, _ := door(c, now, queue.Establish, 0, n, 0); got != want {
+		got, items := door(c, now, queue.Establish, 0, n, 0)
+		if got != want {
 			t.Errorf("%s: %d of %d let in, want %d", when, got, n, want)
 		}
+		return items[:got]
 	}
-	end(0, 1, queue.Failed)
-	end(0, 2, queue.Failed)
-	end(0, 3, queue.Good)
-	end(0, 4, queue.Failed)
-	end(0, 5, queue.Failed)
+	end := func(it queue.Item, now time.Duration, out queue.Outcome) { c.Done(now, &it, 0, out) }
+	before := admits(0, 9, 9, "at the start")
+	for i, out := range []queue.Outcome{queue.Failed, queue.Failed, queue.Good, queue.Failed, queue.Failed} {
+		end(before[i], time.Duration(i), out)
+	}
 	admits(6, 5, 5, "two in a row")
-	end(0, 7, queue.Late)
+	end(before[5], 7, queue.Late)
 	admits(8, 5, 0, "three in a row")
 	if n, _ := door(c, 8, queue.Check, 0, 2, 0); n != 2 {
 		t.Error("checks were refused")
 	}
 	half := time.Second + 8
-	admits(half, 5, 1, "half open")
-	end(0, half+1, queue.Good) // of before: says nothing
+	probe := admits(half, 5, 1, "half open")
+	end(before[6], half+1, queue.Good) // of before: says nothing
 	admits(half+2, 5, 0, "while the probe is out")
-	end(half, half+3, queue.Late)
+	end(probe[0], half+3, queue.Late)
 	admits(half+4, 5, 0, "after a bad probe")
 	again := 2*time.Second + 100
-	admits(again, 5, 1, "half open again")
-	end(again, again+1, queue.Good)
-	admits(again+2, 5, 5, "after a good probe")
+	probe = admits(again, 5, 1, "half open again")
+	end(probe[0], again+1, queue.Good)
+	after := admits(again+2, 5, 5, "after a good probe")
+	for _, it := range []queue.Item{before[7], before[8], probe[0], after[0], after[1]} {
+		end(it, again+3, queue.Failed)
+	}
+	admits(again+4, 5, 5, "after two failures of its own, and three of before")
+	end(after[2], again+5, queue.Failed)
+	admits(again+6, 5, 0, "after three failures of its own")
+}
+
+// A probe counts as what it is, however short after the opening's end it came and however
+// much later than it was meant: 1 ns to 2 µs late, where an item's slip has whole
+// microseconds.
+func TestBreakerKnowsItsProbes(t *testing.T) {
+	for late := time.Duration(0); late <= 2*time.Microsecond; late += 100 {
+		c := make1(t, "breaker", testConfig).(*breaker)
+		n, items := door(c, 0, queue.Establish, 0, 6, 0)
+		for i := range items[:n] {
+			c.Done(time.Millisecond, &items[i], 0, queue.Failed)
+		}
+		at := time.Millisecond + c.open
+		probe := []queue.Item{{Born: at - late, Timeout: queue.ToMicros(time.Second), Class: queue.Establish}}
+		probe[0].SetOffered(at)
+		if c.Admit(at, probe, Queued(0)) != 1 {
+			t.Fatalf("%v late: the probe was refused", late)
+		}
+		c.Done(at+time.Millisecond, &probe[0], 0, queue.Good)
+		if n, _ := door(c, at+2*time.Millisecond, queue.Establish, 0, 5, 0); n != 5 {
+			t.Errorf("%v late: %d of 5 let in after a good probe, want all", late, n)
+		}
+	}
+}
+
+// Whoever admitted an attempt hears of its end, also of those that come in the instant of
+// the switch, late or not: no place leaks in either.
+func TestSwitchTellsWhoAdmitted(t *testing.T) {
+	first, then := make1(t, "limit:limit=50", testConfig), make1(t, "limit:limit=20", testConfig)
+	s := NewSwitch(first, then)
+	now := 10*time.Second + 777
+	offer := func(n int) (in []queue.Item) {
+		items := make([]queue.Item, n)
+		for i := range items {
+			items[i] = queue.Item{Born: now - time.Duration(300+i*100), Droplet: uint32(i), Class: queue.Class(i % int(queue.Classes))}
+			items[i].SetOffered(now)
+		}
+		return items[:s.Admit(now, items, Queued(0))]
+	}
+	in := offer(30)
+	s.Do()
+	in = append(in, offer(30)...)
+	if len(in) != 50 {
+		t.Fatalf("%d let in, want 30 and 20", len(in))
+	}
+	for i := range in {
+		s.Done(now+time.Millisecond, &in[i], 0, queue.Good)
+	}
+	for name, c := range map[string]Controller{"first": first, "then": then} {
+		if n := c.(*fixedLimit).inflight.Load(); n != 0 {
+			t.Errorf("%s: %d places leaked", name, n)
+		}
+	}
 }
 
 // The ramp lets in what is under a straight line, and the end's rate after it.

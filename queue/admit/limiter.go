@@ -66,7 +66,7 @@ func newLimiter(cfg Config, v catalog.Values, l law) *limiter {
 }
 
 // Admit implements Controller.
-func (c *limiter) Admit(_ time.Duration, items []queue.Item, _ int) int {
+func (c *limiter) Admit(_ time.Duration, items []queue.Item, _ func() int) int {
 	return takePlaces(&c.inflight, c.limit.Load(), items)
 }
 

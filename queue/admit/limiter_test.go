@@ -74,7 +74,7 @@ func TestBacklog(t *testing.T) {
 		admitted, checks := 0, 0
 		for now := time.Second; now < 3*time.Second; now += time.Millisecond {
 			items := []queue.Item{{Class: queue.Establish}, {Class: queue.Check}, {Class: queue.Establish}, {Class: queue.Establish}}
-			n := c.Admit(now, items, tt.queued)
+			n := c.Admit(now, items, Queued(tt.queued))
 			for _, it := range items[:n] {
 				if it.Class == queue.Check {
 					checks++

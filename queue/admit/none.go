@@ -16,7 +16,7 @@ var noneEntry = catalog.Entry[New]{
 
 type none struct{}
 
-func (none) Admit(_ time.Duration, items []queue.Item, _ int) int { return len(items) }
+func (none) Admit(_ time.Duration, items []queue.Item, _ func() int) int { return len(items) }
 
 func (none) Done(time.Duration, *queue.Item, time.Duration, queue.Outcome) {}
 

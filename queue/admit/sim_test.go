@@ -30,7 +30,7 @@ type serving struct {
 // offer brings attempts to the door at now, each with a deadline.
 func (s *sim) offer(n int) {
 	for range n {
-		it := queue.Item{Born: s.now, Deadline: s.now + s.timeout, Class: queue.Establish}
+		it := queue.Item{Born: s.now, Timeout: queue.ToMicros(s.timeout), Class: queue.Establish}
 		s.asked++
 		if admits(s.c, s.now, it, len(s.fifo)) {
 			s.fifo = append(s.fifo, it)
@@ -59,7 +59,7 @@ func (s *sim) work(w *serving, until time.Duration) {
 				return
 			}
 			out := queue.Good
-			if w.end >= w.it.Deadline {
+			if w.end >= w.it.Deadline() {
 				out = queue.Late
 			} else {
 				s.good++
@@ -77,7 +77,7 @@ func (s *sim) work(w *serving, until time.Duration) {
 
 // admits asks about a single attempt.
 func admits(c Controller, now time.Duration, it queue.Item, queued int) bool {
-	return c.Admit(now, []queue.Item{it}, queued) == 1
+	return c.Admit(now, []queue.Item{it}, Queued(queued)) == 1
 }
 
 // inside is the number of attempts that wait or are served.

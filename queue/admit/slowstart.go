@@ -34,7 +34,7 @@ type slowStart struct {
 }
 
 // Admit implements Controller.
-func (c *slowStart) Admit(now time.Duration, items []queue.Item, _ int) int {
+func (c *slowStart) Admit(now time.Duration, items []queue.Item, _ func() int) int {
 	open := 1.0
 	if since := now - c.back; since >= 0 && since < c.ramp {
 		open = max(c.from, float64(since)/float64(c.ramp))

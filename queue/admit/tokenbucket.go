@@ -78,7 +78,7 @@ func newTokenBucket(perSecond, burst float64, cost [queue.Classes]float64) *toke
 }
 
 // Admit implements Controller.
-func (b *tokenBucket) Admit(now time.Duration, items []queue.Item, _ int) int {
+func (b *tokenBucket) Admit(now time.Duration, items []queue.Item, _ func() int) int {
 	return b.admit(now, items, 1)
 }
 

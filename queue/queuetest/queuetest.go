@@ -78,7 +78,7 @@ func empty(t *testing.T, newDiscipline New) {
 func Item(rng *rand.Rand, now time.Duration, n int) queue.Item {
 	born := max(0, now-time.Duration(rng.IntN(1500))*time.Millisecond).Truncate(time.Millisecond) + time.Duration(n)
 	it := queue.Item{
-		Born: born, Deadline: born + Config.Timeout, Droplet: rng.Uint32N(1000), Zone: uint8(rng.IntN(3)),
+		Born: born, Timeout: queue.ToMicros(Config.Timeout), Droplet: rng.Uint32N(1000), Zone: uint8(rng.IntN(3)),
 		Class: queue.Class(rng.IntN(int(queue.Classes))), Lease: rng.Uint64(), Try: uint8(rng.IntN(3)),
 	}
 	if it.Class != queue.Establish {
@@ -279,7 +279,7 @@ func allocates(t *testing.T, newDiscipline New) {
 		for i := range items {
 			n++
 			items[i] = Item(rng, now, n)
-			items[i].Born, items[i].Deadline = now, now+Config.Timeout
+			items[i].Born = now
 		}
 		q.Push(now, items)
 		for {

@@ -39,7 +39,7 @@ func controller(t *testing.T, newController New, cfg admit.Config) admit.Control
 }
 
 func item(now time.Duration, n int, class queue.Class) queue.Item {
-	return queue.Item{Born: now, Deadline: now + Config.Timeout, Lease: uint64(n), Droplet: uint32(n), Class: class}
+	return queue.Item{Born: now, Timeout: queue.ToMicros(Config.Timeout), Lease: uint64(n), Droplet: uint32(n), Class: class}
 }
 
 // partition: whatever comes, in whatever order of times, each item is in front or
@@ -63,7 +63,7 @@ func partition(t *testing.T, newController New) {
 				n++
 			}
 			before := append([]queue.Item(nil), items...)
-			admitted := c.Admit(now, items, rng.IntN(10_000))
+			admitted := c.Admit(now, items, admit.Queued(rng.IntN(10_000)))
 			if admitted < 0 || admitted > len(items) {
 				t.Fatalf("%d of %d admitted", admitted, len(items))
 			}
@@ -79,15 +79,17 @@ func partition(t *testing.T, newController New) {
 				last = it.Lease
 				why := it.Why
 				it.Why = queue.NotShed
-				if why != queue.NotShed { // it may have been told when to ask again
-					it.Slip = before[int(it.Lease)-first].Slip
-				}
+				done := it
+				it.Door = 0 // a mark, or when to ask again
 				if seen[it.Lease] || it != before[int(it.Lease)-first] {
 					t.Fatalf("item %+v stands twice, or was changed", it)
 				}
 				seen[it.Lease] = true
+				if done.Mark() != done.Door && why == queue.NotShed {
+					t.Fatalf("mark %#x has bits that are a wrapper's", done.Door)
+				}
 				if why == queue.NotShed {
-					c.Done(now, &it, time.Duration(rng.IntN(2000))*time.Millisecond, queue.Outcome(rng.IntN(int(queue.Outcomes))))
+					c.Done(now, &done, time.Duration(rng.IntN(2000))*time.Millisecond, queue.Outcome(rng.IntN(int(queue.Outcomes))))
 				}
 			}
 		}
@@ -102,7 +104,7 @@ func load(c admit.Controller, from, length time.Duration, share float64) float64
 	for now := from; now < from+length; now += step {
 		items := []queue.Item{item(now, n, queue.Establish)}
 		n++
-		got := c.Admit(now, items, 0)
+		got := c.Admit(now, items, admit.Queued(0))
 		if got == 1 {
 			c.Done(now+time.Millisecond, &items[0], 0, queue.Good)
 		}
@@ -132,7 +134,7 @@ func reopens(t *testing.T, newController New) {
 		for i := range items {
 			items[i] = item(now, i, queue.Establish)
 		}
-		admitted := c.Admit(now, items, 20_000)
+		admitted := c.Admit(now, items, admit.Queued(20_000))
 		for i := range items[:admitted] {
 			c.Done(now+2*time.Second, &items[i], 2*time.Second, queue.Late)
 		}
@@ -155,7 +157,7 @@ func concurrent(t *testing.T, newController New) {
 				for k := range items {
 					items[k] = item(now, k, queue.Class(rng.IntN(int(queue.Classes))))
 				}
-				admitted := c.Admit(now, items, i)
+				admitted := c.Admit(now, items, admit.Queued(i))
 				for k := range items[:admitted] {
 					c.Done(now+time.Millisecond, &items[k], time.Millisecond, queue.Outcome(rng.IntN(int(queue.Outcomes))))
 				}
@@ -169,12 +171,13 @@ func allocates(t *testing.T, newController New) {
 	c := controller(t, newController, Config)
 	items := make([]queue.Item, 32)
 	now := time.Duration(0)
+	queued := admit.Queued(1000)
 	turn := func() {
 		now += time.Millisecond
 		for i := range items {
 			items[i] = item(now, i, queue.Class(i%int(queue.Classes)))
 		}
-		admitted := c.Admit(now, items, 1000)
+		admitted := c.Admit(now, items, queued)
 		for i := range items[:admitted] {
 			c.Done(now+time.Millisecond, &items[i], time.Millisecond, queue.Good)
 		}
