@@ -208,9 +208,8 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 		w.plan.Manager.Sweep(now)
 		w.sweepAt = now + SweepPeriod
 	}
-	if shed := w.side.Drain(now, w.items); shed > 0 {
+	for shed := w.side.Drain(now, w.items); shed > 0; shed = w.side.Drain(now, w.items) {
 		w.rec.Shed(w.items[:shed])
-		return w.clock.Now()
 	}
 	taken, dropped := w.side.Take(now, w.items)
 	if dropped > 0 {

@@ -24,9 +24,12 @@ func (f *Fleet) isOut(d *droplet, born time.Duration) bool {
 }
 
 // refused lets the policy choose the wait; without one the droplet waits out its
-// timeout, whose timer stands.
+// timeout, whose timer stands, and then asks again at once.
 func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Duration) {
 	f.catchUp(d)
+	if d.is(charged) {
+		return // it was told before
+	}
 	before := *d
 	if wait := f.failed(now, d, i, after) + f.cfg.Wait; wait > 0 {
 		f.out.end(d.place)
@@ -35,6 +38,9 @@ func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Dura
 	}
 	if *d = before; !d.is(followed) {
 		d.wait = 0
+	}
+	if !f.immediate {
+		d.state |= charged
 	}
 }
 

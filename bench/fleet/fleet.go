@@ -7,6 +7,7 @@ package fleet
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"time"
 	"unsafe"
@@ -22,7 +23,7 @@ type droplet struct {
 	until time.Duration // held: the lease's deadline as the droplet knows it; else: when it lapsed
 	at    time.Duration // out: when it asked, before it asked again at once; else: its next timer
 	place uint32        // of the attempt that is out
-	wait  uint16        // followed: what was drawn of Jitter, in 1/2^16; else: last retry wait, in 1/1024 of the timeout, saturating
+	wait  uint16        // followed: what was drawn of Jitter, in 1/2^16; else: last retry wait, as shortWait has it
 	tries uint8         // attempts in a row that came to nothing, saturating
 	state state
 }
@@ -33,6 +34,7 @@ const (
 	held     state = 1 << iota // it believes that its lease is alive
 	out                        // an attempt is out
 	followed                   // and its next check is set, an interval after this one
+	charged                    // and the policy knows already that it came to nothing, and chose no wait
 )
 
 func (d *droplet) is(s state) bool { return d.state&s != 0 }
@@ -217,7 +219,7 @@ func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 		d := &f.droplets[i]
 		f.catchUp(d)
 		f.out.drop(place)
-		if wait := f.cfg.Wait + f.failed(now, d, i, 0); wait > 0 {
+		if wait := f.cfg.Wait + f.timedOut(now, d, i); wait > 0 {
 			f.schedule(d, i, now+wait)
 			return n
 		}
@@ -231,8 +233,20 @@ func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 func (f *Fleet) catchUp(d *droplet) {
 	if a := f.out.at(d.place); d.at != a.born {
 		d.at, d.tries, d.wait = a.born, a.tries, 0
-		d.state &^= followed
+		d.state &^= followed | charged
 	}
+}
+
+// timedOut is failed for an attempt whose time-out has come. If it was refused before, and
+// the policy chose no wait then, the policy is not asked again: one attempt costs a budget
+// one token (gRPC A6), however the droplet learns that it came to nothing.
+func (f *Fleet) timedOut(now time.Duration, d *droplet, i uint32) time.Duration {
+	if !d.is(charged) {
+		return f.failed(now, d, i, 0)
+	}
+	d.state &^= out | followed | charged
+	d.tries, d.wait = more(d.tries), 0
+	return 0
 }
 
 // failed notes that the attempt that was out came to nothing and says how long the
@@ -248,11 +262,40 @@ func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Durat
 		return 0
 	}
 	wait := max(0, f.cfg.Retry.Wait(admit.Failure{
-		Tries: int(d.tries), Prev: time.Duration(d.wait) * f.cfg.Timeout / 1024, Timeout: f.cfg.Timeout,
+		Tries: int(d.tries), Prev: longWait(d.wait), Timeout: f.cfg.Timeout,
 		After: after, Now: now, Droplet: i,
 	}, f.rng))
-	d.wait = uint16(min(int64(float64(wait)/float64(f.cfg.Timeout)*1024), math.MaxUint16))
+	d.wait = shortWait(wait)
 	return wait
+}
+
+// A wait of any length stands in 16 bits, rounded to a thousandth of it, like a floating
+// point number without a sign:
+//
+//	exponent:6 | mantissa:10    exponent 0: the mantissa, in ns
+//	                            else: (1024 + mantissa)·2^(exponent−1) ns
+const mantissaBits = 10
+
+// shortWait is a wait in that form.
+func shortWait(wait time.Duration) uint16 {
+	exponent := bits.Len64(uint64(wait)) - mantissaBits // of the leading 1
+	if exponent <= 0 {
+		return uint16(wait)
+	}
+	if exponent > 1 { // half a unit more: to the nearest, and past the top the next exponent's first
+		wait = min(wait, math.MaxInt64-1<<(exponent-2)) + 1<<(exponent-2)
+		exponent = bits.Len64(uint64(wait)) - mantissaBits
+	}
+	return uint16(exponent)<<mantissaBits | uint16(wait>>(exponent-1))&(1<<mantissaBits-1)
+}
+
+// longWait is the wait that stands in that form.
+func longWait(short uint16) time.Duration {
+	exponent, mantissa := short>>mantissaBits, time.Duration(short&(1<<mantissaBits-1))
+	if exponent == 0 {
+		return mantissa
+	}
+	return (1<<mantissaBits + mantissa) << (exponent - 1)
 }
 
 func (f *Fleet) schedule(d *droplet, i uint32, due time.Duration) {

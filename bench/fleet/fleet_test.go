@@ -1,8 +1,10 @@
 package fleet
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -361,4 +363,82 @@ func BenchmarkNext(b *testing.B) {
 		f.Answers(now, answers[:n])
 		i += n
 	}
+}
+
+// asked counts how often a policy is asked, and what it says.
+type asked struct {
+	admit.Retry
+	waits []time.Duration
+	prev  []time.Duration
+}
+
+func (a *asked) Wait(f admit.Failure, rng *rand.Rand) time.Duration {
+	w := a.Retry.Wait(f, rng)
+	a.waits, a.prev = append(a.waits, w), append(a.prev, f.Prev)
+	return w
+}
+
+// An attempt that comes to nothing is charged to the policy once, whether it is refused, or
+// fails, or times out, or is refused and then times out since the policy chose no wait.
+func TestFailureIsChargedOnce(t *testing.T) {
+	for _, entry := range admit.Retries.List() {
+		for _, how := range []string{"time-out", "refused", "failed", "refused twice"} {
+			r, err := admit.MakeRetry(entry.Name, sec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			policy := &asked{Retry: r}
+			cfg := config(1, 1)
+			cfg.Retry = policy
+			f := newFleet(t, cfg)
+			attempts := 0
+			for now := time.Duration(0); now < 60*sec; now += sec / 100 {
+				for _, it := range drain(f, now) {
+					if attempts++; int(it.Try) != min(attempts-1, 255) {
+						t.Fatalf("%s, %s: attempt %d says that %d came to nothing before it", entry.Name, how, attempts, it.Try)
+					}
+					for range strings.Count(how, "refused") + strings.Count(how, "twice") {
+						items := []queue.Item{it}
+						items[0].Why = queue.Refused
+						f.Refused(now, items)
+					}
+					if how == "failed" {
+						f.Answers(now, []dwfm.Answer{{Born: it.Born, Droplet: it.Droplet, Class: it.Class, Outcome: queue.Failed}})
+					}
+				}
+			}
+			// The last attempt may still be out, or not be charged yet.
+			if n := len(policy.waits); n != attempts && n != attempts-1 {
+				t.Errorf("%s, %s: the policy was asked %d times about %d attempts", entry.Name, how, n, attempts)
+			}
+		}
+	}
+}
+
+// A policy hears of its last wait as it was, whatever its length, to a thousandth of it.
+func TestPreviousWait(t *testing.T) {
+	for _, ref := range []string{"decorrelated:base=0.0002", "decorrelated", "decorrelated:base=200,cap=100000"} {
+		r, err := admit.MakeRetry(ref, sec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy := &asked{Retry: r}
+		cfg := config(1, 1)
+		cfg.Retry = policy
+		f := newFleet(t, cfg)
+		for now := time.Duration(0); len(policy.waits) < 30; now = max(now+1, f.Due(now)) {
+			drain(f, now)
+		}
+		for i, prev := range policy.prev[1:] {
+			if d := float64(prev - policy.waits[i]); math.Abs(d) > 1e-3*float64(policy.waits[i]) {
+				t.Errorf("%s: told of a wait of %v, and it was %v", ref, prev, policy.waits[i])
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		d := time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "wait")) >> rapid.IntRange(0, 63).Draw(t, "shift")
+		if got := longWait(shortWait(d)); math.Abs(float64(got-d)) > float64(d)/2000 {
+			t.Fatalf("%d is %d", d, got)
+		}
+	})
 }

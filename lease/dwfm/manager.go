@@ -8,9 +8,11 @@
 package dwfm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"go.uber.org/atomic"
@@ -204,19 +206,32 @@ func (m *Manager) Throttle(c admit.Controller) {
 
 // Restart orders a share of the queue to be emptied, 1 being all of it, as restarting some
 // of the manager's hosts did on the day; the leases stay. The next worker that calls Drain
-// carries it out.
-func (m *Manager) Restart(share float64) { m.restart.Store(math.Float64bits(share)) }
+// carries it out. Of two that are ordered before that, the second empties its share of what
+// the first leaves.
+func (m *Manager) Restart(share float64) {
+	for {
+		old := m.restart.Load()
+		both := 1 - (1-math.Float64frombits(old))*(1-share)
+		if m.restart.CompareAndSwap(old, math.Float64bits(both)) {
+			return
+		}
+	}
+}
 
 // Drain carries out a restart that was ordered: what waits now is shed, and told to
-// nobody. The engine calls it with a buffer until it returns 0.
+// nobody. The engine calls it with a buffer and the same now until it returns 0. What is
+// offered meanwhile finds the restarted manager, and goes back into the queue.
 func (w *Worker) Drain(now time.Duration, dst []queue.Item) (shed int) {
-	if w.left == 0 && w.m.restart.Load() == 0 {
+	if w.left == 0 && len(w.aside) == 0 && w.m.restart.Load() == 0 {
 		return 0
 	}
 	return w.drain(now, dst)
 }
 
 func (w *Worker) drain(now time.Duration, dst []queue.Item) (shed int) {
+	if w.left == 0 && len(w.aside) > 0 {
+		return w.putBack(now, dst)
+	}
 	if w.left == 0 {
 		share := w.m.restart.Load()
 		if share == 0 || !w.m.restart.CompareAndSwap(share, 0) {
@@ -225,15 +240,46 @@ func (w *Worker) drain(now time.Duration, dst []queue.Item) (shed int) {
 		// What comes from now on finds the new manager.
 		w.left = int(math.Ceil(math.Float64frombits(share) * float64(w.m.Queued())))
 	}
-	dst = dst[:min(len(dst), w.left)]
-	taken, dropped := w.m.cfg.Queue.Pop(now, dst)
-	for i := range dst[:taken] {
-		dst[i].Why = queue.Restarted
+	all := dst
+	for shed == 0 && w.left > 0 {
+		dst = dst[:min(len(dst), w.left)]
+		taken, dropped := w.m.cfg.Queue.Pop(now, dst)
+		if taken+dropped == 0 {
+			w.left = 0
+			break
+		}
+		for i := range dst[:taken] {
+			if dst[i].Offered() > now { // a lifo gives newcomers out first
+				w.aside = append(w.aside, dst[i])
+				continue
+			}
+			dst[shed] = dst[i]
+			dst[shed].Why = queue.Restarted
+			shed++
+		}
+		shed += copy(dst[shed:], dst[len(dst)-dropped:])
+		w.left -= shed
 	}
-	shed = taken + copy(dst[taken:], dst[len(dst)-dropped:])
 	w.m.shed(now, dst[:shed])
-	if w.left -= shed; shed == 0 {
-		w.left = 0
+	if w.left == 0 {
+		return shed + w.putBack(now, all[shed:])
+	}
+	return shed
+}
+
+// putBack pushes what a drain set aside, in the order in which it came. What the discipline
+// gives up of it is shed: as much as dst holds now, and the rest by the next calls.
+func (w *Worker) putBack(now time.Duration, dst []queue.Item) (shed int) {
+	slices.SortFunc(w.aside, func(a, b queue.Item) int {
+		return cmp.Or(cmp.Compare(a.Offered(), b.Offered()), cmp.Compare(a.Born, b.Born))
+	})
+	for len(w.aside) > 0 && shed < len(dst) {
+		batch := w.aside[:min(len(w.aside), len(dst)-shed)]
+		kept := w.m.cfg.Queue.Push(now, batch)
+		given := copy(dst[shed:], batch[kept:])
+		w.m.shed(now, dst[shed:shed+given])
+		shed += given
+		w.aside = w.aside[len(batch):]
 	}
 	return shed
 }
@@ -262,6 +308,7 @@ type Worker struct {
 	queue queue.Discipline // the manager's, or this worker's view of it
 	ids   [32]lease.ID     // for Touch
 	left  int              // of a restart that is being carried out
+	aside []queue.Item     // offered since it began
 
 	granted atomic.Int64    // leases, less those revoked
 	_       [pad.Bytes]byte // two workers' counts are on two cache lines

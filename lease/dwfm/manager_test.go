@@ -110,3 +110,62 @@ func TestCost(t *testing.T) {
 		t.Errorf("with five waiting it costs %v, want 6", got)
 	}
 }
+
+// drainAll carries out a restart, with newcomers that come between two calls, and returns
+// what was shed.
+func drainAll(m *dwfm.Manager, w *dwfm.Worker, now time.Duration, newcomers int) (shed []queue.Item) {
+	dst := make([]queue.Item, 4)
+	for n := w.Drain(now, dst); n > 0; n = w.Drain(now, dst) {
+		shed = append(shed, dst[:n]...)
+		if newcomers > 0 {
+			newcomers--
+			m.Offer(now+time.Millisecond, []queue.Item{{Born: now + time.Millisecond, Droplet: uint32(newcomers), Timeout: queue.Forever}})
+		}
+	}
+	return shed
+}
+
+// Of two restarts before a worker comes, the second empties its share of what the first
+// leaves, in either order.
+func TestRestartsCombine(t *testing.T) {
+	for _, tt := range []struct {
+		shares []float64
+		want   int
+	}{
+		{[]float64{1}, 100}, {[]float64{0.5}, 50}, {[]float64{0.25, 0.01}, 26}, {[]float64{0.01, 0.25}, 26},
+		{[]float64{1, 0.01}, 100}, {[]float64{0.01, 1}, 100}, {[]float64{0.5, 0.5, 0.5}, 88},
+	} {
+		m := manager(t, "mutex", "fifo", "none")
+		m.Offer(0, make([]queue.Item, 100))
+		for _, s := range tt.shares {
+			m.Restart(s)
+		}
+		if got := len(drainAll(m, m.Worker(0), sec, 0)); got != tt.want {
+			t.Errorf("shares %v: %d of 100 shed, want %d", tt.shares, got, tt.want)
+		}
+	}
+}
+
+// A restart sheds what waits when it begins, also where newcomers are given out first; those
+// stay, in their order, and none is lost.
+func TestRestartKeepsNewcomers(t *testing.T) {
+	for _, q := range []string{"fifo", "lifo", "lifo-lockfree", "deadline", "edf", "bounded:limit=100", "percore:parts=3+lifo"} {
+		m := manager(t, "mutex", q, "none")
+		w := m.Worker(0)
+		old := make([]queue.Item, 40)
+		for i := range old {
+			old[i] = queue.Item{Droplet: uint32(i), Timeout: queue.Forever}
+		}
+		m.Offer(0, old)
+		m.Restart(1)
+		shed := drainAll(m, w, sec, 10)
+		for _, it := range shed {
+			if it.Offered() > sec || it.Why != queue.Restarted {
+				t.Errorf("%s: a newcomer, or for another reason: %+v", q, it)
+			}
+		}
+		if len(shed) != 40 || m.Queued() != 10 {
+			t.Errorf("%s: %d of 40 shed, and %d of 10 newcomers wait", q, len(shed), m.Queued())
+		}
+	}
+}
