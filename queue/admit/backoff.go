@@ -25,11 +25,8 @@ var backoffEntry = catalog.Entry[NewRetry]{
 type backoff struct{ base, limit time.Duration }
 
 func newBackoff(timeout time.Duration, v catalog.Values) (Retry, error) {
-	b := backoff{
-		base:  max(1, time.Duration(v["base"]*float64(timeout))),
-		limit: time.Duration(v["cap"] * float64(timeout)),
-	}
-	if b.limit < b.base {
+	b := backoff{base: max(1, nanos(v["base"]*float64(timeout))), limit: max(1, nanos(v["cap"]*float64(timeout)))}
+	if v["cap"] < v["base"] {
 		return nil, fmt.Errorf("retry policy: %w: cap=%g is below base=%g timeouts", catalog.ErrParam, v["cap"], v["base"])
 	}
 	return b, nil

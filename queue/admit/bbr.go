@@ -21,7 +21,7 @@ var bbrEntry = catalog.Entry[New]{
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
 		n := v.Int("buckets")
-		c := &bbr{width: max(1, time.Duration(v["window"]*float64(cfg.Timeout)/float64(n))), buckets: make([]bbrBucket, n), workers: int64(cfg.Workers)}
+		c := &bbr{width: max(1, nanos(v["window"]*float64(cfg.Timeout)/float64(n))), buckets: make([]bbrBucket, n), workers: int64(cfg.Workers)}
 		c.limit.Store(math.MaxInt64)
 		return c, nil
 	},
@@ -84,5 +84,5 @@ func (c *bbr) product() int64 {
 	if most == 0 {
 		return math.MaxInt64
 	}
-	return max(c.workers, int64(math.Floor(float64(most)*least/float64(c.width)+0.5)))
+	return max(c.workers, int64(math.Floor(min(float64(most)*least/float64(c.width)+0.5, 1<<53))))
 }

@@ -22,7 +22,7 @@ var creditsEntry = catalog.Entry[New]{
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
 		c := &credits{
-			target: v["target"] * float64(cfg.Timeout), a: v["a"], b: v["b"], window: time.Duration(v["window"] * float64(cfg.Timeout)),
+			target: v["target"] * float64(cfg.Timeout), a: v["a"], b: v["b"], window: nanos(v["window"] * float64(cfg.Timeout)),
 			exact: float64(cfg.Workers), capacity: cfg.Capacity,
 		}
 		c.pool.Store(int64(cfg.Workers))
@@ -107,7 +107,7 @@ func (c *credits) Done(now time.Duration, it *queue.Item, sojourn time.Duration,
 // creditLaw is how many credits there are after a window.
 func creditLaw(pool, wait, target, more, b float64) float64 {
 	if wait < target {
-		return pool + max(more, 1)
+		return min(pool+max(more, 1), 1<<53)
 	}
 	return max(1, pool*max(1-b*(wait-target)/target, 0.5))
 }

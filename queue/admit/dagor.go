@@ -23,7 +23,7 @@ var dagorEntry = catalog.Entry[New]{
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
 		c := &dagor{
-			target: time.Duration(v["target"] * float64(cfg.Timeout)), window: time.Duration(v["window"] * float64(cfg.Timeout)),
+			target: nanos(v["target"] * float64(cfg.Timeout)), window: nanos(v["window"] * float64(cfg.Timeout)),
 			requests: v.Int("requests"), alpha: v["alpha"], beta: v["beta"],
 		}
 		c.cursor.Store(dagorLevels - 1)

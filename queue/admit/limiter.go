@@ -57,7 +57,7 @@ func limitParams(initial, least, most float64) []catalog.Param {
 
 func newLimiter(cfg Config, v catalog.Values, l law) *limiter {
 	c := &limiter{
-		law: l, length: time.Duration(v["window"] * float64(cfg.Timeout)), timeout: cfg.Timeout,
+		law: l, length: nanos(v["window"] * float64(cfg.Timeout)), timeout: cfg.Timeout,
 		least: v["min"], most: max(v["min"], v["max"]), exact: v["initial"],
 	}
 	c.exact = min(max(c.exact, c.least), c.most)
