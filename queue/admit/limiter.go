@@ -36,7 +36,9 @@ type limiter struct {
 	inflight atomic.Int64
 	limit    atomic.Int64
 
-	mu    sync.Mutex // guards what follows
+	// The lock guards what follows. A window may have no more than ten samples, of which the
+	// tenth ends it: each must be whole, and a law sees none that is of two windows.
+	mu    sync.Mutex
 	exact float64
 	cur   window
 	end   time.Duration

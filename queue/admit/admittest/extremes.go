@@ -137,6 +137,33 @@ func calm(c admit.Controller, now time.Duration) (last int) {
 	return last
 }
 
+// idleness: after a storm and a minute in which nothing came, the door decides as that of a
+// twin to which an empty batch came every few milliseconds: the state after idleness is the
+// state of the law that has ticked through it.
+func idleness(t *testing.T, newController New) {
+	for seed := range uint64(20) {
+		idle, ticked := controller(t, newController, Config), controller(t, newController, Config)
+		now := storm(t, idle, Config, time.Second, seed, "storm")
+		storm(t, ticked, Config, time.Second, seed, "storm")
+		later := now + time.Minute
+		for ; now < later; now += 7 * time.Millisecond {
+			ticked.Admit(now, nil, 0)
+		}
+		for i := range 30 {
+			batch := func() []queue.Item {
+				items := make([]queue.Item, 10)
+				for k := range items {
+					items[k] = item(now, 10*i+k, queue.Class(k%int(queue.Classes)))
+				}
+				return items
+			}
+			if a, b := idle.Admit(now, batch(), i), ticked.Admit(now, batch(), i); a != b {
+				t.Fatalf("storm %d, batch %d after an idle minute: %d admitted, and %d where the law ticked through it", seed, i, a, b)
+			}
+		}
+	}
+}
+
 // RetryExtremes holds a retry policy to its documentation with each parameter at its
 // default and at both ends, in each combination that its constructor takes, at times up to
 // 250 years and after waits, counts and appointments of any size: a wait is at least 0, at
