@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
 // attempt is one that is out, and those that follow it with nothing between: 32 bytes.
@@ -32,8 +33,8 @@ func (a *attempt) again(born time.Duration) {
 	a.tries = more(a.tries)
 }
 
-// more is one try more, as far as a byte goes.
-func more(tries uint8) uint8 { return tries + min(1, 254-tries) }
+// more is one try more, up to what a policy is told.
+func more(tries uint8) uint8 { return tries + min(1, admit.MostTries-tries) }
 
 // attempts are those that are out, in the order of their time-outs: τ is one for all, so that
 // it is that of their births.

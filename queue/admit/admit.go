@@ -97,9 +97,12 @@ func partition(items []queue.Item, admit func(it *queue.Item) bool) (admitted in
 	return admitted
 }
 
+// MostTries is where a droplet stops to count its attempts in a row that came to nothing.
+const MostTries = 254
+
 // Failure is what a droplet knows when an attempt of its came to nothing.
 type Failure struct {
-	Tries   int           // attempts in a row that came to nothing, this one included; at least 1
+	Tries   int           // attempts in a row that came to nothing, this one included; 1 to MostTries
 	Prev    time.Duration // the wait chosen before this attempt; 0 before the first
 	Timeout time.Duration // τ, the droplets' timeout
 	After   time.Duration // the wait that the manager asked for when it refused; 0: it said nothing
@@ -107,10 +110,27 @@ type Failure struct {
 	Droplet uint32
 }
 
+// longest is 73 years. No wait is longer, so that it can be added to the time of a run.
+const longest = 1 << 61
+
+// nanos is x as a duration of 0 to longest. Go leaves open what the conversion of a float
+// gives that an integer cannot hold: on amd64 it is the smallest one.
+func nanos(x float64) time.Duration { return time.Duration(min(max(x, 0), longest)) }
+
+// whole is a parameter that counts: x rounded, at least 1, or instead where x is 0. Beyond
+// 2^53 a count is no limit.
+func whole(x, instead float64) float64 {
+	if x == 0 {
+		return instead
+	}
+	return min(max(math.Round(x), 1), 1<<53)
+}
+
 // Retry decides how long a droplet waits between the end of an attempt that came to
 // nothing (its time-out, or a refusal) and the next one. After a refusal a wait of 0
-// means until the time-out, or a droplet would ask for ever in one instant. A policy
-// holds no state of one droplet: 10^6 share it, from one goroutine.
+// means until the time-out, or a droplet would ask for ever in one instant. A wait is at
+// least 0 and at most 73 years, 2^61 ns. One policy is for all droplets, and all calls come
+// from one goroutine.
 type Retry interface {
 	Wait(f Failure, rng *rand.Rand) time.Duration
 }

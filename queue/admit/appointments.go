@@ -14,20 +14,24 @@ type appointments struct {
 	next atomic.Int64 // time of the last one given, ns
 }
 
+// farthest is the longest wait that an item can carry. The line is kept no longer than
+// that: all who stand behind are told the same.
+const farthest = (1<<32 - 1) * int64(time.Microsecond)
+
 // give marks the items with their times, an interval in ns apart.
 func (a *appointments) give(now time.Duration, items []queue.Item, interval float64) {
 	if len(items) == 0 {
 		return
 	}
-	span := int64(interval * float64(len(items)))
+	upTo := func(n int) int64 { return int64(min(interval*float64(n), float64(farthest))) }
 	for {
 		old := a.next.Load()
-		from := max(old, int64(now))
-		if !a.next.CompareAndSwap(old, from+span) {
+		from := min(max(old, int64(now)), int64(now)+farthest)
+		if !a.next.CompareAndSwap(old, from+upTo(len(items))) {
 			continue
 		}
 		for i := range items {
-			items[i].SetRetryAfter(time.Duration(from + int64(interval*float64(i+1)) - int64(now)))
+			items[i].SetRetryAfter(time.Duration(from + upTo(i+1) - int64(now)))
 		}
 		return
 	}

@@ -25,11 +25,8 @@ var backoffEntry = catalog.Entry[NewRetry]{
 type backoff struct{ base, limit time.Duration }
 
 func newBackoff(timeout time.Duration, v catalog.Values) (Retry, error) {
-	b := backoff{
-		base:  max(1, time.Duration(v["base"]*float64(timeout))),
-		limit: time.Duration(v["cap"] * float64(timeout)),
-	}
-	if b.limit < b.base {
+	b := backoff{base: max(1, nanos(v["base"]*float64(timeout))), limit: max(1, nanos(v["cap"]*float64(timeout)))}
+	if v["cap"] < v["base"] {
 		return nil, fmt.Errorf("retry policy: %w: cap=%g is below base=%g timeouts", catalog.ErrParam, v["cap"], v["base"])
 	}
 	return b, nil
@@ -70,11 +67,10 @@ var decorrelatedEntry = catalog.Entry[NewRetry]{
 
 type decorrelated struct{ backoff }
 
-// Wait is min(cap, U[base, 3·previous]); the first is U[base, 3·base].
+// Wait is min(cap, U[base, 3·previous]), where the previous of the first is base. It draws
+// first and then caps: after a wait of the cap two thirds of the draws lie above it. A
+// previous wait is from base to the cap, so that three times it is no overflow.
 func (d decorrelated) Wait(f Failure, rng *rand.Rand) time.Duration {
-	most := max(d.base, min(f.Prev, d.limit/3)*3)
-	if f.Prev == 0 {
-		most = min(3*d.base, d.limit)
-	}
+	most := 3 * min(max(f.Prev, d.base), d.limit)
 	return min(d.limit, d.base+time.Duration(rng.Int64N(int64(most-d.base)+1)))
 }

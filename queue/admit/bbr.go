@@ -21,7 +21,7 @@ var bbrEntry = catalog.Entry[New]{
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
 		n := v.Int("buckets")
-		c := &bbr{width: max(1, time.Duration(v["window"]*float64(cfg.Timeout)/float64(n))), buckets: make([]bbrBucket, n), workers: int64(cfg.Workers)}
+		c := &bbr{width: max(1, nanos(v["window"]*float64(cfg.Timeout)/float64(n))), buckets: make([]tally, n), workers: int64(cfg.Workers)}
 		c.limit.Store(math.MaxInt64)
 		return c, nil
 	},
@@ -33,56 +33,62 @@ var bbrEntry = catalog.Entry[New]{
 type bbr struct {
 	width    time.Duration
 	workers  int64
+	buckets  []tally // of the times of those that ended well
 	inflight atomic.Int64
 	limit    atomic.Int64
-
-	mu      sync.Mutex // guards what follows
-	buckets []bbrBucket
-	at      int64 // number of the present bucket
+	at       atomic.Int64 // number of the present bucket
+	mu       sync.Mutex   // held by whoever begins a bucket
 }
 
-type bbrBucket struct {
-	pass int
-	rtt  time.Duration // sum
-}
-
-// Admit implements Controller.
-func (c *bbr) Admit(_ time.Duration, items []queue.Item, _ func() int) int {
+// Admit implements Controller. The door looks at the clock as well: after an idle window
+// nothing is known, and no limit holds.
+func (c *bbr) Admit(now time.Duration, items []queue.Item, _ func() int) int {
+	c.tick(now)
 	return takePlaces(&c.inflight, c.limit.Load(), items)
 }
 
 // Done implements Controller.
 func (c *bbr) Done(now time.Duration, it *queue.Item, _ time.Duration, out queue.Outcome) {
 	c.inflight.Dec()
+	c.tick(now)
+	if out == queue.Good {
+		c.buckets[c.at.Load()%int64(len(c.buckets))].add(max(0, now-it.Offered()))
+	}
+}
+
+// tick begins the bucket of now.
+func (c *bbr) tick(now time.Duration) {
+	at := int64(now / c.width)
+	if at <= c.at.Load() {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := int64(len(c.buckets))
-	if at := int64(now / c.width); at > c.at {
-		for i := max(c.at+1, at-n+1); i <= at; i++ {
-			c.buckets[i%n] = bbrBucket{}
-		}
-		c.at = at
-		c.limit.Store(c.product())
+	old, n := c.at.Load(), int64(len(c.buckets))
+	if at <= old {
+		return
 	}
-	if out == queue.Good {
-		b := &c.buckets[c.at%n]
-		b.pass++
-		b.rtt += max(0, now-it.Offered())
+	for i := max(old+1, at-n+1); i <= at; i++ {
+		c.buckets[i%n].take()
 	}
+	c.at.Store(at)
+	c.limit.Store(c.product())
 }
 
 // product is the limit by the finished buckets.
 func (c *bbr) product() int64 {
-	most, least := 0, math.Inf(1)
-	for i, b := range c.buckets {
-		if int64(i) == c.at%int64(len(c.buckets)) || b.pass == 0 {
+	most, least := int64(0), math.Inf(1)
+	present := c.at.Load() % int64(len(c.buckets))
+	for i := range c.buckets {
+		pass, rtt := c.buckets[i].sums()
+		if int64(i) == present || pass == 0 {
 			continue
 		}
-		most = max(most, b.pass)
-		least = min(least, float64(b.rtt)/float64(b.pass))
+		most = max(most, pass)
+		least = min(least, rtt/float64(pass))
 	}
 	if most == 0 {
 		return math.MaxInt64
 	}
-	return max(c.workers, int64(math.Floor(float64(most)*least/float64(c.width)+0.5)))
+	return max(c.workers, int64(math.Floor(min(float64(most)*least/float64(c.width)+0.5, 1<<53))))
 }

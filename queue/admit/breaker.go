@@ -20,7 +20,7 @@ var breakerEntry = catalog.Entry[New]{
 		{Name: "probes", Unit: "attempts", Default: 1, Min: 1, Max: 1e9, Doc: "attempts let in when it is half open; it closes when as many in a row are good"},
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
-		b := &breaker{most: v.Int("failures"), open: time.Duration(v["open"] * float64(cfg.Timeout)), probes: v.Int("probes")}
+		b := &breaker{most: v.Int("failures"), open: nanos(v["open"] * float64(cfg.Timeout)), probes: v.Int("probes")}
 		b.closed.Store(true)
 		return b, nil
 	},

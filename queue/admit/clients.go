@@ -54,11 +54,12 @@ func (r retryAfter) Wait(f Failure, rng *rand.Rand) time.Duration {
 	if f.After <= 0 {
 		return r.backoff.Wait(f, rng)
 	}
-	return f.After + time.Duration(r.jitter*rng.Float64()*float64(f.After))
+	after := min(f.After, longest)
+	return min(longest, after+nanos(r.jitter*rng.Float64()*float64(after)))
 }
 
 // Longest implements admit.Longest: nobody knows what a manager will say.
-func (retryAfter) Longest() time.Duration { return math.MaxInt64 / 4 }
+func (retryAfter) Longest() time.Duration { return longest }
 
 var budgetEntry = catalog.Entry[NewRetry]{
 	Name:   "retry-budget",
@@ -70,25 +71,28 @@ var budgetEntry = catalog.Entry[NewRetry]{
 		{Name: "pause", Unit: "timeouts", Default: 10, Min: 1e-6, Max: 1e6, Doc: "mean pause without a budget, drawn from half of it to one and a half"},
 	},
 	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
-		b := &budget{most: float32(v["tokens"]), ratio: float32(v["ratio"]), pause: v["pause"] * float64(timeout)}
+		b := &budget{most: int64(whole(v["tokens"]*token, 0)), ratio: int64(whole(v["ratio"]*token, 0)), pause: v["pause"] * float64(timeout)}
 		b.tokens.fresh = b.most
 		return b, nil
 	},
 }
 
+// budget counts in billionths of a token: 10^6 tokens and a ratio of 0.01 are both exact.
 type budget struct {
-	most, ratio float32
+	most, ratio int64
 	pause       float64
-	tokens      perDroplet[float32]
+	tokens      perDroplet[int64]
 }
+
+const token = 1e9
 
 func (b *budget) Wait(f Failure, rng *rand.Rand) time.Duration {
 	t := b.tokens.of(f.Droplet)
-	*t = max(0, *t-1)
+	*t = max(0, *t-token)
 	if *t > b.most/2 {
 		return 0
 	}
-	return time.Duration(b.pause * (0.5 + rng.Float64()))
+	return nanos(b.pause * (0.5 + rng.Float64()))
 }
 
 // Good implements Learner.
@@ -98,7 +102,7 @@ func (b *budget) Good(_ time.Duration, droplet uint32) {
 }
 
 // Longest implements admit.Longest.
-func (b *budget) Longest() time.Duration { return time.Duration(1.5 * b.pause) }
+func (b *budget) Longest() time.Duration { return nanos(1.5 * b.pause) }
 
 var adaptiveEntry = catalog.Entry[NewRetry]{
 	Name:   "client-throttle",
@@ -115,7 +119,8 @@ var adaptiveEntry = catalog.Entry[NewRetry]{
 }
 
 // adaptive keeps requests and accepts of each droplet, fading over the window instead of
-// dropping out of it.
+// dropping out of it. In 32 bits neither a step of 10 ms in a window of a day would fade, nor
+// a count above 2^24 grow.
 type adaptive struct {
 	k, window, step float64
 	seen            perDroplet[accepts]
@@ -123,7 +128,7 @@ type adaptive struct {
 
 type accepts struct {
 	at                 time.Duration
-	requests, accepted float32
+	requests, accepted float64
 }
 
 // mostRejections bounds the tries in a row that a droplet rejects by itself.
@@ -131,8 +136,8 @@ const mostRejections = 1000
 
 func (a *adaptive) faded(now time.Duration, droplet uint32) *accepts {
 	s := a.seen.of(droplet)
-	f := float32(math.Exp(-float64(max(0, now-s.at)) / a.window))
-	s.requests, s.accepted, s.at = s.requests*f, s.accepted*f, now
+	f := math.Exp(-float64(max(0, now-s.at)) / a.window)
+	s.requests, s.accepted, s.at = s.requests*f, s.accepted*f, max(s.at, now)
 	return s
 }
 
@@ -141,13 +146,13 @@ func (a *adaptive) Wait(f Failure, rng *rand.Rand) time.Duration {
 	s.requests++
 	n := 0
 	for ; n < mostRejections; n++ {
-		p := max(0, (float64(s.requests)-a.k*float64(s.accepted))/(float64(s.requests)+1))
+		p := max(0, (s.requests-a.k*s.accepted)/(s.requests+1))
 		if rng.Float64() >= p {
 			break
 		}
 		s.requests++
 	}
-	return time.Duration(float64(n) * a.step)
+	return nanos(float64(n) * a.step)
 }
 
 // Good implements Learner.
@@ -162,11 +167,11 @@ var clientBreakerEntry = catalog.Entry[NewRetry]{
 	Doc:    "retries at once until some attempts have failed in a row; then one try each time that the breaker has been open for a while",
 	Source: "states and defaults of sony/gobreaker v2, its minute open as timeouts; on the droplet",
 	Params: []catalog.Param{
-		{Name: "failures", Unit: "attempts", Default: 5, Min: 1, Max: 254, Doc: "failures in a row, above which it opens"},
+		{Name: "failures", Unit: "attempts", Default: 5, Min: 1, Max: MostTries - 1, Doc: "failures in a row, above which it opens"},
 		{Name: "open", Unit: "timeouts", Default: 5, Min: 1e-3, Max: 1e6, Doc: "how long it stays open"},
 	},
 	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
-		return clientBreaker{v.Int("failures"), time.Duration(v["open"] * float64(timeout))}, nil
+		return clientBreaker{v.Int("failures"), nanos(v["open"] * float64(timeout))}, nil
 	},
 }
 

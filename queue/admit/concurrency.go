@@ -2,7 +2,6 @@ package admit
 
 import (
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
@@ -101,8 +100,8 @@ const (
 )
 
 func newConcurrency(cfg Config, v catalog.Values) (Controller, error) {
-	window := max(time.Duration(v["target"]*float64(cfg.Timeout)), 1)
-	most := or(math.Round(v["max"]), 1<<53)
+	window := max(nanos(v["target"]*float64(cfg.Timeout)), 1)
+	most := whole(v["max"], 1<<53)
 	fits := min(cfg.Capacity*window.Seconds(), 1<<40) // attempts served within the target
 	l := limits{
 		window:      window,
@@ -110,7 +109,7 @@ func newConcurrency(cfg Config, v catalog.Values) (Controller, error) {
 		targetUnits: v["target"] * (1 << waitBits),
 		backoff:     v["backoff"],
 		step:        max(1, fits/100),
-		min:         or(math.Round(v["min"]), min(float64(cfg.Workers), most)),
+		min:         whole(v["min"], min(float64(cfg.Workers), most)),
 		max:         most,
 	}
 	if l.max < l.min {
@@ -118,19 +117,11 @@ func newConcurrency(cfg Config, v catalog.Values) (Controller, error) {
 	}
 	c := &concurrency{
 		cfg:   l,
-		exact: min(max(or(math.Round(v["initial"]), fits+float64(cfg.Workers)), l.min), l.max),
+		exact: min(max(whole(v["initial"], fits+float64(cfg.Workers)), l.min), l.max),
 	}
 	c.limit.Store(int64(c.exact))
 	c.end.Store(int64(window))
 	return c, nil
-}
-
-// or is x, or instead if x is 0.
-func or(x, instead float64) float64 {
-	if x == 0 {
-		return instead
-	}
-	return x
 }
 
 // Admit takes as many places as there are. It only reads when there is none: in a

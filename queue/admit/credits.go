@@ -22,7 +22,7 @@ var creditsEntry = catalog.Entry[New]{
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
 		c := &credits{
-			target: v["target"] * float64(cfg.Timeout), a: v["a"], b: v["b"], window: time.Duration(v["window"] * float64(cfg.Timeout)),
+			target: v["target"] * float64(cfg.Timeout), a: v["a"], b: v["b"], window: nanos(v["window"] * float64(cfg.Timeout)),
 			exact: float64(cfg.Workers), capacity: cfg.Capacity,
 		}
 		c.pool.Store(int64(cfg.Workers))
@@ -40,6 +40,9 @@ var creditsEntry = catalog.Entry[New]{
 //
 //	d < d_t:  C += max(A·n, 1)
 //	else      C *= max(1 − B·(d − d_t)/d_t, 1/2)
+//
+// A window in which nothing was taken up has no d: it lasts until something is, and an idle
+// night adds no credits.
 type credits struct {
 	target, a, b float64
 	window       time.Duration
@@ -48,13 +51,14 @@ type credits struct {
 	pool         atomic.Int64
 	late         atomic.Bool // the wait is above twice the target
 	line         appointments
+	end          atomic.Int64 // of the window
+	clients      atomic.Int64
+	_            [pad]byte // keeps the workers' sums from the doors' reads
+	waits        tally
+	_            [pad]byte
 
-	mu      sync.Mutex // guards what follows
-	exact   float64
-	end     time.Duration
-	clients int
-	waits   time.Duration
-	taken   int
+	mu    sync.Mutex // held by whoever ends a window
+	exact float64    // guarded by mu
 }
 
 // Admit implements Controller.
@@ -64,6 +68,9 @@ func (c *credits) Admit(now time.Duration, items []queue.Item, queued func() int
 		if items[i].Class != queue.Check {
 			asked++
 		}
+	}
+	if c.rest(now) && c.late.Load() && queued() == 0 {
+		c.late.Store(false) // nothing waits
 	}
 	pool := c.pool.Load()
 	if c.late.Load() && queued() > 0 {
@@ -78,9 +85,7 @@ func (c *credits) Admit(now time.Duration, items []queue.Item, queued func() int
 		return places >= 0
 	})
 	c.line.give(now, items[n:], 1e9/c.capacity)
-	c.mu.Lock()
-	c.clients += asked
-	c.mu.Unlock()
+	c.clients.Add(int64(asked))
 	return n
 }
 
@@ -89,25 +94,47 @@ func (c *credits) Done(now time.Duration, it *queue.Item, sojourn time.Duration,
 	if it.Class != queue.Check {
 		c.inflight.Dec()
 	}
+	c.rest(now)
+	c.waits.add(sojourn)
+	if int64(now) >= c.end.Load() {
+		c.turn(now)
+	}
+}
+
+// rest says whether the window was over a whole window ago, and nothing has been taken up
+// since. If something was taken up in it, it ends by itself: what comes now is of another.
+func (c *credits) rest(now time.Duration) bool {
+	if int64(now) < c.end.Load()+int64(c.window) {
+		return false
+	}
+	if c.waits.any() {
+		c.turn(now)
+	}
+	return true
+}
+
+// turn ends the window if it is over.
+func (c *credits) turn(now time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waits += sojourn
-	c.taken++
-	if now < c.end {
+	if int64(now) < c.end.Load() {
+		return // another worker ended it between our look and the lock
+	}
+	taken, waits := c.waits.take()
+	if taken == 0 {
 		return
 	}
-	d := float64(c.waits) / float64(c.taken)
-	c.exact = creditLaw(c.exact, d, c.target, c.a*float64(c.clients), c.b)
+	d := waits / float64(taken)
+	c.exact = creditLaw(c.exact, d, c.target, c.a*float64(c.clients.Swap(0)), c.b)
 	c.pool.Store(int64(c.exact))
 	c.late.Store(d > 2*c.target)
-	c.end = now + c.window
-	c.clients, c.waits, c.taken = 0, 0, 0
+	c.end.Store(int64(now + c.window))
 }
 
 // creditLaw is how many credits there are after a window.
 func creditLaw(pool, wait, target, more, b float64) float64 {
 	if wait < target {
-		return pool + max(more, 1)
+		return min(pool+max(more, 1), 1<<53)
 	}
 	return max(1, pool*max(1-b*(wait-target)/target, 0.5))
 }

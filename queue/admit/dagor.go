@@ -23,7 +23,7 @@ var dagorEntry = catalog.Entry[New]{
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
 		c := &dagor{
-			target: time.Duration(v["target"] * float64(cfg.Timeout)), window: time.Duration(v["window"] * float64(cfg.Timeout)),
+			target: nanos(v["target"] * float64(cfg.Timeout)), window: nanos(v["window"] * float64(cfg.Timeout)),
 			requests: v.Int("requests"), alpha: v["alpha"], beta: v["beta"],
 		}
 		c.cursor.Store(dagorLevels - 1)
@@ -50,14 +50,15 @@ type dagor struct {
 	requests       int
 	alpha, beta    float64
 	cursor         atomic.Int64
+	end            atomic.Int64 // of the window
+	_              [pad]byte    // keeps the workers' sums from the doors' reads
+	waits          tally
+	_              [pad]byte
 
-	mu       sync.Mutex // guards what follows
-	end      time.Duration
-	came     [dagorLevels]int32
+	mu       sync.Mutex         // guards what follows
+	came     [dagorLevels]int32 // requests, 10^9, and a batch at most
 	all      int
 	admitted int
-	waits    time.Duration
-	taken    int
 }
 
 func dagorLevel(now time.Duration, it *queue.Item) int64 {
@@ -69,6 +70,7 @@ func dagorLevel(now time.Duration, it *queue.Item) int64 {
 
 // Admit implements Controller.
 func (c *dagor) Admit(now time.Duration, items []queue.Item, _ func() int) int {
+	c.rest(now)
 	cursor := c.cursor.Load()
 	n := partition(items, func(it *queue.Item) bool { return dagorLevel(now, it) <= cursor })
 	c.mu.Lock()
@@ -84,22 +86,36 @@ func (c *dagor) Admit(now time.Duration, items []queue.Item, _ func() int) int {
 
 // Done implements Controller.
 func (c *dagor) Done(now time.Duration, _ *queue.Item, sojourn time.Duration, _ queue.Outcome) {
+	c.rest(now)
+	c.waits.add(sojourn)
+	if int64(now) >= c.end.Load() {
+		c.mu.Lock()
+		c.turn(now)
+		c.mu.Unlock()
+	}
+}
+
+// rest ends a window that was over a whole window ago: then nothing has come since, and what
+// comes now is of another window. One in which nothing came leaves the cursor where it is.
+func (c *dagor) rest(now time.Duration) {
+	if int64(now) < c.end.Load()+int64(c.window) {
+		return
+	}
 	c.mu.Lock()
-	c.waits += sojourn
-	c.taken++
 	c.turn(now)
 	c.mu.Unlock()
 }
 
 // turn ends the window if it is over.
 func (c *dagor) turn(now time.Duration) {
-	if now < c.end && c.all < c.requests {
+	if int64(now) < c.end.Load() && c.all < c.requests {
 		return
 	}
-	c.cursor.Store(c.next(c.taken > 0 && c.waits/time.Duration(c.taken) > c.target))
-	c.end = now + c.window
+	taken, waits := c.waits.take()
+	c.cursor.Store(c.next(taken > 0 && time.Duration(waits/float64(taken)) > c.target))
+	c.end.Store(int64(now + c.window))
 	c.came = [dagorLevels]int32{}
-	c.all, c.admitted, c.waits, c.taken = 0, 0, 0, 0
+	c.all, c.admitted = 0, 0
 }
 
 // next is where the window's histogram puts the cursor.

@@ -19,11 +19,8 @@ var limitEntry = catalog.Entry[New]{
 		{Name: "limit", Unit: "attempts", Default: 0, Min: 0, Max: 1e9, Doc: "limit in attempts; 0: by depth"},
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
-		c := &fixedLimit{limit: int64(v["limit"])}
-		if c.limit == 0 {
-			c.limit = max(1, int64(min(v["depth"]*cfg.Timeout.Seconds()*cfg.Capacity, 1e15)))
-		}
-		return c, nil
+		byDepth := min(max(1, v["depth"]*cfg.Timeout.Seconds()*cfg.Capacity), 1e15)
+		return &fixedLimit{limit: int64(whole(v["limit"], byDepth))}, nil
 	},
 }
 
@@ -46,7 +43,7 @@ var fixedEntry = catalog.Entry[NewRetry]{
 	Source: "no back-off",
 	Params: []catalog.Param{{Name: "wait", Unit: "timeouts", Default: 1, Min: 0, Max: 1e6, Doc: "the wait"}},
 	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
-		return fixedWait(v["wait"] * float64(timeout)), nil
+		return fixedWait(nanos(v["wait"] * float64(timeout))), nil
 	},
 }
 

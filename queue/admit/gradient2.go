@@ -39,6 +39,9 @@ func (l *gradient2) next(limit float64, w window) float64 {
 	if float64(w.inflight) < limit/2 {
 		return limit // not pressed on
 	}
-	g := min(max(gradientTolerance*l.long/w.rtt, 0.5), 1)
+	g := 1.0
+	if w.rtt > 0 { // with 0, as when all end in the instant in which they came, it may be 0/0
+		g = min(max(gradientTolerance*l.long/w.rtt, 0.5), 1)
+	}
 	return limit*(1-gradientSmoothing) + (limit*g+gradientQueue)*gradientSmoothing
 }

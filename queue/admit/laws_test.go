@@ -367,3 +367,47 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+func retry(t *testing.T, ref string, timeout time.Duration) Retry {
+	t.Helper()
+	r, err := MakeRetry(ref, timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Decorrelated jitter is min(cap, U[base, 3·prev]): its mean, and its share at the cap.
+func TestDecorrelatedLaw(t *testing.T) {
+	for _, tt := range []struct {
+		ref       string
+		base, cap float64 // s
+	}{{"decorrelated", 0.1, 8}, {"decorrelated:base=1,cap=8", 1, 8}, {"decorrelated:base=0.000001,cap=1000000", 1e-6, 1e6}, {"decorrelated:base=2,cap=2", 2, 2}} {
+		r := retry(t, tt.ref, time.Second)
+		rng := rand.New(rand.NewPCG(3, 4))
+		for _, prev := range []float64{0, 0.01, 0.5, 2.9, 8, 1e6, 9e9} {
+			low, high := tt.base, 3*min(max(prev, tt.base), tt.cap)
+			over := max(0, high-tt.cap) / (high - low) // share of the draws above the cap
+			want := over*tt.cap + (1-over)*(low+min(high, tt.cap))/2
+			const n = 50_000
+			sum, atCap := 0.0, 0.0
+			for range n {
+				w := r.Wait(Failure{Tries: 2, Prev: time.Duration(prev * 1e9), Timeout: time.Second}, rng).Seconds()
+				if w < low-1e-9 || w > min(high, tt.cap)+1e-9 {
+					t.Fatalf("%s after %g s: waits %g s, want %g to %g", tt.ref, prev, w, low, min(high, tt.cap))
+				}
+				sum += w
+				if w == tt.cap {
+					atCap++
+				}
+			}
+			// A uniform's mean strays by 0.3 of its width over sqrt(n): five times that is allowed.
+			if allowed := 0.007 * (high - low); math.Abs(sum/n-want) > allowed {
+				t.Errorf("%s after %g s: mean %.4f s, want %.4f", tt.ref, prev, sum/n, want)
+			}
+			if high > tt.cap && math.Abs(atCap/n-over) > 0.012 {
+				t.Errorf("%s after %g s: a share of %.3f is at the cap, want %.3f", tt.ref, prev, atCap/n, over)
+			}
+		}
+	}
+}

@@ -36,7 +36,9 @@ type limiter struct {
 	inflight atomic.Int64
 	limit    atomic.Int64
 
-	mu    sync.Mutex // guards what follows
+	// The lock guards what follows. A window may have no more than ten samples, of which the
+	// tenth ends it: each must be whole, and a law sees none that is of two windows.
+	mu    sync.Mutex
 	exact float64
 	cur   window
 	end   time.Duration
@@ -57,7 +59,7 @@ func limitParams(initial, least, most float64) []catalog.Param {
 
 func newLimiter(cfg Config, v catalog.Values, l law) *limiter {
 	c := &limiter{
-		law: l, length: time.Duration(v["window"] * float64(cfg.Timeout)), timeout: cfg.Timeout,
+		law: l, length: nanos(v["window"] * float64(cfg.Timeout)), timeout: cfg.Timeout,
 		least: v["min"], most: max(v["min"], v["max"]), exact: v["initial"],
 	}
 	c.exact = min(max(c.exact, c.least), c.most)

@@ -20,7 +20,7 @@ var slowStartEntry = catalog.Entry[New]{
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
 		return &slowStart{
 			bucket: newTokenBucket(v["rate"]*cfg.Capacity*(1-cfg.Rho), v["burst"]*float64(cfg.Timeout), [queue.Classes]float64{queue.Establish: 1}),
-			back:   cfg.Return, ramp: time.Duration(v["ramp"] * float64(cfg.Timeout)), from: v["from"],
+			back:   cfg.Return, ramp: nanos(v["ramp"] * float64(cfg.Timeout)), from: v["from"],
 		}, nil
 	},
 }

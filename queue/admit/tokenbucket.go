@@ -1,7 +1,6 @@
 package admit
 
 import (
-	"math"
 	"time"
 
 	"go.uber.org/atomic"
@@ -47,8 +46,11 @@ var throttleEntry = catalog.Entry[New]{
 }
 
 // fine is the resolution of the schedule in parts of a nanosecond, so that a rate of
-// 10^8 a second is still met to 0.04 %; a run may last a year.
+// 10^8 a second is still met to 0.04 %.
 const fine = 256
+
+// skew is how far the callers' clocks may differ: a day.
+const skew = int64(24*time.Hour) * fine
 
 // tokenBucket is a bucket of tokens, kept as the one time at which it will be full:
 //
@@ -57,6 +59,9 @@ const fine = 256
 // A token moves that time one interval on, and may be taken while it does not come
 // to lie more than a burst ahead. One compare-and-swap a batch; the time only goes
 // forward, so clocks that differ between callers mint nothing.
+//
+// The schedule's clock turns over after 2.3 years. What lies further ahead than a bucket can
+// be, and than clocks differ, is the past.
 type tokenBucket struct {
 	interval [queue.Classes]int64 // that an attempt of the class takes; 0: it passes freely
 	burst    int64                // the bucket's depth in time, at least one attempt
@@ -67,10 +72,10 @@ type tokenBucket struct {
 // newTokenBucket makes a bucket that fills at a rate, in tokens a second, and holds what
 // comes in within a burst, in ns; cost is in tokens.
 func newTokenBucket(perSecond, burst float64, cost [queue.Classes]float64) *tokenBucket {
-	b := &tokenBucket{burst: int64(burst * fine)}
+	b := &tokenBucket{burst: int64(nanos(burst * fine))}
 	for class, c := range cost {
 		if c > 0 {
-			b.interval[class] = max(1, int64(math.Min(c*fine*1e9/perSecond, 1e17)))
+			b.interval[class] = max(1, int64(min(c*fine*1e9/perSecond, 1<<60)))
 		}
 		b.burst = max(b.burst, b.interval[class])
 	}
@@ -87,8 +92,11 @@ func (b *tokenBucket) admit(now time.Duration, items []queue.Item, dearer float6
 	at := int64(now) * fine
 	for {
 		old := b.full.Load()
-		from := max(old, at)
-		room := at + b.burst - from
+		lacks := old - at
+		if lacks < 0 || lacks > b.burst+skew {
+			lacks = 0
+		}
+		room := b.burst - lacks
 		used, refused := int64(0), 0
 		for i := range items {
 			if c := b.cost(&items[i], dearer); used+c <= room || c == 0 {
@@ -97,7 +105,7 @@ func (b *tokenBucket) admit(now time.Duration, items []queue.Item, dearer float6
 				refused++
 			}
 		}
-		if used > 0 && !b.full.CompareAndSwap(old, from+used) {
+		if used > 0 && !b.full.CompareAndSwap(old, at+lacks+used) {
 			continue
 		}
 		if refused == 0 {
@@ -122,7 +130,10 @@ func (b *tokenBucket) cost(it *queue.Item, dearer float64) int64 {
 		return b.interval[it.Class]
 	}
 	// Never more than the bucket holds, or it would admit nothing at all.
-	return min(int64(float64(b.interval[it.Class])*dearer), b.burst)
+	if c := float64(b.interval[it.Class]) * dearer; c < float64(b.burst) {
+		return int64(c)
+	}
+	return b.burst
 }
 
 // Done implements Controller: tokens come back with time only.

@@ -33,7 +33,10 @@ func (l *vegas) next(limit float64, w window) float64 {
 		l.shortest = w.least
 	}
 	log := math.Max(1, math.Floor(math.Log10(limit)))
-	queued := math.Ceil(limit * (1 - l.shortest/w.rtt))
+	queued := 0.0
+	if w.rtt > l.shortest { // or both are 0
+		queued = math.Ceil(limit * (1 - l.shortest/w.rtt))
+	}
 	alpha, beta := 3*log, 6*log
 	switch {
 	case w.dropped:

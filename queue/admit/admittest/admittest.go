@@ -25,6 +25,7 @@ func Run(t *testing.T, newController New) {
 	t.Run("partition", func(t *testing.T) { partition(t, newController) })
 	t.Run("light-load", func(t *testing.T) { light(t, newController) })
 	t.Run("reopens", func(t *testing.T) { reopens(t, newController) })
+	t.Run("idleness", func(t *testing.T) { idleness(t, newController) })
 	t.Run("concurrent", func(t *testing.T) { concurrent(t, newController) })
 	t.Run("allocates", func(t *testing.T) { allocates(t, newController) })
 }
