@@ -77,25 +77,26 @@ func preventCells() (cells []contestant) {
 	return cells
 }
 
-// CompareRow is a contestant over its repetitions; numbers are medians.
+// CompareRow is a contestant over its repetitions; numbers are medians of the valid ones,
+// null where there is none.
 type CompareRow struct {
 	Queue    string          `json:"queue"`
 	Admit    string          `json:"admit"`
 	Retry    string          `json:"retry"`
 	Then     string          `json:"then,omitempty"` // what the operator switched to, after the collapse
 	Engine   string          `json:"engine"`
-	Verdict  Verdict         `json:"verdict"` // of most runs
+	Verdict  Verdict         `json:"verdict"` // of most valid runs; invalid: none is valid
 	Verdicts map[Verdict]int `json:"verdicts"`
 	Collapse Probability     `json:"collapse_probability"`
 	TTR      *Spread         `json:"ttr_s"`                // null: none came back
 	Rescue   *Spread         `json:"ttr_after_operator_s"` // null: nobody acted, or in vain
 	Eta      *float64        `json:"efficiency"`
-	Goodput  float64         `json:"establishes_per_s"`
-	Wasted   float64         `json:"wasted_work"`
-	Shed     float64         `json:"shed"`
-	Fairness float64         `json:"fairness"`
-	P99      float64         `json:"time_to_lease_p99_s"`
-	Healthy  float64         `json:"healthy_lost"`
+	Goodput  *float64        `json:"establishes_per_s"`
+	Wasted   *float64        `json:"wasted_work"`
+	Shed     *float64        `json:"shed"`
+	Fairness *float64        `json:"fairness"`
+	P99      *float64        `json:"time_to_lease_p99_s"`
+	Healthy  *float64        `json:"healthy_lost"`
 	// What an attempt costs in the parts, on one thread of the host that made the table: a
 	// push and a pop; an admission and its end.
 	QueueCost *speed.Cost `json:"queue_cost"`
@@ -130,7 +131,7 @@ func costText(c *speed.Cost) string {
 }
 
 // Compare ranks contestants: by collapse probability, then by how many runs came back, then
-// by TTR.
+// by TTR. Those of which no run is valid come last.
 func Compare(all []*Result) []CompareRow {
 	var rows []CompareRow
 	for _, runs := range groups(all) {
@@ -146,7 +147,13 @@ func Compare(all []*Result) []CompareRow {
 		back := func(r CompareRow) float64 { // share of the valid runs
 			return -float64(r.Verdicts[Recovered]+r.Verdicts[Healthy]) / float64(max(1, r.Collapse.N))
 		}
-		return cmp.Or(cmp.Compare(a.Collapse.P, b.Collapse.P), cmp.Compare(back(a), back(b)), cmp.Compare(ttr(a), ttr(b)))
+		unknown := func(r CompareRow) int {
+			if r.Collapse.N == 0 {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(unknown(a)-unknown(b), cmp.Compare(orZero(a.Collapse.P), orZero(b.Collapse.P)), cmp.Compare(back(a), back(b)), cmp.Compare(ttr(a), ttr(b)))
 	})
 	return rows
 }
@@ -155,40 +162,34 @@ func compareRow(runs []*Result) CompareRow {
 	r := runs[0]
 	row := CompareRow{Queue: r.Queue, Admit: r.Admit, Retry: r.Retry, Then: r.Then, Engine: r.Engine, Verdicts: map[Verdict]int{}, Runs: runs}
 	var ttr, rescue, eta, goodput, wasted, shed, fair, p99, healthy []float64
-	valid := 0
 	for _, r := range runs {
 		row.Verdicts[r.Verdict]++
-		if !r.Valid {
-			continue
-		}
-		valid++
+	}
+	good := valid(runs)
+	for _, r := range good {
 		ttr, rescue, eta = appendIf(ttr, r.TTR), appendIf(rescue, r.Rescue), appendIf(eta, r.Efficiency)
 		goodput, wasted, shed = append(goodput, r.Goodput["establish"]), append(wasted, r.WastedWork), append(shed, float64(r.Shed))
-		fair, p99, healthy = append(fair, r.Fairness), append(p99, r.TimeToLease.P99), append(healthy, float64(r.HealthyLost))
+		fair, p99, healthy = appendIf(fair, r.Fairness), appendIf(p99, r.TimeToLease.P99), append(healthy, float64(r.HealthyLost))
 	}
+	row.Verdict = Invalid
 	for v, n := range row.Verdicts {
-		if n > row.Verdicts[row.Verdict] || n == row.Verdicts[row.Verdict] && v > row.Verdict {
+		most := row.Verdicts[row.Verdict]
+		if v != Invalid && (row.Verdict == Invalid || n > most || n == most && v > row.Verdict) {
 			row.Verdict = v
 		}
 	}
-	row.Collapse = Wilson(row.Verdicts[Collapsed], valid)
-	row.TTR, row.Rescue = spreadOf(ttr), spreadOf(rescue)
-	if len(eta) > 0 {
-		m := median(eta)
-		row.Eta = &m
-	}
-	if valid > 0 {
-		row.Goodput, row.Wasted, row.Shed = median(goodput), median(wasted), median(shed)
-		row.Fairness, row.P99, row.Healthy = median(fair), median(p99), median(healthy)
-	}
+	row.Collapse = Wilson(row.Verdicts[Collapsed], len(good))
+	row.TTR, row.Rescue, row.Eta = spreadOf(ttr), spreadOf(rescue), medianOf(eta)
+	row.Goodput, row.Wasted, row.Shed = medianOf(goodput), medianOf(wasted), medianOf(shed)
+	row.Fairness, row.P99, row.Healthy = medianOf(fair), medianOf(p99), medianOf(healthy)
 	return row
 }
 
 var compareHead = []string{"queue", "admission", "retry", "verdict", "TTR (s)", "η", "establishes/s", "wasted work (%)", "shed", "fairness", "p99 time to lease (s)", "healthy leases lost", "push + pop (ns, allocations)", "admit + done (ns, allocations)"}
 
 func (r CompareRow) fields() []string {
-	return []string{r.Queue, r.Admit, r.Retry, count(r.Verdicts, len(r.Runs)), r.TTR.text(), orDash(r.Eta, "%.2f"), fmt.Sprintf("%.0f", r.Goodput),
-		fmt.Sprintf("%.0f", 100*r.Wasted), fmt.Sprintf("%.0f", r.Shed), fmt.Sprintf("%.3f", r.Fairness), fmt.Sprintf("%.2f", r.P99), fmt.Sprintf("%.0f", r.Healthy), costText(r.QueueCost), costText(r.AdmitCost)}
+	return []string{r.Queue, r.Admit, r.Retry, count(r.Verdicts, len(r.Runs)), r.TTR.text(), orDash(r.Eta, "%.2f"), rateOrDash(r.Goodput),
+		orDash(percent(r.Wasted), "%.0f"), orDash(r.Shed, "%.0f"), orDash(r.Fairness, "%.3f"), orDash(r.P99, "%.2f"), orDash(r.Healthy, "%.0f"), costText(r.QueueCost), costText(r.AdmitCost)}
 }
 
 // CompareText is the ranked table, for a terminal or in Markdown.
@@ -203,7 +204,7 @@ func CompareText(rows []CompareRow, markdown bool) string {
 // WriteCompareCSV writes the rows with plain numbers.
 func WriteCompareCSV(w io.Writer, rows []CompareRow) error {
 	c := csv.NewWriter(w)
-	_ = c.Write(strings.Fields("queue admit retry then engine verdict runs collapsed ttr_s ttr_min_s ttr_max_s efficiency establishes_per_s wasted_work shed fairness time_to_lease_p99_s healthy_lost"))
+	_ = c.Write(strings.Fields("queue admit retry then engine verdict runs collapsed ttr_s ttr_min_s ttr_max_s efficiency establishes_per_s wasted_work shed fairness time_to_lease_p99_s healthy_lost valid_runs"))
 	num := func(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
 	for _, r := range rows {
 		ttr := []string{"", "", ""}
@@ -211,7 +212,7 @@ func WriteCompareCSV(w io.Writer, rows []CompareRow) error {
 			ttr = []string{num(r.TTR.Median), num(r.TTR.Min), num(r.TTR.Max)}
 		}
 		_ = c.Write(append(append([]string{r.Queue, r.Admit, r.Retry, r.Then, r.Engine, string(r.Verdict), strconv.Itoa(len(r.Runs)), strconv.Itoa(r.Verdicts[Collapsed])}, ttr...),
-			orEmpty(r.Eta), num(r.Goodput), num(r.Wasted), num(r.Shed), num(r.Fairness), num(r.P99), num(r.Healthy)))
+			orEmpty(r.Eta), orEmpty(r.Goodput), orEmpty(r.Wasted), orEmpty(r.Shed), orEmpty(r.Fairness), orEmpty(r.P99), orEmpty(r.Healthy), strconv.Itoa(r.Collapse.N)))
 	}
 	c.Flush()
 	return c.Error()
@@ -281,18 +282,18 @@ func FairnessText(rows []CompareRow, markdown bool) string {
 	table := [][]string{{"queue", "verdict", "TTR (s)", "fairness", "zone with the surge: good, mean wait (s)", "the others: good, mean wait (s)", "healthy leases lost"}}
 	for _, r := range rows {
 		var own, others, ownWait, othersWait []float64
-		for _, run := range r.Runs {
+		for _, run := range valid(r.Runs) {
 			for z, s := range run.Zones {
 				if z == 0 {
-					own, ownWait = append(own, s.Good), append(ownWait, s.Mean)
+					own, ownWait = appendIf(own, s.Good), appendIf(ownWait, s.Mean)
 				} else {
-					others, othersWait = append(others, s.Good), append(othersWait, s.Mean)
+					others, othersWait = appendIf(others, s.Good), appendIf(othersWait, s.Mean)
 				}
 			}
 		}
 		table = append(table, []string{
-			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), fmt.Sprintf("%.3f", r.Fairness),
-			middle(own, "%.0f %%", 100) + ", " + middle(ownWait, "%.3f", 1), middle(others, "%.0f %%", 100) + ", " + middle(othersWait, "%.3f", 1), fmt.Sprintf("%.0f", r.Healthy),
+			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), orDash(r.Fairness, "%.3f"),
+			middle(own, "%.0f %%", 100) + ", " + middle(ownWait, "%.3f", 1), middle(others, "%.0f %%", 100) + ", " + middle(othersWait, "%.3f", 1), orDash(r.Healthy, "%.0f"),
 		})
 	}
 	return tableText(table, markdown)

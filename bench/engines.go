@@ -100,9 +100,9 @@ func (p EnginePair) Text() string {
 	if p.Because != "" {
 		mark = "  " + p.Because
 	}
-	return fmt.Sprintf("%-46s %6.2f  %-21s %6s /%6s %8s %9.0f /%9.0f %+7.1f%% %5.0f%% /%4.0f%%%s\n", p.Scenario+" "+p.Contestant, p.Beta,
+	return fmt.Sprintf("%-46s %6.2f  %-21s %6s /%6s %8s %9s /%9s %+7.1f%% %5.0f%% /%4.0f%%%s\n", p.Scenario+" "+p.Contestant, p.Beta,
 		string(p.Real)+" / "+string(p.Virtual), orDash(p.TTR[0], "%.2f"), orDash(p.TTR[1], "%.2f"), orDash(percent(p.TTROff), "%+.1f%%"),
-		p.Goodput[0], p.Goodput[1], 100*p.GoodputOff, 100*p.WastedWork[0], 100*p.WastedWork[1], mark)
+		rate(p.Goodput[0]), rate(p.Goodput[1]), 100*p.GoodputOff, 100*p.WastedWork[0], 100*p.WastedWork[1], mark)
 }
 
 func percent(x *float64) *float64 {

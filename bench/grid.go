@@ -32,17 +32,17 @@ type Grid struct {
 
 // GridPoint is a contestant at a place of the map.
 type GridPoint struct {
-	Contestant int     `json:"contestant"`
-	X          int     `json:"x"` // index
-	Y          int     `json:"y"`
-	Beta       float64 `json:"beta"`
-	Law        float64 `json:"law"`   // β at which the batch law expects a fifo to collapse
-	Lost       int     `json:"lost"`  // seeds that were not back at the end
-	Runs       int     `json:"runs"`  // seeds
-	TTR        float64 `json:"ttr_s"` // median of those that came back; 0: none
-	Healthy    int     `json:"healthy_lost"`
-	Impossible string  `json:"impossible,omitempty"` // why there is no such scenario
-	Inferred   bool    `json:"inferred,omitempty"`   // not run: all around it agree
+	Contestant int      `json:"contestant"`
+	X          int      `json:"x"` // index
+	Y          int      `json:"y"`
+	Beta       float64  `json:"beta"`
+	Law        float64  `json:"law"`   // β at which the batch law expects a fifo to collapse
+	Lost       int      `json:"lost"`  // seeds that were not back at the end
+	Runs       int      `json:"runs"`  // seeds
+	TTR        *float64 `json:"ttr_s"` // median of those that came back; null: none
+	Healthy    int      `json:"healthy_lost"`
+	Impossible string   `json:"impossible,omitempty"` // why there is no such scenario
+	Inferred   bool     `json:"inferred,omitempty"`   // not run: all around it agree
 }
 
 // P is the collapse probability.
@@ -220,9 +220,7 @@ func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
 			ttr = appendIf(ttr, res.TTR)
 		}
 	}
-	if len(ttr) > 0 {
-		p.TTR = median(ttr)
-	}
+	p.TTR = medianOf(ttr)
 	return p, nil
 }
 

@@ -26,8 +26,8 @@ type Line struct {
 type LinePoint struct {
 	Contestant int     `json:"contestant"`
 	X          float64 `json:"x"`
-	Lost       int     `json:"lost"` // seeds that did not come back
-	Runs       int     `json:"runs"`
+	Lost       int     `json:"lost"`  // seeds that did not come back
+	Runs       int     `json:"runs"`  // valid ones
 	TTR        *Spread `json:"ttr_s"` // of those that came back
 	Idle       *Spread `json:"idle"`  // share of the workers' time in the recovery that was idle
 	Eta        *Spread `json:"efficiency"`
@@ -76,7 +76,7 @@ func (l *Line) point(ctx context.Context, s Scenario, contestant int, x float64)
 		p.Refused = err.Error()
 		return p, nil //nolint:nilerr // that there is no such scenario is a result
 	}
-	var ttr, idle, eta []float64
+	var results []*Result
 	for i := range l.Seeds {
 		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: l.Seed + uint64(i), MaxQueue: gridQueue}, Service: l.Service})
 		if refused(err) {
@@ -86,6 +86,15 @@ func (l *Line) point(ctx context.Context, s Scenario, contestant int, x float64)
 		if err != nil {
 			return p, err
 		}
+		results = append(results, res)
+	}
+	p.sum(results)
+	return p, nil
+}
+
+func (p *LinePoint) sum(results []*Result) {
+	var ttr, idle, eta []float64
+	for _, res := range valid(results) {
 		p.Runs++
 		if res.Verdict.Lost() {
 			p.Lost++
@@ -94,7 +103,6 @@ func (l *Line) point(ctx context.Context, s Scenario, contestant int, x float64)
 		ttr, idle, eta = appendIf(ttr, res.TTR), appendIf(idle, res.IdleShare), appendIf(eta, res.Efficiency)
 	}
 	p.TTR, p.Idle, p.Eta = spreadOf(ttr), spreadOf(idle), spreadOf(eta)
-	return p, nil
 }
 
 // fit makes the scenario of a point. The axis comes first: what it sets of a contestant's

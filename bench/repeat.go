@@ -19,11 +19,11 @@ type Repetition struct {
 
 // Probability is a share with its 95 % interval (E. B. Wilson, JASA 22, 1927).
 type Probability struct {
-	P    float64 `json:"p"`
-	Low  float64 `json:"low"`
-	High float64 `json:"high"`
-	K    int     `json:"k"`
-	N    int     `json:"n"`
+	P    *float64 `json:"p"` // null of no trials
+	Low  float64  `json:"low"`
+	High float64  `json:"high"`
+	K    int      `json:"k"`
+	N    int      `json:"n"`
 }
 
 // Spread is a median with its extremes.
@@ -60,7 +60,7 @@ func Wilson(k, n int) Probability {
 	p, m := float64(k)/float64(n), float64(n)
 	centre := (p + z*z/(2*m)) / (1 + z*z/m)
 	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	return Probability{P: p, Low: max(0, centre-half), High: min(1, centre+half), K: k, N: n}
+	return Probability{P: &p, Low: max(0, centre-half), High: min(1, centre+half), K: k, N: n}
 }
 
 // Runner runs a scenario: Run, or Simulate with its own options.
@@ -90,16 +90,15 @@ func Repeat(ctx context.Context, runner Runner, s Scenario, o Options, seeds int
 }
 
 func (rep *Repetition) sum() {
-	valid := 0
-	var ttr []float64
 	for _, r := range rep.Runs {
 		rep.Verdicts[r.Verdict]++
-		if r.Valid {
-			valid++
-			ttr = appendIf(ttr, r.TTR)
-		}
 	}
-	rep.Collapse = Wilson(rep.Verdicts[Collapsed], valid)
+	good := valid(rep.Runs)
+	var ttr []float64
+	for _, r := range good {
+		ttr = appendIf(ttr, r.TTR)
+	}
+	rep.Collapse = Wilson(rep.Verdicts[Collapsed], len(good))
 	rep.TTR = spreadOf(ttr)
 }
 
@@ -108,7 +107,7 @@ func (rep *Repetition) Text() string {
 	var b strings.Builder
 	b.WriteString(Table(rep.Runs))
 	c := rep.Collapse
-	fmt.Fprintf(&b, "\nverdicts: %s\ncollapse probability %.2f (95 %%: %.2f to %.2f; %d of %d valid runs)\n", count(rep.Verdicts, len(rep.Runs)), c.P, c.Low, c.High, c.K, c.N)
+	fmt.Fprintf(&b, "\nverdicts: %s\ncollapse probability %s (95 %%: %.2f to %.2f; %d of %d valid runs)\n", count(rep.Verdicts, len(rep.Runs)), orDash(c.P, "%.2f"), c.Low, c.High, c.K, c.N)
 	if t := rep.TTR; t != nil {
 		fmt.Fprintf(&b, "TTR %.2f s (%.2f to %.2f; n = %d)\n", t.Median, t.Min, t.Max, t.N)
 	}

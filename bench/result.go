@@ -44,10 +44,10 @@ type Result struct {
 	ActiveEnd   int                `json:"active_end"`           // leases
 	HealthyLost int                `json:"healthy_lost"`         // leases that had outlived the outage, and lapsed
 	Zones       []ZoneShare        `json:"zones"`                // since the return
-	Fairness    float64            `json:"fairness"`             // Jain's index of the zones' shares of good answers
+	Fairness    *float64           `json:"fairness"`             // Jain's index of the zones' shares of good answers; null: nobody asked, or nobody got one
 	TimeToLease Quantiles          `json:"time_to_lease_s"`      // over all retries
 	Slip        Pair               `json:"slip_ms"`              // of the generator
-	HostGap     Pair               `json:"host_gap_ms"`          // what the host alone does to it
+	HostGap     Pair               `json:"host_gap_ms"`          // what the host alone does to it; nulls in virtual time
 	Service     map[string]float64 `json:"service_us"`           // calibrated, by class
 	Drift       float64            `json:"drift"`                // of capacity over the run, as a share; the larger of in and after it
 	Idle        string             `json:"idle,omitempty"`       // what threads do when there is nothing to do
@@ -65,23 +65,39 @@ type Result struct {
 	services []record.Quantile
 }
 
-// Quantiles of a time, in seconds.
+// Quantiles of N times, in seconds; null of none.
 type Quantiles struct {
-	P50  float64 `json:"p50"`
-	P99  float64 `json:"p99"`
-	P999 float64 `json:"p999"`
-	Max  float64 `json:"max"`
-	N    int64   `json:"n"`
+	P50  *float64 `json:"p50"`
+	P99  *float64 `json:"p99"`
+	P999 *float64 `json:"p999"`
+	Max  *float64 `json:"max"`
+	N    int64    `json:"n"`
 }
 
-// Pair of quantiles, in milliseconds.
+// Pair of quantiles, in milliseconds; null of nothing.
 type Pair struct {
-	P50  float64 `json:"p50"`
-	P999 float64 `json:"p999"`
+	P50  *float64 `json:"p50"`
+	P999 *float64 `json:"p999"`
+}
+
+func quantiles(l *record.Latency) Quantiles {
+	return Quantiles{
+		P50: quantile(l, .5, 1), P99: quantile(l, .99, 1), P999: quantile(l, .999, 1),
+		Max: seconds(l.Max, l.TotalCount() > 0), N: l.TotalCount(),
+	}
 }
 
 func pair(l *record.Latency) Pair {
-	return Pair{P50: l.Quantile(.5) * 1e3, P999: l.Quantile(.999) * 1e3}
+	return Pair{P50: quantile(l, .5, 1e3), P999: quantile(l, .999, 1e3)}
+}
+
+// quantile is a quantile times scale, nil of nothing.
+func quantile(l *record.Latency, q, scale float64) *float64 {
+	if l.TotalCount() == 0 {
+		return nil
+	}
+	x := scale * l.Quantile(q)
+	return &x
 }
 
 func seconds(d time.Duration, ok bool) *float64 {
@@ -100,14 +116,13 @@ var ErrAccounting = fmt.Errorf("accounting violated")
 func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.Service) (*Result, error) {
 	log := p.Log
 	total := log.Total()
-	ttl := log.TimeToLease()
 	res := &Result{
 		Scenario: x.Name, Table: x.Table, Queue: x.Queue, Admit: x.Admit, Retry: x.Retry,
 		Then: changed(x.ThenQueue, x.ThenAdmit, x.ThenRetry), Leases: x.Leases, Broken: x.Broken, Seed: x.seed, Workers: x.workers,
 		Verdict: j.Verdict(), Capacity: x.capacity(s), Beta: x.beta(x.capacity(s)),
 		TTR: seconds(j.TTR()), Drain: seconds(j.Drain()),
 		ActiveMin: j.ActiveMin, ActiveEnd: j.ActiveEnd,
-		TimeToLease: Quantiles{P50: ttl.Quantile(.5), P99: ttl.Quantile(.99), P999: ttl.Quantile(.999), Max: ttl.Max.Seconds(), N: ttl.TotalCount()},
+		TimeToLease: quantiles(log.TimeToLease()),
 		Shed:        total.Done[queue.Shed].Sum(), ShedBy: map[string]uint64{},
 		Slip: pair(log.Slip()), Valid: true, Run: r.Elapsed.Seconds(),
 		Goodput: map[string]float64{}, Service: map[string]float64{},
@@ -154,22 +169,33 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 
 // ZoneShare is what a zone's droplets got since the return.
 type ZoneShare struct {
-	Asked int     `json:"asked"`
-	Good  float64 `json:"good"`   // share of the asked
-	Mean  float64 `json:"mean_s"` // from birth to a good answer
+	Asked int      `json:"asked"`
+	Good  *float64 `json:"good"`   // share of the asked; null: nobody asked
+	Mean  *float64 `json:"mean_s"` // from birth to a good answer; null: there was none
 }
 
-// zones sums up by zone; fairness is Jain's index (R. Jain et al., DEC-TR-301, 1984).
+// zones sums up by zone; fairness is Jain's index (R. Jain et al., DEC-TR-301, 1984) of the
+// zones in which somebody asked.
 func (res *Result) zones(all []fleet.Zone) {
-	sum, squares := 0.0, 0.0
+	n, sum, squares := 0.0, 0.0, 0.0
 	for _, z := range all {
-		s := ZoneShare{Asked: z.Asked, Good: float64(z.Good) / float64(max(1, z.Asked)), Mean: z.Waits.Seconds() / float64(max(1, z.Good))}
+		s := ZoneShare{Asked: z.Asked}
+		if z.Asked > 0 {
+			good := float64(z.Good) / float64(z.Asked)
+			s.Good = &good
+			n++
+			sum += good
+			squares += good * good
+		}
+		if z.Good > 0 {
+			mean := z.Waits.Seconds() / float64(z.Good)
+			s.Mean = &mean
+		}
 		res.Zones = append(res.Zones, s)
-		sum += s.Good
-		squares += s.Good * s.Good
 	}
 	if squares > 0 {
-		res.Fairness = sum * sum / (float64(len(all)) * squares)
+		index := sum * sum / (n * squares)
+		res.Fairness = &index
 	}
 }
 
@@ -238,13 +264,14 @@ func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
 	if d := max(res.ClockDrift, -res.ClockDrift); d > noisyClock {
 		noisy("the clock (%s) came %.0f ppm from the monotonic clock", res.Clock, res.ClockDrift)
 	}
-	switch slip := res.Slip.P999 / ms; {
-	case res.Slip.P50 > noisySlip*ms:
-		invalid("the generator was behind for good: slip p50 %.1f ms is above %.0f %% of the timeout", res.Slip.P50, 100*noisySlip)
-	case slip > invalidSlip:
-		invalid("the generator could not keep its schedule: slip p99.9 %.1f ms is above %.0f %% of the timeout (the host's own gaps: %.1f ms)", res.Slip.P999, 100*invalidSlip, res.HostGap.P999)
-	case slip > noisySlip:
-		noisy("slip p99.9 %.1f ms is above %.0f %% of the timeout (the host's own gaps: %.1f ms)", res.Slip.P999, 100*noisySlip, res.HostGap.P999)
+	gaps := "(the host's own gaps: " + orDash(res.HostGap.P999, "%.1f ms") + ")"
+	switch p50, p999 := orZero(res.Slip.P50), orZero(res.Slip.P999); {
+	case p50 > noisySlip*ms:
+		invalid("the generator was behind for good: slip p50 %.1f ms is above %.0f %% of the timeout", p50, 100*noisySlip)
+	case p999 > invalidSlip*ms:
+		invalid("the generator could not keep its schedule: slip p99.9 %.1f ms is above %.0f %% of the timeout %s", p999, 100*invalidSlip, gaps)
+	case p999 > noisySlip*ms:
+		noisy("slip p99.9 %.1f ms is above %.0f %% of the timeout %s", p999, 100*noisySlip, gaps)
 	}
 	switch drift := max(res.Drift, -res.Drift); {
 	case drift > invalidDrift:

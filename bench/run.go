@@ -82,7 +82,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		return nil, err
 	}
 	real.Service = service
-	o.say("calibrated: check %v, establish %v; capacity %.0f establishes/s, β %.2f", service[queue.Check], service[queue.Establish], x.capacity(service), x.beta(x.capacity(service)))
+	o.say("calibrated: check %v, establish %v; capacity %s establishes/s, β %.2f", service[queue.Check], service[queue.Establish], rate(x.capacity(service)), x.beta(x.capacity(service)))
 	p, judge, err := x.plan(service, o.MaxQueue)
 	if err != nil {
 		return nil, err

@@ -146,7 +146,7 @@ func TestJudgeHarness(t *testing.T) {
 		{"fit", 0.01, 1, 0, 0.06, true, true},
 		{"no fit", 0.01, 1, 0, -0.3, false, false},
 	} {
-		res := &Result{Valid: true, Verdict: Recovered, Slip: Pair{tt.p50, tt.p999}, Drift: tt.drift}
+		res := &Result{Valid: true, Verdict: Recovered, Slip: Pair{&tt.p50, &tt.p999}, Drift: tt.drift}
 		res.judgeHarness(time.Second, tt.by)
 		if res.Valid != tt.valid || (res.Verdict == Invalid) == tt.valid || (len(res.Noisy) > 0) != tt.noisy || (res.Because == "") != tt.valid {
 			t.Errorf("%s: %+v", tt.name, res)

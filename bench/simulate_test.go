@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"testing"
 
@@ -209,7 +210,7 @@ func TestTablesAgree(t *testing.T) {
 		res := simulate(t, surgeAt(t, "queue=deadline", "table="+table), SimOptions{Options: Options{Seed: 3, Workers: 2}})
 		if first == nil {
 			first = res
-		} else if *res.TTR != *first.TTR || res.Shed != first.Shed || res.TimeToLease != first.TimeToLease {
+		} else if *res.TTR != *first.TTR || res.Shed != first.Shed || !reflect.DeepEqual(res.TimeToLease, first.TimeToLease) {
 			t.Errorf("%s: TTR %v, shed %d; %s: %v, %d", table, *res.TTR, res.Shed, first.Table, *first.TTR, first.Shed)
 		}
 	}

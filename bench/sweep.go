@@ -16,14 +16,14 @@ import (
 // Point is one load of a sweep; loads, throughput and goodput are work a second over
 // capacity.
 type Point struct {
-	Load       float64 `json:"load"`           // asked for
-	Back       bool    `json:"back,omitempty"` // on the way down, after the highest load
-	Offered    float64 `json:"offered"`        // with what droplets retry
-	Throughput float64 `json:"throughput"`     // late work included
-	Goodput    float64 `json:"goodput"`
-	WastedWork float64 `json:"wasted_work"`
-	P99        float64 `json:"p99_s"` // of served launches, from birth
-	QueueEnd   int     `json:"queue_end"`
+	Load       float64  `json:"load"`           // asked for
+	Back       bool     `json:"back,omitempty"` // on the way down, after the highest load
+	Offered    float64  `json:"offered"`        // with what droplets retry
+	Throughput float64  `json:"throughput"`     // late work included
+	Goodput    float64  `json:"goodput"`
+	WastedWork float64  `json:"wasted_work"`
+	P99        *float64 `json:"p99_s"` // of served launches, from birth; null of none
+	QueueEnd   int      `json:"queue_end"`
 }
 
 // scheduleSweep gives each load a phase to settle in and one to be measured in. Above
@@ -80,7 +80,7 @@ func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 		if phase+1 < len(x.phases) {
 			to = x.phases[phase+1].Start
 		}
-		p := Point{Load: load, Back: x.back(i), P99: log.Latency(phase, queue.Launch, record.Intended).Quantile(.99)}
+		p := Point{Load: load, Back: x.back(i), P99: quantile(log.Latency(phase, queue.Launch, record.Intended), .99, 1)}
 		var busy, wasted, span time.Duration
 		for _, row := range log.Rows() {
 			start := time.Duration(row.Step) * step

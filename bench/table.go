@@ -8,25 +8,28 @@ import (
 )
 
 // Table is the results of a suite for a person: a line a contestant, in the order of
-// scenario and parts; of several seeds the median, with the extremes of TTR.
+// scenario and parts; of several valid runs the median, with the extremes of TTR.
 func Table(all []*Result) string {
 	rows := [][]string{{"scenario", "table", "queue", "admit", "retry", "broken", "β", "verdict", "TTR (s)", "η", "establishes/s", "wasted", "launches ok", "slip p99.9"}}
 	for _, g := range groups(all) {
 		r := g[0]
 		verdicts := map[Verdict]int{}
-		var ttr, eta, goodput, wasted, slip, launches []float64
 		for _, r := range g {
 			verdicts[r.Verdict]++
+		}
+		var beta, ttr, eta, goodput, wasted, slip, launches []float64
+		for _, r := range valid(g) {
+			beta = append(beta, r.Beta)
 			ttr = appendIf(ttr, r.TTR)
 			eta = appendIf(eta, r.Efficiency)
 			launches = appendIf(launches, r.LaunchesOK)
 			goodput = append(goodput, r.Goodput["establish"])
 			wasted = append(wasted, r.WastedWork)
-			slip = append(slip, r.Slip.P999)
+			slip = appendIf(slip, r.Slip.P999)
 		}
 		rows = append(rows, []string{
-			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprint(r.Broken), fmt.Sprintf("%.2f", r.Beta), count(verdicts, len(g)),
-			spread(ttr, "%.2f"), middle(eta, "%.2f", 1), middle(goodput, "%.0f", 1), middle(wasted, "%.0f %%", 100), middle(launches, "%.0f %%", 100), middle(slip, "%.2f ms", 1),
+			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprint(r.Broken), middle(beta, "%.2f", 1), count(verdicts, len(g)),
+			spread(ttr, "%.2f"), middle(eta, "%.2f", 1), rateOrDash(medianOf(goodput)), middle(wasted, "%.0f %%", 100), middle(launches, "%.0f %%", 100), middle(slip, "%.2f ms", 1),
 		})
 	}
 	return columns(rows)
@@ -47,6 +50,16 @@ func groups(all []*Result) [][]*Result {
 		out[len(out)-1] = append(out[len(out)-1], r)
 	}
 	return out
+}
+
+// valid are the runs that the host did not spoil: only they count in a median.
+func valid(all []*Result) (good []*Result) {
+	for _, r := range all {
+		if r.Valid {
+			good = append(good, r)
+		}
+	}
+	return good
 }
 
 func appendIf(xs []float64, x *float64) []float64 {
@@ -73,6 +86,15 @@ func count(verdicts map[Verdict]int, n int) string {
 func median(xs []float64) float64 {
 	xs = slices.Sorted(slices.Values(xs))
 	return (xs[(len(xs)-1)/2] + xs[len(xs)/2]) / 2
+}
+
+// medianOf is the median, nil of nothing.
+func medianOf(xs []float64) *float64 {
+	if len(xs) == 0 {
+		return nil
+	}
+	m := median(xs)
+	return &m
 }
 
 func middle(xs []float64, format string, scale float64) string {
@@ -112,14 +134,14 @@ func columns(rows [][]string) string {
 	return b.String()
 }
 
-// WriteBenchmarks writes results in Go's benchmark format, a line a run, so that
+// WriteBenchmarks writes results in Go's benchmark format, a line a valid run, so that
 // benchstat compares two suites as they are (golang.org/design/14313-benchmark-format).
 func WriteBenchmarks(w io.Writer, all []*Result) error {
 	if _, err := fmt.Fprintln(w, "Unit ttr-s better=lower\nUnit wasted-% better=lower\nUnit efficiency better=higher\nUnit establish/s better=higher\nUnit slip-p999-ms better=lower"); err != nil {
 		return err
 	}
 	for _, g := range groups(all) {
-		for _, r := range g {
+		for _, r := range valid(g) {
 			line := fmt.Sprintf("Benchmark%s/table=%s/queue=%s/admit=%s/retry=%s/broken=%d 1", title(r.Scenario),
 				FileName(r.Table), FileName(r.Queue), FileName(r.Admit), FileName(r.Retry), r.Broken)
 			if r.TTR != nil {
@@ -128,7 +150,14 @@ func WriteBenchmarks(w io.Writer, all []*Result) error {
 			if r.Efficiency != nil {
 				line += fmt.Sprintf(" %.3f efficiency", *r.Efficiency)
 			}
-			line += fmt.Sprintf(" %.1f establish/s %.2f wasted-%% %.3f slip-p999-ms", r.Goodput["establish"], 100*r.WastedWork, r.Slip.P999)
+			goodput := fmt.Sprintf("%.1f", r.Goodput["establish"])
+			if r.Goodput["establish"] < 9.995 {
+				goodput = rate(r.Goodput["establish"])
+			}
+			line += fmt.Sprintf(" %s establish/s %.2f wasted-%%", goodput, 100*r.WastedWork)
+			if r.Slip.P999 != nil {
+				line += fmt.Sprintf(" %.3f slip-p999-ms", *r.Slip.P999)
+			}
 			if _, err := fmt.Fprintln(w, line); err != nil {
 				return err
 			}

@@ -17,13 +17,13 @@ func (res *Result) Text() string {
 	}
 	line("contestant", "%s / %s / %s / %s (table / queue / admit / retry)", res.Table, res.Queue, res.Admit, res.Retry)
 	line("scenario", "%s, %d leases, %d broken, %d workers, seed %d", res.Scenario, res.Leases, res.Broken, res.Workers, res.Seed)
-	line("capacity", "%.0f establishes/s, β %.2f", res.Capacity, res.Beta)
+	line("capacity", "%s establishes/s, β %.2f", rate(res.Capacity), res.Beta)
 	line("recovery", "TTR %s, queue drained %s, efficiency %s", orDash(res.TTR, "%.2f s"), orDash(res.Drain, "%.2f s"), orDash(res.Efficiency, "%.2f"))
-	line("goodput", "%.0f establishes/s, %.0f checks/s; wasted work %.0f %%; %d shed", res.Goodput["establish"], res.Goodput["check"], 100*res.WastedWork, res.Shed)
+	line("goodput", "%s establishes/s, %s checks/s; wasted work %.0f %%; %d shed", rate(res.Goodput["establish"]), rate(res.Goodput["check"]), 100*res.WastedWork, res.Shed)
 	line("active leases", "%d at least, %d at the end", res.ActiveMin, res.ActiveEnd)
 	q := res.TimeToLease
-	line("time to lease", "p50 %.2f s, p99 %.2f s, p99.9 %.2f s, max %.2f s (%d)", q.P50, q.P99, q.P999, q.Max, q.N)
-	line("slip", "p50 %.3f ms, p99.9 %.2f ms (the host's own gaps: %.3f, %.2f ms)", res.Slip.P50, res.Slip.P999, res.HostGap.P50, res.HostGap.P999)
+	line("time to lease", "p50 %s, p99 %s, p99.9 %s, max %s (%d)", orDash(q.P50, "%.2f s"), orDash(q.P99, "%.2f s"), orDash(q.P999, "%.2f s"), orDash(q.Max, "%.2f s"), q.N)
+	line("slip", "p50 %s, p99.9 %s (the host's own gaps: %s, %s)", orDash(res.Slip.P50, "%.3f ms"), orDash(res.Slip.P999, "%.2f ms"), orDash(res.HostGap.P50, "%.3f ms"), orDash(res.HostGap.P999, "%.2f ms"))
 	for _, n := range res.Noisy {
 		line("noisy", "%s", n)
 	}
@@ -39,6 +39,28 @@ func (res *Result) Text() string {
 		line("files", "%s", res.Folder)
 	}
 	return b.String()
+}
+
+// rate is a number of things a second; a small one keeps its digits.
+func rate(x float64) string {
+	if x < 9.995 {
+		return fmt.Sprintf("%.3g", x)
+	}
+	return fmt.Sprintf("%.0f", x)
+}
+
+func rateOrDash(x *float64) string {
+	if x == nil {
+		return "–"
+	}
+	return rate(*x)
+}
+
+func orZero(x *float64) float64 {
+	if x == nil {
+		return 0
+	}
+	return *x
 }
 
 func orDash(x *float64, format string) string {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -188,6 +189,10 @@ func parseSeries(text []byte) (Series, error) {
 		for i, text := range row {
 			name := rows[0][i]
 			if name == "phase" {
+				continue
+			}
+			if text == "" && (strings.HasPrefix(name, "sojourn_") || strings.HasPrefix(name, "slip_")) {
+				s[name] = append(s[name], math.NaN()) // a quantile of nothing; no figure has these
 				continue
 			}
 			x, err := strconv.ParseFloat(text, 64)

@@ -10,10 +10,12 @@ import (
 
 // Histograms count microseconds, from 1 µs to about an hour. Those of the whole run
 // have three significant digits and take 170 KiB; those of a step have two and take
-// 30 KiB, since a collector merges them every step while the run goes on.
+// 30 KiB, since a collector merges them every step while the run goes on. A longer value
+// widens its histogram, once, to every duration that there is (350 and 50 KiB).
 const (
 	latencyUnit = time.Microsecond
 	latencyMax  = int64(time.Hour / latencyUnit)
+	longest     = int64(math.MaxInt64 / latencyUnit)
 )
 
 // Latency is an HdrHistogram with its exact maximum, which the histogram itself rounds up to
@@ -25,7 +27,6 @@ const (
 // the run is over.
 type Latency struct {
 	Max    time.Duration
-	Over   int64   // values above the range, which are in no bucket
 	counts []int64 // as many as were needed
 	n      int64   // sum of counts
 	high   int     // counts from here on are 0
@@ -38,7 +39,8 @@ type Latency struct {
 type geometry struct {
 	digits int64
 	half   uint8
-	size   int
+	size   int // places up to latencyMax
+	whole  int // places up to longest
 }
 
 var fine, coarse = newGeometry(3), newGeometry(2)
@@ -48,16 +50,18 @@ func newGeometry(digits int64) geometry {
 	for float64(int(2)<<g.half) < 2*math.Pow10(int(digits)) {
 		g.half++
 	}
-	buckets := 1
-	for reach := int64(2) << g.half; reach <= latencyMax; reach <<= 1 {
-		buckets++
+	places := func(most int64) int {
+		buckets := 1
+		for reach := int64(2) << g.half; reach <= most; reach <<= 1 {
+			buckets++
+		}
+		return (buckets + 1) << g.half
 	}
-	g.size = (buckets + 1) << g.half
+	g.size, g.whole = places(latencyMax), places(longest)
 	return g
 }
 
-// buckets is the number of buckets, subBuckets that of the first one's parts.
-func (g geometry) buckets() int    { return g.size>>g.half - 1 }
+// subBuckets is the number of the first bucket's parts.
 func (g geometry) subBuckets() int { return 2 << g.half }
 
 // index is the place of a value in HdrHistogram's order.
@@ -87,11 +91,11 @@ func (l *Latency) RecordMany(d time.Duration, n int64) {
 	l.Max = max(l.Max, d)
 	i := l.index(int64(d / latencyUnit))
 	if i >= len(l.counts) {
+		room := l.size
 		if i >= l.size {
-			l.Over += n
-			return
+			room = l.whole
 		}
-		l.counts = append(l.counts, make([]int64, l.size-len(l.counts))...) // once; most are never written
+		l.counts = append(l.counts, make([]int64, room-len(l.counts))...) // once; most are never written
 	}
 	l.counts[i] += n
 	l.n += n
@@ -121,36 +125,63 @@ func (l *Latency) Merge(other *Latency) {
 	}
 	l.n += other.n
 	l.high = max(l.high, other.high)
-	l.Over += other.Over
 	l.Max = max(l.Max, other.Max)
 }
 
 // Reset empties it.
 func (l *Latency) Reset() {
 	clear(l.counts[:l.high])
-	l.n, l.high, l.Max, l.Over = 0, 0, 0, 0
+	l.n, l.high, l.Max = 0, 0, 0
 }
 
 // TotalCount is the number of records.
 func (l *Latency) TotalCount() int64 { return l.n }
 
-// Quantile returns the value at or below which a share q of the records lie, in
-// seconds, or 0 of none; never above the exact maximum.
+// Quantile returns the smallest value at or below which at least a share q of the records
+// lie, in seconds, or 0 of no records. It is never above the exact maximum.
 func (l *Latency) Quantile(q float64) float64 {
 	if l.n == 0 {
 		return 0
 	}
-	rank := int64(min(max(1, q*float64(l.n)+0.5), float64(l.n))) // as the library has it
-	i := 0
+	i, rank := 0, rank(q, l.n)
 	for seen := l.counts[0]; seen < rank; seen += l.counts[i] {
 		i++
 	}
 	return min(float64(l.top(i))*latencyUnit.Seconds(), l.Max.Seconds())
 }
 
+// rank is the smallest number of n records that is at least a share q of them, and at least
+// 1. It compares shares, as WritePercentiles does: the product q·n may round to the wrong
+// side of a whole number.
+func rank(q float64, n int64) int64 {
+	r := int64(min(max(1, q*float64(n)), float64(n)))
+	for r > 1 && float64(r-1)/float64(n) >= q {
+		r--
+	}
+	for r < n && float64(r)/float64(n) < q {
+		r++
+	}
+	return r
+}
+
+// highest is the largest value of the histogram's range, buckets the number of its buckets.
+func (l *Latency) highest() int64 {
+	if l.high > l.size {
+		return longest
+	}
+	return latencyMax
+}
+
+func (l *Latency) buckets() int {
+	if l.high > l.size {
+		return l.whole>>l.half - 1
+	}
+	return l.size>>l.half - 1
+}
+
 // Histogram is a copy as the library's, in µs.
 func (l *Latency) Histogram() *hdrhistogram.Histogram {
 	return hdrhistogram.Import(&hdrhistogram.Snapshot{
-		LowestTrackableValue: 1, HighestTrackableValue: latencyMax, SignificantFigures: l.digits, Counts: l.counts[:l.high],
+		LowestTrackableValue: 1, HighestTrackableValue: l.highest(), SignificantFigures: l.digits, Counts: l.counts[:l.high],
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -49,7 +47,7 @@ func NewLog(shape Shape) *Log {
 		r := &Recorder{
 			step: shape.Step, free: make(chan *window, windows), full: l.full, phases: shape.Phases,
 			latency: make([][queue.Classes][Clocks + 1]*Latency, len(shape.Phases)), toLease: NewLatency(),
-			spread: hdrhistogram.New(1, maxSpread, 2),
+			spread: newCoarse(),
 		}
 		for range windows {
 			r.free <- &window{step: -1, sojourn: newCoarse(), slip: newCoarse()}
@@ -162,7 +160,7 @@ var spreadAt = []float64{0, .01, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .
 // Services is the distribution of service times over what was planned, after Finish; nil
 // where too few were noted.
 func (l *Log) Services() []Quantile {
-	all := hdrhistogram.New(1, maxSpread, 2)
+	all := newCoarse()
 	for _, r := range l.recorders {
 		all.Merge(r.spread)
 	}
@@ -171,7 +169,7 @@ func (l *Log) Services() []Quantile {
 	}
 	var qs []Quantile
 	for _, q := range spreadAt {
-		qs = append(qs, Quantile{q, float64(all.ValueAtQuantile(100*q)) / 1000})
+		qs = append(qs, Quantile{q, 1e3 * all.Quantile(q)})
 	}
 	return qs
 }

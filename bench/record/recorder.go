@@ -11,8 +11,6 @@ package record
 import (
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -122,7 +120,7 @@ type Recorder struct {
 	latency [][queue.Classes][Clocks + 1]*Latency // by phase; the last is onTime
 	sums    Tally                                 // of windows that have been handed over
 	toLease *Latency
-	spread  *hdrhistogram.Histogram // of services over what was planned, in 1/1000; one in spreadOne
+	spread  *Latency // of services over what was planned, 1/1000 as 1 µs; one in spreadOne
 	served  uint
 	_       [128]byte // keeps two recorders' counters off one cache line
 }
@@ -206,7 +204,9 @@ func (r *Recorder) Served(start, end, planned time.Duration, it *queue.Item, out
 		w.Wasted += end - start
 	}
 	if r.served++; r.served%spreadOne == 0 && planned > 0 {
-		_ = r.spread.RecordValue(int64(end-start) * 1000 / int64(planned)) // what is out of range is no service
+		if x := (end - start) * 1000 / planned; x <= maxSpread { // what is out of range is no service
+			r.spread.Record(x * latencyUnit)
+		}
 	}
 	w.sojourn.Record(start - it.Offered())
 	l := &r.latency[r.phase][it.Class]

@@ -81,7 +81,8 @@ func (l *Log) writeHistograms(w io.Writer, origin time.Time) error {
 }
 
 // writeSeries writes series.csv. Counts are of the step that ends at t_s; active,
-// lost and queued are as they stood at its end.
+// lost and queued are as they stood at its end. Quantiles of a step in which nothing was
+// served, or offered, are empty.
 func (l *Log) writeSeries(w io.Writer) error {
 	c := csv.NewWriter(w)
 	header := []string{"t_s", "phase"}
@@ -123,16 +124,21 @@ func (l *Log) fields(r *Row) []string {
 		out = append(out, strconv.Itoa(n))
 	}
 	busy := r.Busy.Seconds() / (l.Step.Seconds() * float64(l.Workers))
-	for _, x := range []float64{
-		r.sojourn.Quantile(.5), r.sojourn.Quantile(.99), r.sojourn.Max.Seconds(), Share(r.Wasted, r.Busy), busy,
-		r.slip.Quantile(.5), r.slip.Quantile(.999), r.slip.Max.Seconds(),
-	} {
-		out = append(out, number(x))
-	}
+	out = append(out, r.sojourn.fields(.5, .99)...)
+	out = append(out, number(Share(r.Wasted, r.Busy)), number(busy))
+	out = append(out, r.slip.fields(.5, .999)...)
 	for _, n := range r.Why[queue.NotShed+1:] {
 		out = append(out, strconv.FormatUint(n, 10))
 	}
 	return out
+}
+
+// fields are two quantiles and the maximum, empty of no records.
+func (l *Latency) fields(low, high float64) []string {
+	if l.n == 0 {
+		return []string{"", "", ""}
+	}
+	return []string{number(l.Quantile(low)), number(l.Quantile(high)), number(l.Max.Seconds())}
 }
 
 // Share is part/whole, and 0 of nothing.

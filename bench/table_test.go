@@ -1,0 +1,166 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/fleet"
+)
+
+// measured is a run all of whose figures are x.
+func measured(seed uint64, v Verdict, x float64) *Result {
+	return &Result{
+		Scenario: "surge", Table: "lockfree", Queue: "fifo", Admit: "none", Retry: "immediate", Seed: seed, Verdict: v, Valid: v != Invalid,
+		Beta: x, TTR: &x, Rescue: &x, Efficiency: &x, LaunchesOK: &x, IdleShare: &x, Goodput: map[string]float64{"establish": x}, WastedWork: x,
+		Shed: uint64(x), HealthyLost: int(x), Fairness: &x, Slip: Pair{&x, &x}, TimeToLease: Quantiles{&x, &x, &x, &x, 1},
+		Zones: []ZoneShare{{1, &x, &x}, {1, &x, &x}},
+	}
+}
+
+// aggregates are everything that makes one figure of several runs.
+var aggregates = map[string]func(all []*Result) string{
+	"Table":           Table,
+	"WriteBenchmarks": func(all []*Result) string { var b bytes.Buffer; _ = WriteBenchmarks(&b, all); return b.String() },
+	"CompareText":     func(all []*Result) string { return CompareText(Compare(all), false) },
+	"CSV": func(all []*Result) string {
+		var b bytes.Buffer
+		_ = WriteCompareCSV(&b, Compare(all))
+		return b.String()
+	},
+	"FairnessText": func(all []*Result) string { return FairnessText(Compare(all), false) },
+	"PreventText":  func(all []*Result) string { return PreventText(Compare(all), false) },
+	"Repetition": func(all []*Result) string {
+		rep := &Repetition{Runs: all, Verdicts: map[Verdict]int{}}
+		rep.sum()
+		return rep.Text()
+	},
+	"Line": func(all []*Result) string {
+		var p LinePoint
+		p.sum(all)
+		text, _ := json.Marshal(p)
+		return string(text)
+	},
+}
+
+// What the host spoilt is counted among the verdicts, and nowhere else.
+func TestInvalidRunsDoNotCount(t *testing.T) {
+	for name, of := range aggregates {
+		with := func(x float64) string {
+			return of([]*Result{measured(1, Invalid, x), measured(2, Recovered, 1), measured(3, Invalid, x)})
+		}
+		if a, b := with(77), with(0.5); a != b {
+			t.Errorf("%s: figures of invalid runs count:\n%s\n%s", name, a, b)
+		}
+	}
+	if text := Table([]*Result{measured(1, Invalid, 99), measured(2, Recovered, 1)}); !strings.Contains(text, "recovered 1 of 2, invalid 1 of 2") {
+		t.Error(text)
+	}
+	row := Compare([]*Result{measured(1, Invalid, 99), measured(2, Invalid, 99), measured(3, Recovered, 1)})[0]
+	if row.Verdict != Recovered || row.Collapse.N != 1 || row.Verdicts[Invalid] != 2 {
+		t.Errorf("%+v", row)
+	}
+}
+
+// Of a contestant without a valid run nothing is known: no figure, and the last rank.
+func TestOnlyInvalidRuns(t *testing.T) {
+	spoilt, lost := measured(1, Invalid, 77), measured(1, Collapsed, 5)
+	lost.Queue, lost.TTR = "lifo", nil
+	rows := Compare([]*Result{spoilt, lost})
+	if rows[1].Queue != "fifo" || rows[1].Verdict != Invalid {
+		t.Errorf("ranked %s, %s", rows[0].Queue, rows[1].Queue)
+	}
+	for name, text := range map[string]string{
+		"Table": Table([]*Result{spoilt}), "CompareText": CompareText(rows[1:], false), "FairnessText": FairnessText(rows[1:], false),
+		"Repetition": aggregates["Repetition"]([]*Result{spoilt}),
+	} {
+		if strings.Contains(text, "77") || !strings.Contains(text, "–") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+	rows[1].Runs = nil
+	text, err := json.Marshal(rows[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"p", "ttr_s", "efficiency", "establishes_per_s", "wasted_work", "shed", "fairness", "time_to_lease_p99_s", "healthy_lost"} {
+		if !strings.Contains(string(text), `"`+key+`":null`) {
+			t.Errorf("%s is not null: %s", key, text)
+		}
+	}
+}
+
+// Quantiles of nothing are "–" in text and null in JSON.
+func TestQuantilesOfNothing(t *testing.T) {
+	res := simulate(t, surgeAt(t, "broken=0", "duration=5s"), SimOptions{Options: Options{Seed: 1}})
+	if text := res.Text(); !strings.Contains(text, "p50 –, p99 –, p99.9 –, max – (0)") || !strings.Contains(text, "(the host's own gaps: –, –)") {
+		t.Error(text)
+	}
+	text, err := json.Marshal(res)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"time_to_lease_s":{"p50":null,"p99":null,"p999":null,"max":null,"n":0}`, `"host_gap_ms":{"p50":null,"p999":null}`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+	none := &Result{Valid: true, Verdict: Healthy}
+	if none.judgeHarness(time.Second, 0); !none.Valid || len(none.Noisy) > 0 {
+		t.Errorf("a generator that offered nothing: %+v", none)
+	}
+	var p LinePoint
+	p.sum(nil)
+	if p.TTR != nil || p.Idle != nil || p.Eta != nil {
+		t.Errorf("%+v", p)
+	}
+}
+
+// Small rates keep their digits.
+func TestRates(t *testing.T) {
+	for x, want := range map[float64]string{0: "0", 0.000123456: "0.000123", 0.4: "0.4", 0.456789: "0.457", 1: "1", 9.876: "9.88", 9.994: "9.99", 9.999: "10", 12.4: "12", 24999.6: "25000"} {
+		if got := rate(x); got != want {
+			t.Errorf("%v is written %s, want %s", x, got, want)
+		}
+	}
+	r := measured(1, Recovered, 0.5)
+	r.Capacity, r.Goodput["establish"], r.Goodput["check"] = 0.375, 0.123, 2.46
+	for name, of := range map[string]func([]*Result) string{"Text": func(all []*Result) string { return all[0].Text() }, "Table": Table, "WriteBenchmarks": aggregates["WriteBenchmarks"], "CompareText": aggregates["CompareText"]} {
+		if text := of([]*Result{r}); !strings.Contains(text, "0.123") || name == "Text" && (!strings.Contains(text, "0.375") || !strings.Contains(text, "2.46")) {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}
+
+// Jain's index is of the zones in which somebody asked.
+func TestFairness(t *testing.T) {
+	zone := func(asked, good int) fleet.Zone {
+		return fleet.Zone{Asked: asked, Good: good, Waits: time.Duration(good) * time.Second}
+	}
+	for _, tt := range []struct {
+		name  string
+		zones []fleet.Zone
+		want  float64 // NaN: none
+	}{
+		{"alike", []fleet.Zone{zone(10, 5), zone(20, 10)}, 1},
+		{"one of two", []fleet.Zone{zone(10, 10), zone(10, 0)}, .5},
+		{"unlike", []fleet.Zone{zone(10, 10), zone(10, 5)}, 0.9},
+		{"and nobody in the others", []fleet.Zone{zone(0, 0), zone(10, 10), zone(0, 0), zone(10, 5), zone(0, 0)}, 0.9},
+		{"nobody", []fleet.Zone{zone(0, 0), zone(0, 0)}, math.NaN()},
+		{"nobody was answered", []fleet.Zone{zone(10, 0), zone(10, 0)}, math.NaN()},
+	} {
+		var res Result
+		res.zones(tt.zones)
+		if (res.Fairness == nil) != math.IsNaN(tt.want) || res.Fairness != nil && math.Abs(*res.Fairness-tt.want) > 1e-12 {
+			t.Errorf("%s: %s, want %v", tt.name, orDash(res.Fairness, "%v"), tt.want)
+		}
+		for i, z := range res.Zones {
+			if (z.Good == nil) != (tt.zones[i].Asked == 0) || (z.Mean == nil) != (tt.zones[i].Good == 0) || z.Mean != nil && *z.Mean != 1 {
+				t.Errorf("%s: zone %d is %+v", tt.name, i, z)
+			}
+		}
+	}
+}
