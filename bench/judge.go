@@ -14,7 +14,7 @@ type Verdict string
 const (
 	Healthy   Verdict = "healthy"   // never left the steady state
 	Recovered Verdict = "recovered" // came back, after TTR
-	Degraded  Verdict = "degraded"  // progress, but not there at the end
+	Degraded  Verdict = "degraded"  // progress, but not there at the end; or ended by a queue over its limit
 	Collapsed Verdict = "collapsed" // no progress worth the name for 5 timeouts on end
 	Invalid   Verdict = "invalid"   // the harness itself could not keep up
 )
@@ -30,7 +30,7 @@ const (
 	steadyShare   = 0.999
 	holdTimeouts  = 5
 	collapseShare = 0.05
-	collapseLost  = 0.01
+	collapseLost  = 100 // one of so many is 1 %: 0.01·2900 is a hair below 29
 	// watchesPerTimeout is how finely the judge looks: η needs it.
 	watchesPerTimeout = 100
 )
@@ -67,7 +67,6 @@ type Judge struct {
 // Look keeps the extremes only: the watcher of a run that goes to its end.
 func (j *Judge) Look(now time.Duration, s engine.State) bool {
 	j.observe(now, s)
-	j.QueueFull = j.MaxQueue > 0 && s.Queued > j.MaxQueue
 	return j.QueueFull
 }
 
@@ -81,6 +80,7 @@ func (j *Judge) observe(now time.Duration, s engine.State) {
 	if float64(s.Active) < steadyShare*float64(j.Leases) {
 		j.below, j.belowAt = true, now
 	}
+	j.QueueFull = j.MaxQueue > 0 && s.Queued > j.MaxQueue
 }
 
 // Watch is an engine's watcher, to be called every Timeout/watchesPerTimeout; true ends
@@ -89,7 +89,7 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 	j.observe(now, s)
 	if now < j.Return {
 		j.steadyQ = max(j.steadyQ, s.Queued)
-		return false
+		return j.QueueFull
 	}
 	// "Back at its steady level" allows for a hiccup of the host: a queue of less than
 	// 2 % of what a timeout can serve is as good as empty.
@@ -108,8 +108,7 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 	if j.collapse && j.acted == len(j.Acts) {
 		return true
 	}
-	if j.MaxQueue > 0 && s.Queued > j.MaxQueue {
-		j.QueueFull = true
+	if j.QueueFull {
 		return true
 	}
 	back := now-max(j.belowAt, j.Return) >= hold
@@ -128,7 +127,7 @@ func (j *Judge) progress(now time.Duration, s engine.State) {
 		return
 	}
 	few := float64(s.Good-before) < collapseShare*j.Capacity*j.Timeout.Seconds()
-	if !few || float64(j.Leases-s.Active) <= collapseLost*float64(j.lost) {
+	if !few || collapseLost*(j.Leases-s.Active) <= j.lost {
 		j.starved = 0
 		return
 	}
@@ -148,11 +147,11 @@ func (j *Judge) progress(now time.Duration, s engine.State) {
 // Verdict is the verdict of the run as it stands.
 func (j *Judge) Verdict() Verdict {
 	switch {
-	case !j.below:
+	case !j.below && !j.QueueFull:
 		return Healthy
 	case j.collapse || j.QueueFull && j.starved > 0:
 		return Collapsed
-	case j.end-max(j.belowAt, j.Return) >= holdTimeouts*j.Timeout:
+	case j.below && j.end-max(j.belowAt, j.Return) >= holdTimeouts*j.Timeout:
 		return Recovered
 	}
 	return Degraded
