@@ -116,18 +116,20 @@ type Border struct {
 	LawBack  *float64 `json:"law_all_back_timeouts"`      // when the leases are back if all were lost; null: never
 	Back     *float64 `json:"measured_all_back_timeouts"` // median of the seeds that are back
 	Seeds    int      `json:"seeds"`
+	Seed     uint64   `json:"seed"` // the first
 }
 
 // FindBorder solves the fluid law for a scenario and measures the border by bisection over
 // B on the virtual engine: the B at which half of the seeds are not back.
 func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Border, error) {
 	tau := s.Timeout.Seconds()
+	o.drawSeed()
 	if o.Service == "" {
 		o.Service = "fixed"
 	}
 	out := Border{
 		Scenario: s.Name, Queue: s.Queue, Retry: s.Retry, Service: o.Service,
-		Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: seeds,
+		Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: seeds, Seed: o.Seed,
 	}
 	if s.Outage == 0 {
 		return out, &keyError{"outage", "a border needs a surge; set outage"}
@@ -176,7 +178,7 @@ func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Borde
 			low = s.Broken
 		}
 	}
-	s.Broken = (low + high) / 2
+	s.Broken = (low + high + 1) / 2 // above low, which is survived
 	out.Broken = s.Broken
 	b := betaOf(&s, workers)
 	out.Beta = &b

@@ -242,6 +242,7 @@ func SearchRunbook(ctx context.Context, s Scenario, o SimOptions, first time.Dur
 			}
 		}
 	}
+	o.drawSeed() // one for all of them
 	all := make([]DrillScore, len(books))
 	err := parallel(ctx, len(books), func(ctx context.Context, i int) error {
 		score, err := Drill(ctx, s, books[i], o, false)

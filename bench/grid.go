@@ -20,7 +20,7 @@ type Grid struct {
 	Y           Range    `json:"y"`
 	Contestants []string `json:"contestants"` // queue, or queue/admit, or queue/admit/retry
 	Seeds       int      `json:"seeds"`
-	Seed        uint64   `json:"seed"`
+	Seed        uint64   `json:"seed"` // of the first; 0: NewGrid draws one
 	Workers     int      `json:"workers"`
 	Service     string   `json:"service"`
 	All         bool     `json:"all"` // every point is run; else only those near a border
@@ -108,7 +108,7 @@ func NewGrid(dir string, g Grid) error {
 	if err := g.validate(); err != nil {
 		return err
 	}
-	g.Schema, g.Build = ManifestSchema, ReadBuildInfo()
+	g.Schema, g.Build, g.Seed = ManifestSchema, ReadBuildInfo(), drawn(g.Seed)
 	return layOut(dir, gridFile, g)
 }
 
@@ -202,7 +202,7 @@ func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
 	p.Beta, p.Law = g.law(&s, workers)
 	var ttr []float64
 	for i := range g.Seeds {
-		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: g.Seed + uint64(i), MaxQueue: gridQueue}, Service: g.Service})
+		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: seedAt(g.Seed, i), MaxQueue: gridQueue}, Service: g.Service})
 		if refused(err) {
 			p.Impossible, p.Runs, p.Lost = err.Error(), 0, 0
 			return p, nil

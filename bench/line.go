@@ -15,7 +15,7 @@ type Line struct {
 	X           Range       `json:"x"`
 	Contestants []string    `json:"contestants"`
 	Seeds       int         `json:"seeds"`
-	Seed        uint64      `json:"seed"`
+	Seed        uint64      `json:"seed"` // of the first; 0: Sweep draws one
 	Workers     int         `json:"workers"`
 	Service     string      `json:"service"`
 	Points      []LinePoint `json:"points"` // by contestant, then X
@@ -55,6 +55,7 @@ func (l *Line) Sweep(ctx context.Context, progress func(done, of int)) error {
 			return err
 		}
 	}
+	l.Seed = drawn(l.Seed)
 	l.Schema, l.Build = ManifestSchema, ReadBuildInfo()
 	l.Title = fmt.Sprintf("%s: %d leases, %d broken, %d seeds, virtual", base.Name, base.Leases, base.Broken, l.Seeds)
 	l.Points = make([]LinePoint, len(l.Contestants)*l.X.N)
@@ -78,7 +79,7 @@ func (l *Line) point(ctx context.Context, s Scenario, contestant int, x float64)
 	}
 	var results []*Result
 	for i := range l.Seeds {
-		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: l.Seed + uint64(i), MaxQueue: gridQueue}, Service: l.Service})
+		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: seedAt(l.Seed, i), MaxQueue: gridQueue}, Service: l.Service})
 		if refused(err) {
 			p.Refused = err.Error()
 			return p, nil
@@ -127,6 +128,8 @@ func (l *Line) Text() string {
 			switch {
 			case p.Refused != "":
 				row = append(row, "refused")
+			case p.Runs == 0:
+				row = append(row, "–")
 			case p.TTR == nil:
 				row = append(row, "lost")
 			default:

@@ -32,7 +32,13 @@ type Spread struct {
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
 	N      int     `json:"n"`
+	// Above is how many of the N, the largest, are known as lower bounds only. Max is such a
+	// bound then, and so is a median that is made of one.
+	Above int `json:"above,omitempty"`
 }
+
+// bound says whether the median is a lower bound.
+func (s *Spread) bound() bool { return s.Above > s.N-1-s.N/2 }
 
 func spreadOf(xs []float64) *Spread {
 	if len(xs) == 0 {
@@ -42,13 +48,20 @@ func spreadOf(xs []float64) *Spread {
 }
 
 func (s *Spread) text() string {
-	switch {
-	case s == nil:
+	if s == nil {
 		return "–"
-	case s.N == 1:
-		return fmt.Sprintf("%.2f", s.Median)
 	}
-	return fmt.Sprintf("%.2f (%.2f–%.2f)", s.Median, s.Min, s.Max)
+	at := func(x float64, bound bool) string {
+		if bound {
+			return fmt.Sprintf("≥ %.2f", x)
+		}
+		return fmt.Sprintf("%.2f", x)
+	}
+	middle := at(s.Median, s.bound())
+	if s.N == 1 {
+		return middle
+	}
+	return fmt.Sprintf("%s (%s–%s)", middle, at(s.Min, s.Above == s.N), at(s.Max, s.Above > 0))
 }
 
 // Wilson is the score interval of k successes in n trials.
@@ -66,14 +79,15 @@ func Wilson(k, n int) Probability {
 // Runner runs a scenario: Run, or Simulate with its own options.
 type Runner func(ctx context.Context, s Scenario, o Options) (*Result, error)
 
-// Repeat runs a scenario over seeds o.Seed, o.Seed+1, … Each run has a folder of its own
-// in o.Folder.
+// Repeat runs a scenario over seeds o.Seed, o.Seed+1, …; if o.Seed is 0, the first is
+// random. Each run has a folder of its own in o.Folder, named by its seed.
 func Repeat(ctx context.Context, runner Runner, s Scenario, o Options, seeds int) (*Repetition, error) {
 	rep := &Repetition{Verdicts: map[Verdict]int{}}
 	base := o.Folder
+	o.drawSeed()
 	for i := range seeds {
 		run := o
-		run.Seed = o.Seed + uint64(i)
+		run.Seed = seedAt(o.Seed, i)
 		if base != "" {
 			run.Folder = filepath.Join(base, fmt.Sprintf("s%d", run.Seed))
 		}
@@ -87,6 +101,15 @@ func Repeat(ctx context.Context, runner Runner, s Scenario, o Options, seeds int
 	}
 	rep.sum()
 	return rep, nil
+}
+
+// seedAt is the seed of the i-th repetition. It leaves out 0, which asks for a random seed.
+func seedAt(first uint64, i int) uint64 {
+	seed := first + uint64(i)
+	if seed < first {
+		seed++ // beyond the largest seed comes 1
+	}
+	return seed
 }
 
 func (rep *Repetition) sum() {

@@ -37,11 +37,16 @@ func (o *Options) say(format string, args ...any) {
 	}
 }
 
-// drawSeed makes a seed where none was asked for: short enough to be typed.
-func (o *Options) drawSeed() {
-	if o.Seed == 0 {
-		o.Seed = rand.Uint64()>>32 + 1
+// drawSeed makes a seed where none was asked for.
+func (o *Options) drawSeed() { o.Seed = drawn(o.Seed) }
+
+// drawn is the seed that was asked for or, of 0, a random one that is short enough to be
+// typed. What runs several seeds draws once, at its beginning, and names what it drew.
+func drawn(seed uint64) uint64 {
+	if seed == 0 {
+		seed = rand.Uint64()>>32 + 1
 	}
+	return seed
 }
 
 // memoryLimit is the heap at which the parked collector runs all the same.

@@ -158,6 +158,7 @@ func FindCollapse(ctx context.Context, s Scenario, o SimOptions, seeds int) (*Se
 	if s.Outage == 0 {
 		return nil, &keyError{"outage", "disturbances begin with the return of an outage; set outage"}
 	}
+	o.drawSeed()
 	out := &Search{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: seeds, Seed: o.Seed, Own: betaOf(&s, 1)}
 	f := &finder{o: o, seeds: seeds}
 	if lost, err := f.lost(ctx, s.calm()); err != nil || lost {
@@ -201,7 +202,7 @@ func (f *finder) runs(ctx context.Context, s Scenario) ([]*Result, error) {
 	all := make([]*Result, f.seeds)
 	for i := range all {
 		run := f.o
-		run.Seed, run.Folder, run.Progress = f.o.Seed+uint64(i), "", nil
+		run.Seed, run.Folder, run.Progress = seedAt(f.o.Seed, i), "", nil
 		var err error
 		if all[i], err = Simulate(ctx, s, run); err != nil {
 			return nil, err

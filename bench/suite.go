@@ -98,8 +98,10 @@ type Cell struct {
 }
 
 // plan lays out the cells, shuffled by seed so that the host's moods hit all contestants
-// alike.
+// alike; of seed 0 it draws one. No two cells share a folder.
 func (s Suite) plan(seed uint64, workers int) SuiteManifest {
+	seed = drawn(seed)
+	taken := map[string]bool{}
 	m := SuiteManifest{Schema: ManifestSchema, Suite: s.Name, Started: time.Now().UTC(), Seed: seed, Workers: workers, Build: ReadBuildInfo()}
 	for i := range s.Seeds {
 		for _, c := range s.cells {
@@ -108,9 +110,13 @@ func (s Suite) plan(seed uint64, workers int) SuiteManifest {
 				_, v, _ := strings.Cut(set, "=")
 				name += "-" + FileName(v)
 			}
-			m.Cells = append(m.Cells, Cell{
-				Folder: fmt.Sprintf("%s-s%d", name, seed+uint64(i)), Scenario: c.scenario, Set: c.set, Seed: seed + uint64(i),
-			})
+			cell := Cell{Scenario: c.scenario, Set: c.set, Seed: seedAt(seed, i)}
+			cell.Folder = fmt.Sprintf("%s-s%d", name, cell.Seed)
+			for n := 2; taken[cell.Folder]; n++ { // names that differ in what FileName takes out
+				cell.Folder = fmt.Sprintf("%s-%d-s%d", name, n, cell.Seed)
+			}
+			taken[cell.Folder] = true
+			m.Cells = append(m.Cells, cell)
 		}
 	}
 	rng := rand.New(rand.NewPCG(seed, 0x7375697465))
@@ -146,6 +152,7 @@ func NewSuite(name, dir, engine string, seed uint64, workers, seeds int) error {
 // NewComparison is NewSuite for the surge with contestants of one's own choice: queue,
 // queue/admit or queue/admit/retry.
 func NewComparison(contestants []string, dir, engine string, seed uint64, workers, seeds int) error {
+	named := map[Scenario]string{}
 	for _, c := range contestants {
 		s := Default()
 		s.Name = "surge"
@@ -155,6 +162,10 @@ func NewComparison(contestants []string, dir, engine string, seed uint64, worker
 		if err := s.Validate(); err != nil {
 			return err
 		}
+		if first, twice := named[s]; twice {
+			return fmt.Errorf("%w: contestant %q is the same as %q, and the same runs would count twice: leave one of them out", ErrScenario, c, first)
+		}
+		named[s] = c
 	}
 	return Suite{Name: "compare", Seeds: 3, cells: cellsOf(contestants)}.begin(dir, engine, seed, workers, seeds)
 }
@@ -203,7 +214,12 @@ func readSuite(dir string) (m SuiteManifest, err error) {
 	if err := readLayout(path, "suite", &m, &m.Schema); err != nil {
 		return m, err
 	}
+	seen := map[string]bool{}
 	for _, c := range m.Cells {
+		if seen[c.Folder] {
+			return m, fmt.Errorf("%s: two cells have the folder %q, so that one run would count twice: remove one of them from the file", path, c.Folder)
+		}
+		seen[c.Folder] = true
 		if c.Folder == "" || filepath.Base(c.Folder) != c.Folder || strings.HasPrefix(c.Folder, ".") {
 			return m, fmt.Errorf("%s: %q is not a cell's folder", path, c.Folder)
 		}

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 )
 
@@ -12,11 +11,54 @@ import (
 type Threshold struct {
 	Contestant string   `json:"contestant"`
 	Engine     string   `json:"engine"`
-	Beta       *Spread  `json:"beta"`      // over the seeds; null: it survives even all leases broken at once
-	Most       float64  `json:"most_beta"` // β of all leases
+	Seed       uint64   `json:"seed"`         // the first
+	Beta       *Spread  `json:"beta"`         // over the seeds; one that survived all that was tried is a lower bound. null: no seed counts
+	Most       float64  `json:"most_beta"`    // β of all leases
+	Tried      int      `json:"tried_broken"` // leases: the largest surge tried
 	BatchLaw   float64  `json:"batch_law_beta"`
 	FluidLaw   *float64 `json:"fluid_law_beta"` // null: by the law there is none, or it is not about this
 	Runs       int      `json:"runs"`
+	Invalid    int      `json:"invalid_seeds"` // that do not count: the host spoilt each try of a run
+}
+
+// bound is what a bisection found about a seed.
+type bound struct {
+	beta    float64
+	above   bool // it survived all that was tried: its threshold is above beta
+	invalid bool // nothing is known
+}
+
+// bisectBroken looks between no lease and high for the largest surge that is survived, to a
+// tolerance that is a share of it.
+func bisectBroken(high int, tolerance float64, run func(broken int) (*Result, error)) (bound, error) {
+	try := func(broken int) (res *Result, err error) {
+		for range invalidTries {
+			if res, err = run(broken); err != nil || res.Valid {
+				break
+			}
+		}
+		return res, err
+	}
+	res, err := try(high)
+	if err != nil || !res.Valid {
+		return bound{invalid: true}, err
+	}
+	if !res.Verdict.Lost() {
+		return bound{beta: res.Beta, above: true}, nil
+	}
+	low, survived, lost := 0, 0.0, res.Beta
+	for float64(high-low) > max(1, tolerance*float64(high)) {
+		mid := (low + high) / 2
+		if res, err = try(mid); err != nil || !res.Valid {
+			return bound{invalid: true}, err
+		}
+		if res.Verdict.Lost() {
+			high, lost = mid, res.Beta
+		} else {
+			low, survived = mid, res.Beta
+		}
+	}
+	return bound{beta: (survived + lost) / 2}, nil
 }
 
 // Thresholds bisects for each contestant (queue, queue/admit or queue/admit/retry) and seed.
@@ -26,9 +68,14 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 	if s.Outage == 0 {
 		return nil, &keyError{"outage", "a threshold needs a surge; set outage"}
 	}
+	o.drawSeed()
 	s.Duration = max(s.Duration, 60*s.Timeout)
+	engine, tolerance, most := "virtual", 0.005, s.Leases
+	if real {
+		engine, tolerance, most = "real", 0.05, min(s.Leases, 4*s.Broken+1)
+	}
 	all := make([]Threshold, len(contestants))
-	betas := make([][]float64, len(contestants))
+	bounds := make([][]bound, len(contestants))
 	var mu sync.Mutex
 	scenarios := make([]Scenario, len(contestants))
 	for i, c := range contestants {
@@ -40,85 +87,67 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 			return nil, err
 		}
 		t := &all[i]
-		t.Contestant, t.Engine, t.BatchLaw = c, "virtual", batchLaw(&scenarios[i])
-		if real {
-			t.Engine = "real"
-		}
+		t.Contestant, t.Engine, t.Seed, t.Tried, t.BatchLaw = c, engine, o.Seed, most, batchLaw(&scenarios[i])
 		every := scenarios[i]
 		every.Broken = every.Leases
 		t.Most = betaOf(&every, max(1, o.Workers))
 		t.FluidLaw, _ = scenarios[i].fluidLaw(max(1, o.Workers), o.Service)
 	}
 	bisect := func(ctx context.Context, i int, seed uint64) error {
-		tolerance := 0.005
-		run := func(broken int) (lost bool, beta float64, err error) {
-			x := scenarios[i]
+		runs := 0
+		found, err := bisectBroken(most, tolerance, func(broken int) (*Result, error) {
+			x, opts := scenarios[i], o
 			x.Broken = broken
-			opts := o
 			opts.Seed, opts.Folder, opts.Progress = seed, "", nil
-			var res *Result
-			for range invalidTries {
-				res, err = runOn(ctx, real, x, opts)
-				if err != nil || res.Valid {
-					break
-				}
-			}
-			if err != nil {
-				return false, 0, err
-			}
-			mu.Lock()
-			all[i].Runs++
-			mu.Unlock()
-			return res.Verdict.Lost() || res.Verdict == Invalid, res.Beta, nil
-		}
-		low, high := 0, s.Leases
-		if real {
-			tolerance = 0.05
-			high = min(high, 4*s.Broken+1)
-		}
-		lost, beta, err := run(high)
-		if err != nil || !lost {
+			runs++
+			return runOn(ctx, real, x, opts)
+		})
+		if err != nil {
 			return err
 		}
-		survived := 0.0
-		for float64(high-low) > max(1, tolerance*float64(high)) {
-			mid := (low + high) / 2
-			l, b, err := run(mid)
-			if err != nil {
-				return err
-			}
-			if l {
-				high, beta = mid, b
-			} else {
-				low, survived = mid, b
-			}
-		}
 		mu.Lock()
-		betas[i] = append(betas[i], (survived+beta)/2)
-		mu.Unlock()
+		defer mu.Unlock()
+		all[i].Runs += runs
+		bounds[i] = append(bounds[i], found)
 		return nil
 	}
 	var err error
 	if real {
 		for i := range contestants {
 			for k := range seeds {
-				if err = bisect(ctx, i, o.Seed+uint64(k)); err != nil {
+				if err = bisect(ctx, i, seedAt(o.Seed, k)); err != nil {
 					return nil, err
 				}
 			}
 		}
 	} else {
 		err = parallel(ctx, len(contestants)*seeds, func(ctx context.Context, n int) error {
-			return bisect(ctx, n/seeds, o.Seed+uint64(n%seeds))
+			return bisect(ctx, n/seeds, seedAt(o.Seed, n%seeds))
 		})
 	}
 	for i := range all {
-		slices.Sort(betas[i])
-		if 2*len(betas[i]) > seeds {
-			all[i].Beta = spreadOf(betas[i])
-		}
+		all[i].sum(bounds[i])
 	}
 	return all, err
+}
+
+// sum takes the seeds together.
+func (t *Threshold) sum(bounds []bound) {
+	var betas []float64
+	above := 0
+	for _, b := range bounds {
+		switch {
+		case b.invalid:
+			t.Invalid++
+			continue
+		case b.above:
+			above++
+		}
+		betas = append(betas, b.beta)
+	}
+	if t.Beta = spreadOf(betas); t.Beta != nil {
+		t.Beta.Above = above
+	}
 }
 
 // invalidTries is how often a run that the host spoilt is made again.
@@ -128,13 +157,21 @@ const invalidTries = 3
 func ThresholdText(all []Threshold) string {
 	rows := [][]string{{"contestant", "engine", "largest β survived", "batch law", "over it", "fluid law", "over it", "runs"}}
 	for _, t := range all {
-		row := []string{t.Contestant, t.Engine, fmt.Sprintf("all leases (%.1f)", t.Most), fmt.Sprintf("%.2f", t.BatchLaw), "–", orDash(t.FluidLaw, "%.2f"), "–", fmt.Sprint(t.Runs)}
-		if t.Beta != nil {
-			row[2] = t.Beta.text()
-			row[4] = fmt.Sprintf("%+.0f %%", 100*(t.Beta.Median/t.BatchLaw-1))
+		row := []string{t.Contestant, t.Engine, t.Beta.text(), fmt.Sprintf("%.2f", t.BatchLaw), "–", orDash(t.FluidLaw, "%.2f"), "–", fmt.Sprint(t.Runs)}
+		switch b := t.Beta; {
+		case b == nil:
+		case b.Above == b.N && t.Engine == "virtual":
+			row[2] = fmt.Sprintf("all leases (%.1f)", t.Most)
+		case b.Above == b.N:
+			row[2] += fmt.Sprintf(", %d leases, the most tried", t.Tried)
+		case !b.bound():
+			row[4] = fmt.Sprintf("%+.0f %%", 100*(b.Median/t.BatchLaw-1))
 			if t.FluidLaw != nil {
-				row[6] = fmt.Sprintf("%+.1f %%", 100*(t.Beta.Median / *t.FluidLaw - 1))
+				row[6] = fmt.Sprintf("%+.1f %%", 100*(b.Median / *t.FluidLaw - 1))
 			}
+		}
+		if t.Invalid > 0 {
+			row[7] += fmt.Sprintf(", %d seeds invalid", t.Invalid)
 		}
 		rows = append(rows, row)
 	}

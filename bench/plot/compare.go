@@ -35,6 +35,7 @@ type compareRow struct {
 		Leases int     `json:"leases"`
 		Broken int     `json:"broken"`
 		Beta   float64 `json:"beta"`
+		Valid  bool    `json:"valid"`
 	} `json:"runs"`
 }
 
@@ -112,7 +113,14 @@ func saveCompare(dir, name string, rows []compareRow) error {
 		}
 	}
 	r := rows[0]
-	title := fmt.Sprintf("surge: %s leases, %s broken, β = %.2f, up to %d seed%s, %s engine", thousands(r.Runs[0].Leases), thousands(r.Runs[0].Broken), r.Runs[0].Beta, most(rows), plural(most(rows)), r.Engine)
+	run := r.Runs[0]
+	for _, other := range r.Runs {
+		if other.Valid {
+			run = other
+			break
+		}
+	}
+	title := fmt.Sprintf("surge: %s leases, %s broken, β = %.2f, up to %d seed%s, %s engine", thousands(run.Leases), thousands(run.Broken), run.Beta, most(rows), plural(most(rows)), r.Engine)
 	return save(dir, name, vg.Length(0.9+0.19*float64(len(rows)))*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, title, nil, mark{"median time to recover, with the extremes", draw.LineStyle{Color: barRGB, Width: 6}}, mark{"did not come back", draw.LineStyle{Color: lostRGB, Width: 1}})
 		p := newPlot("time to recover (s)", "")

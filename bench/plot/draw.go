@@ -22,13 +22,14 @@ func title(cells []Cell) string {
 	t += fmt.Sprintf(", %d worker%s", r.Workers, plural(r.Workers))
 	low, high := math.Inf(1), 0.0
 	seeds := map[uint64]bool{}
-	invalid := 0
-	for _, c := range cells {
+	drawn := valid(cells)
+	invalid := len(cells) - len(drawn)
+	if len(drawn) == 0 {
+		drawn = cells
+	}
+	for _, c := range drawn {
 		low, high = min(low, c.Manifest.Result.Beta), max(high, c.Manifest.Result.Beta)
 		seeds[c.Manifest.Result.Seed] = true
-		if !c.Manifest.Result.Valid {
-			invalid++
-		}
 	}
 	switch {
 	case high == 0:

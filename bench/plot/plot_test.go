@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,81 @@ func TestRecoveryGolden(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("the figure's data differ from %s; see what changed, then run go test ./bench/plot -update:\n%s", golden, got)
+	}
+}
+
+// spoil makes a run's files say that it is invalid.
+func spoil(t *testing.T, dir string) {
+	t.Helper()
+	path := filepath.Join(dir, "manifest.json")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		text = bytes.ReplaceAll(text, []byte(`"beta": 2.667`), []byte(`"beta": 9, "points": [{"load": 1, "goodput": 0.1, "throughput": 0.2}]`))
+		err = os.WriteFile(path, bytes.ReplaceAll(text, []byte(`"valid": true`), []byte(`"valid": false`)), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What the host spoilt is in no line; of a contestant without other runs one is drawn, and
+// its name says so.
+func TestInvalidRunsAreNotDrawn(t *testing.T) {
+	dir := runs(t)
+	before, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"00-fifo", "05-fifo"} {
+		write(t, filepath.Join(dir, name), "fifo", 9, 7)
+		spoil(t, filepath.Join(dir, name))
+		hgrm := "1 0.5 1\n2 1.0 2\n"
+		for _, clock := range []string{"intended", "actual"} {
+			if err := os.WriteFile(filepath.Join(dir, name, "establish-return-"+clock+".hgrm"), []byte(hgrm), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	after, err := Load(dir)
+	if err != nil || len(after) != len(before)+2 {
+		t.Fatalf("%d runs, %v", len(after), err)
+	}
+	a, b := NewRecovery(before), NewRecovery(after)
+	if want := a.Title + "; 2 INVALID runs"; b.Title != want {
+		t.Errorf("title %q, want %q", b.Title, want)
+	}
+	for _, name := range b.Names {
+		for p := range b.Panels {
+			i, k := slices.Index(a.Names, name), slices.Index(b.Names, name)
+			if i < 0 || !reflect.DeepEqual(a.Panels[p].Lines[i], b.Panels[p].Lines[k]) {
+				t.Errorf("%s of %s: an invalid run counts", b.Panels[p].Label, name)
+			}
+		}
+	}
+	for _, l := range NewSweep(after).Lines {
+		if len(l.X) > 0 {
+			t.Errorf("a point of an invalid run: %+v", l)
+		}
+	}
+	if l, err := NewLatency(after, "establish", "return"); err != nil || len(l.Lines) > 0 {
+		t.Errorf("the latencies of an invalid run: %+v, %v", l, err)
+	}
+	spoil(t, filepath.Join(dir, "01-lifo"))
+	if after, err = Load(dir); err != nil {
+		t.Fatal(err)
+	}
+	if f := NewRecovery(after); !slices.Contains(f.Names, "lifo, INVALID") || !slices.Contains(f.Names, "fifo") {
+		t.Errorf("%v", f.Names)
+	}
+}
+
+// Quantiles of a step in which there was nothing are empty; other columns may not be.
+func TestEmptyQuantiles(t *testing.T) {
+	if s, err := parseSeries([]byte("t_s,active,queued,good_establish,sojourn_p50_s,slip_max_s\n0.1,1,0,0,,\n0.2,1,0,0,1,2\n")); err != nil || s["slip_max_s"][1] != 2 {
+		t.Errorf("%v, %v", s, err)
+	}
+	if _, err := parseSeries([]byte("t_s,active,queued,good_establish\n0.1,,0,0\n")); err == nil {
+		t.Error("no number of active leases, and it was read")
 	}
 }
 

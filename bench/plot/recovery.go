@@ -45,7 +45,8 @@ type group struct {
 var plain = struct{ admit, retry, table string }{"none", "immediate", "lockfree"}
 
 // contestants groups cells by what differs between them: table, discipline, controller,
-// retry policy.
+// retry policy. Runs that the host spoilt are left out; of a contestant that has no others
+// the first is there, and the name says what it is.
 func contestants(cells []Cell) []group {
 	parts := func(c Cell) [4]string {
 		r := c.Manifest.Result
@@ -74,7 +75,25 @@ func contestants(cells []Cell) []group {
 		}
 		groups[at].cells = append(groups[at].cells, c)
 	}
+	for i := range groups {
+		g := &groups[i]
+		if good := valid(g.cells); len(good) > 0 {
+			g.cells = good
+		} else {
+			g.cells = g.cells[:1]
+			g.name += ", INVALID"
+		}
+	}
 	return groups
+}
+
+func valid(cells []Cell) (good []Cell) {
+	for _, c := range cells {
+		if c.Manifest.Result.Valid {
+			good = append(good, c)
+		}
+	}
+	return good
 }
 
 type quantity struct {

@@ -40,15 +40,18 @@ type Generated struct {
 	Busy      float64       `json:"busy_share"` // of the generator's time
 	Allocs    uint64        `json:"allocations"`
 	Switches  int64         `json:"involuntary_switches"` // of the whole process
-	Slip      [4]float64    `json:"slip_s"`               // p50, p99, p99.9, longest
-	Gaps      [4]float64    `json:"gaps_s"`
-	Own       [4]float64    `json:"own_gaps_s"`
+	Slip      *[4]float64   `json:"slip_s"`               // p50, p99, p99.9, longest; null of none
+	Gaps      *[4]float64   `json:"gaps_s"`
+	Own       *[4]float64   `json:"own_gaps_s"`
 	Note      string        `json:"note,omitempty"`
 	Elapsed   time.Duration `json:"elapsed_ns"`
 }
 
-func quantiles(l *record.Latency) [4]float64 {
-	return [4]float64{l.Quantile(.5), l.Quantile(.99), l.Quantile(.999), l.Max.Seconds()}
+func quantiles(l *record.Latency) *[4]float64 {
+	if l.TotalCount() == 0 {
+		return nil
+	}
+	return &[4]float64{l.Quantile(.5), l.Quantile(.99), l.Quantile(.999), l.Max.Seconds()}
 }
 
 // Generate measures the generator by itself: a fleet whose checks come at the rate asked
@@ -155,10 +158,13 @@ func generate(ctx context.Context, f *fleet.Fleet, clock *host.Clock, length tim
 
 // String is the measurement for a person.
 func (g *Generated) String() string {
-	line := func(q [4]float64) string {
+	line := func(q *[4]float64) string {
+		if q == nil {
+			return "–"
+		}
 		return fmt.Sprintf("p50 %.1f µs, p99 %.1f µs, p99.9 %.1f µs, longest %.1f µs", q[0]*1e6, q[1]*1e6, q[2]*1e6, q[3]*1e6)
 	}
-	s := fmt.Sprintf("%d attempts in %.2f s: %.2f million/s of %.2f million/s on schedule, busy %.0f %%, %d allocations\nslip            %s\nits own gaps    %s\nan idle thread  %s\n",
+	s := fmt.Sprintf("%d attempts in %.2f s: %.3g million/s of %.3g million/s on schedule, busy %.0f %%, %d allocations\nslip            %s\nits own gaps    %s\nan idle thread  %s\n",
 		g.Issued, g.Elapsed.Seconds(), g.PerSecond/1e6, g.Asked/1e6, 100*g.Busy, g.Allocs, line(g.Slip), line(g.Own), line(g.Gaps))
 	if g.Note != "" {
 		s += g.Note + "\n"

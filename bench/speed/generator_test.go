@@ -1,9 +1,12 @@
 package speed
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench/record"
 )
 
 // What is due is issued, whatever the host does to the generator's punctuality.
@@ -23,5 +26,14 @@ func TestGenerate(t *testing.T) {
 		if _, err := Generate(t.Context(), o); err == nil {
 			t.Errorf("%+v: no error", o)
 		}
+	}
+}
+
+// Nothing was issued: nothing was late.
+func TestGeneratedNothing(t *testing.T) {
+	g := &Generated{Slip: quantiles(record.NewLatency()), Asked: 100}
+	text, err := json.Marshal(g)
+	if err != nil || !strings.Contains(string(text), `"slip_s":null`) || !strings.Contains(g.String(), "slip            –\n") || !strings.Contains(g.String(), "0.0001 million/s") {
+		t.Errorf("%v\n%s\n%s", err, text, g)
 	}
 }
