@@ -65,7 +65,9 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		return nil, err
 	}
 	if o.Runbook != nil {
-		x.play(*o.Runbook)
+		if err := x.play(*o.Runbook); err != nil {
+			return nil, err
+		}
 	}
 	x.shards = topology.Shards(lease.BytesSharded*int64(x.Leases), x.workers)
 	var folder *record.Folder

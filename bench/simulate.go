@@ -10,8 +10,10 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
+	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
 // SimOptions are how a scenario is simulated.
@@ -66,9 +68,6 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := virtualParts(&s); err != nil {
-		return nil, err
-	}
 	if o.services != nil {
 		draw = engine.Measured(o.services)
 	}
@@ -78,7 +77,12 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 		return nil, err
 	}
 	if o.Runbook != nil {
-		x.play(*o.Runbook)
+		if err := x.play(*o.Runbook); err != nil {
+			return nil, err
+		}
+	}
+	if err := virtualParts(&x.Scenario); err != nil {
+		return nil, err
 	}
 	if o.service != (engine.Service{}) {
 		x.want = o.service
@@ -122,20 +126,41 @@ func runOn(ctx context.Context, real bool, s Scenario, o SimOptions) (*Result, e
 	return Simulate(ctx, s, o)
 }
 
-// virtualParts refuses parts that read the host's clock.
+// virtualParts refuses parts that read the host's clock, wherever a scenario names one.
 func virtualParts(s *Scenario) error {
-	refuse := func(key, ref string) error {
-		return &keyError{key, fmt.Sprintf("%q reads the host's clock: it runs on the real engine only", ref)}
-	}
-	for rest := s.Queue; rest != ""; {
-		var name string
-		name, rest, _ = strings.Cut(rest, "+")
-		if e, _, err := queue.Catalog.Resolve(name); err == nil && e.HostClock {
-			return refuse("queue", name)
+	for _, part := range []struct {
+		key, ref string
+		clock    func(ref string) bool
+	}{
+		{"table", s.Table, readsClock(lease.Catalog)},
+		{"queue", s.Queue, queueReadsClock}, {"then_queue", s.ThenQueue, queueReadsClock},
+		{"admit", s.Admit, readsClock(admit.Controllers)}, {"then_admit", s.ThenAdmit, readsClock(admit.Controllers)},
+		{"retry", s.Retry, readsClock(admit.Retries)}, {"then_retry", s.ThenRetry, readsClock(admit.Retries)},
+	} {
+		if part.clock(part.ref) {
+			return &keyError{part.key, fmt.Sprintf("%q reads the host's clock: it runs on the real engine only", part.ref)}
 		}
 	}
-	if e, _, err := admit.Controllers.Resolve(s.Admit); err == nil && e.HostClock {
-		return refuse("admit", s.Admit)
-	}
 	return nil
+}
+
+func readsClock[F any](parts *catalog.Catalog[F]) func(ref string) bool {
+	return func(ref string) bool {
+		e, _, err := parts.Resolve(ref)
+		return err == nil && e.HostClock
+	}
+}
+
+// queueReadsClock is about all parts of a composition.
+func queueReadsClock(ref string) bool {
+	for {
+		wrapper, rest, more := strings.Cut(ref, "+")
+		if !more {
+			return readsClock(queue.Catalog)(ref)
+		}
+		if readsClock(queue.Wrappers)(wrapper) {
+			return true
+		}
+		ref = rest
+	}
 }
