@@ -26,8 +26,8 @@ type Step struct {
 	Do string `toml:"do" json:"do"` // throttle, relax, restart, switch-queue, switch-admit, switch-retry
 	// Value is the throttle's rate, as a share of capacity, or the share of the queue that
 	// a restart empties (one of k partitions: 1/k).
-	Value float64 `toml:"value" json:"value,omitempty"`
-	To    string  `toml:"to" json:"to,omitempty"` // what is switched to
+	Value float64 `toml:"value,omitempty" json:"value,omitempty"`
+	To    string  `toml:"to,omitempty" json:"to,omitempty"` // what is switched to
 
 	at time.Duration
 }
@@ -35,7 +35,7 @@ type Step struct {
 // Runbook is what an operator does about a collapse, step by step.
 type Runbook struct {
 	Name  string `toml:"name" json:"name"`
-	About string `toml:"about" json:"about,omitempty"`
+	About string `toml:"about,omitempty" json:"about,omitempty"`
 	Steps []Step `toml:"step" json:"steps"`
 }
 
@@ -126,18 +126,11 @@ func (b *Runbook) count(do string) (n int) {
 
 // TOML is the runbook as a file.
 func (b Runbook) TOML() string {
-	var t strings.Builder
-	fmt.Fprintf(&t, "name = %q\nabout = %q\n", b.Name, b.About)
-	for _, s := range b.Steps {
-		fmt.Fprintf(&t, "\n[[step]]\nat = %q\ndo = %q\n", s.At, s.Do)
-		if s.Value > 0 {
-			fmt.Fprintf(&t, "value = %g\n", s.Value)
-		}
-		if s.To != "" {
-			fmt.Fprintf(&t, "to = %q\n", s.To)
-		}
+	text, err := toml.Marshal(b)
+	if err != nil {
+		panic(err) // strings and numbers
 	}
-	return t.String()
+	return string(text)
 }
 
 // operator is the steps of the operator that the scenario itself has.

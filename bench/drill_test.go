@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,18 @@ func TestRunbookIsPlayed(t *testing.T) {
 	s := surgeAt(t, "broken=0", "outage=0s")
 	if _, err = Drill(t.Context(), s, b, SimOptions{Options: Options{Seed: 1}}, false); !errors.Is(err, ErrScenario) {
 		t.Errorf("a runbook without an outage: %v", err)
+	}
+}
+
+// Whatever a runbook says of itself comes back from its file.
+func TestRunbookFile(t *testing.T) {
+	b := Runbook{Name: "bell \a, \"quotes\" 'and' \x7f", About: "two\nlines \\ \x00 \u00e9 日", Steps: []Step{{At: "1s", Do: "throttle", Value: 1.0 / 3}, {At: "2s", Do: "switch-queue", To: "slack:theta=0.3,guard=0"}}}
+	again, err := ParseRunbook("again.toml", []byte(b.TOML()))
+	for i := range again.Steps {
+		again.Steps[i].at = 0
+	}
+	if err != nil || again.Name != b.Name || again.About != b.About || !slices.Equal(again.Steps, b.Steps) {
+		t.Errorf("%v:\n%s\n%+v\n%+v", err, b.TOML(), b, again)
 	}
 }
 

@@ -30,6 +30,7 @@ type experiment struct {
 	outage   dwfm.Outage // To is the return; 0 where there is no outage
 	steps    []Step      // what the operator does
 	runbook  *Runbook    // that says so; nil: the scenario does
+	how      SimOptions  // that it was asked for with
 	sweep    []float64   // offered loads
 	end      time.Duration
 	phases   []record.Phase
@@ -326,24 +327,4 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 // launches is the rate at which launches ask for a share of capacity.
 func (x *experiment) launches(share float64, s engine.Service) float64 {
 	return share * x.capacity(s) * x.costs.Class[queue.Establish] / x.costs.Class[queue.Launch]
-}
-
-// command is the command line that makes the run again: the built-in scenario of that
-// name with what differs from it, else a file with the manifest's scenario_toml.
-func (x *experiment) command(engine string) string {
-	c := "leasestorm run "
-	if engine == "virtual" {
-		c = "leasestorm sim "
-	}
-	base, err := LoadScenario(x.Name)
-	if c += x.Name; err != nil {
-		base = x.asked
-		c += ".toml"
-	}
-	for _, k := range keys {
-		if v := k.value(&x.asked); v != k.value(&base) && k.name != "about" {
-			c += fmt.Sprintf(" --set %s=%s", k.name, v)
-		}
-	}
-	return c + fmt.Sprintf(" --workers %d --seed %d", x.workers, x.seed)
 }

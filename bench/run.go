@@ -64,6 +64,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.how.Options = o
 	if o.Runbook != nil {
 		if err := x.play(*o.Runbook); err != nil {
 			return nil, err

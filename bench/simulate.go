@@ -33,6 +33,9 @@ type SimOptions struct {
 // the day, in UTC.
 var virtualStart = time.Date(2025, 10, 20, 9, 25, 0, 0, time.UTC)
 
+// measured goes before the folder of a run whose services are drawn from.
+const measured = "measured:"
+
 // distribution reads SimOptions.Service.
 func distribution(name string) (engine.Distribution, error) {
 	switch name {
@@ -47,7 +50,7 @@ func distribution(name string) (engine.Distribution, error) {
 		}
 		return nil, &keyError{"service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name)}
 	}
-	if dir, ok := strings.CutPrefix(name, "measured:"); ok {
+	if dir, ok := strings.CutPrefix(name, measured); ok {
 		m, err := ReadManifest(dir)
 		if err == nil && len(m.Services) < 2 {
 			err = errors.New("it has no distribution of services: want the folder of a run on the real engine")
@@ -76,6 +79,7 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.how = o
 	if o.Runbook != nil {
 		if err := x.play(*o.Runbook); err != nil {
 			return nil, err
