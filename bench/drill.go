@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -25,8 +26,8 @@ type Step struct {
 	Do string `toml:"do" json:"do"` // throttle, relax, restart, switch-queue, switch-admit, switch-retry
 	// Value is the throttle's rate, as a share of capacity, or the share of the queue that
 	// a restart empties (one of k partitions: 1/k).
-	Value float64 `toml:"value" json:"value,omitempty"`
-	To    string  `toml:"to" json:"to,omitempty"` // what is switched to
+	Value float64 `toml:"value,omitempty" json:"value,omitempty"`
+	To    string  `toml:"to,omitempty" json:"to,omitempty"` // what is switched to
 
 	at time.Duration
 }
@@ -34,7 +35,7 @@ type Step struct {
 // Runbook is what an operator does about a collapse, step by step.
 type Runbook struct {
 	Name  string `toml:"name" json:"name"`
-	About string `toml:"about" json:"about,omitempty"`
+	About string `toml:"about,omitempty" json:"about,omitempty"`
 	Steps []Step `toml:"step" json:"steps"`
 }
 
@@ -49,7 +50,7 @@ func ReadRunbook(path string) (Runbook, error) {
 
 // ParseRunbook reads a runbook; file names it in errors.
 func ParseRunbook(file string, text []byte) (b Runbook, err error) {
-	d := toml.NewDecoder(strings.NewReader(string(text)))
+	d := toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, byteOrderMark)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&b); err != nil {
 		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -60,6 +61,9 @@ func ParseRunbook(file string, text []byte) (b Runbook, err error) {
 	}
 	return b, b.check(file)
 }
+
+// latestStep is as late as operator_at may be.
+const latestStep = 24 * time.Hour
 
 func (b *Runbook) check(file string) error {
 	if len(b.Steps) == 0 {
@@ -74,7 +78,9 @@ func (b *Runbook) check(file string) error {
 		if err != nil || at < 0 {
 			return bad(`at = %q: want a time after the return, as in "8s"`, s.At)
 		}
-		s.at = at
+		if s.at = at; at > latestStep {
+			return bad("at %s is too late: %v after the return at most", s.At, latestStep)
+		}
 		if i > 0 && at < b.Steps[i-1].at {
 			return bad("at %s is before the step above it, %s", s.At, b.Steps[i-1].At)
 		}
@@ -82,8 +88,9 @@ func (b *Runbook) check(file string) error {
 		switch s.Do {
 		case "throttle":
 			if !(s.Value > 0) || s.Value > 100 {
-				return bad("a throttle of %g: want a share of capacity, above 0 to 100", s.Value)
+				return bad("a throttle of %g: want a share of capacity, 0.001 to 100", s.Value)
 			}
+			_, _, part = admit.Controllers.Resolve(throttleRef(s.Value))
 		case "restart":
 			if !(s.Value > 0) || s.Value > 1 {
 				return bad("a restart of %g: want the share of the queue that it empties, above 0 to 1", s.Value)
@@ -119,18 +126,11 @@ func (b *Runbook) count(do string) (n int) {
 
 // TOML is the runbook as a file.
 func (b Runbook) TOML() string {
-	var t strings.Builder
-	fmt.Fprintf(&t, "name = %q\nabout = %q\n", b.Name, b.About)
-	for _, s := range b.Steps {
-		fmt.Fprintf(&t, "\n[[step]]\nat = %q\ndo = %q\n", s.At, s.Do)
-		if s.Value > 0 {
-			fmt.Fprintf(&t, "value = %g\n", s.Value)
-		}
-		if s.To != "" {
-			fmt.Fprintf(&t, "to = %q\n", s.To)
-		}
+	text, err := toml.Marshal(b)
+	if err != nil {
+		panic(err) // strings and numbers
 	}
-	return t.String()
+	return string(text)
 }
 
 // operator is the steps of the operator that the scenario itself has.
@@ -158,8 +158,21 @@ func (s *Scenario) operator() (steps []Step) {
 func (x *experiment) act(i int) time.Duration { return x.outage.To + x.steps[i].at }
 
 // play lays a runbook into an experiment, in the place of the scenario's own operator.
-func (x *experiment) play(b Runbook) {
-	x.steps = b.Steps
+func (x *experiment) play(b Runbook) error {
+	if x.Outage == 0 {
+		return &keyError{"outage", "a runbook's steps are after the return of an outage; set outage"}
+	}
+	b.Steps = slices.Clone(b.Steps) // a runbook is many runs'
+	if err := b.check(cmp.Or(b.Name, "runbook")); err != nil {
+		return err
+	}
+	for _, s := range []*Scenario{&x.Scenario, &x.asked} {
+		s.Operator, s.ThenQueue, s.ThenAdmit, s.ThenRetry = "none", "", "", ""
+	}
+	if last := len(x.phases) - 1; len(x.steps) > 0 {
+		x.phases = x.phases[:last] // the scenario's operator does nothing
+	}
+	x.runbook, x.steps = &b, b.Steps
 	for _, s := range b.Steps {
 		switch s.Do {
 		case "switch-queue":
@@ -171,7 +184,11 @@ func (x *experiment) play(b Runbook) {
 		}
 	}
 	x.end = max(x.end, x.act(len(x.steps)-1)+x.Duration)
+	x.disturb() // what is for good ends with the run
+	return x.check()
 }
+
+func throttleRef(rate float64) string { return fmt.Sprintf("throttle:rate=%g", rate) }
 
 // stepEvents are the operator's steps as events.
 func (x *experiment) stepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) ([]engine.Event, error) {
@@ -182,7 +199,7 @@ func (x *experiment) stepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Servic
 		var err error
 		switch step.Do {
 		case "throttle":
-			throttle, err = admit.Make(fmt.Sprintf("throttle:rate=%g", step.Value), x.admitConfig(s))
+			throttle, err = admit.Make(throttleRef(step.Value), x.admitConfig(s))
 		case "switch-retry":
 			retry, err = admit.MakeRetry(step.To, x.Timeout)
 		}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,47 @@ func TestSearchRunbook(t *testing.T) {
 	}
 }
 
+// A runbook is in the place of the scenario's operator, and a run that no table can hold is
+// refused whatever the runbook does to its length.
+func TestRunbookIsPlayed(t *testing.T) {
+	b, err := ParseRunbook("x.toml", []byte("[[step]]\nat = \"24h\"\ndo = \"relax\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := newExperiment(surgeAt(t, "operator=both", "slow=0.5"), 1, 1, 1)
+	if err == nil {
+		err = x.play(b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := x.phases[len(x.phases)-1].Name; len(x.steps) != 1 || x.end != x.act(0)+x.Duration || x.costs.Slowed.To != x.end || last != "return" {
+		t.Errorf("%d steps, the last phase is %s, the run ends at %v and is slow to %v", len(x.steps), last, x.end, x.costs.Slowed.To)
+	}
+	if x, err = newExperiment(surgeAt(t, "renew_rate=0.0000035"), 1, 1, 1); err == nil {
+		err = x.play(b)
+	}
+	if !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), "renew_rate: the run may last 24h") {
+		t.Errorf("a run of a day and leases of 49.6: %v", err)
+	}
+	s := surgeAt(t, "broken=0", "outage=0s")
+	if _, err = Drill(t.Context(), s, b, SimOptions{Options: Options{Seed: 1}}, false); !errors.Is(err, ErrScenario) {
+		t.Errorf("a runbook without an outage: %v", err)
+	}
+}
+
+// Whatever a runbook says of itself comes back from its file.
+func TestRunbookFile(t *testing.T) {
+	b := Runbook{Name: "bell \a, \"quotes\" 'and' \x7f", About: "two\nlines \\ \x00 \u00e9 日", Steps: []Step{{At: "1s", Do: "throttle", Value: 1.0 / 3}, {At: "2s", Do: "switch-queue", To: "slack:theta=0.3,guard=0"}}}
+	again, err := ParseRunbook("again.toml", []byte(b.TOML()))
+	for i := range again.Steps {
+		again.Steps[i].at = 0
+	}
+	if err != nil || again.Name != b.Name || again.About != b.About || !slices.Equal(again.Steps, b.Steps) {
+		t.Errorf("%v:\n%s\n%+v\n%+v", err, b.TOML(), b, again)
+	}
+}
+
 func TestRunbookErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                     "needs a [[step]]",
@@ -75,6 +117,9 @@ func TestRunbookErrors(t *testing.T) {
 		"[[step]]\nat = \"1s\"\ndo = \"throttle\"":                                     "throttle of 0",
 		"[[step]]\nat = \"1s\"\ndo = \"switch-queue\"\nto = \"lilo\"":                  "unknown name",
 		"[[step]]\nat = \"2s\"\ndo = \"relax\"\n[[step]]\nat = \"1s\"\ndo = \"relax\"": "before the step above",
+		"[[step]]\nat = \"2562047h\"\ndo = \"relax\"":                                  "too late: 24h0m0s after the return at most",
+		"[[step]]\nat = \"24h0m1s\"\ndo = \"relax\"":                                   "too late",
+		"[[step]]\nat = \"1s\"\ndo = \"throttle\"\nvalue = 1e-300":                     "rate=1e-300 is out of range: 0.001 to 100",
 		"stop = 1": "bad scenario",
 		"[[step":   "x.toml:1",
 	} {

@@ -29,6 +29,8 @@ type experiment struct {
 	want     engine.Service
 	outage   dwfm.Outage // To is the return; 0 where there is no outage
 	steps    []Step      // what the operator does
+	runbook  *Runbook    // that says so; nil: the scenario does
+	how      SimOptions  // that it was asked for with
 	sweep    []float64   // offered loads
 	end      time.Duration
 	phases   []record.Phase
@@ -47,11 +49,8 @@ func newExperiment(s Scenario, workers int, seed uint64, shortest time.Duration)
 		return nil, err
 	}
 	x := &experiment{Scenario: s, asked: s, workers: workers, seed: seed}
-	if x.RenewRate > 0 && x.RenewRate < x.Rho {
-		// Nomad: a TTL of at least the nodes over the rate; here the interval with it.
-		grow := x.Rho / x.RenewRate
-		x.Interval, x.TTL = time.Duration(grow*float64(x.Interval)), time.Duration(grow*float64(x.TTL))
-		x.renewal = grow
+	if err := x.renewSlower(); err != nil {
+		return nil, err
 	}
 	x.Spread += x.ExpirySpread
 	var err error
@@ -59,35 +58,120 @@ func newExperiment(s Scenario, workers int, seed uint64, shortest time.Duration)
 		return nil, err
 	}
 	x.costs = dwfm.Costs{Class: [queue.Classes]float64{1, s.Sigma, s.Sigma}, Dead: s.Delta, Backlog: s.Kappa}
-	check := s.CheckService
-	capacity := float64(workers) * s.Rho * float64(s.Interval) // worker time for one check of every lease
+	if err := x.fit(shortest); err != nil {
+		return nil, err
+	}
+	x.schedule()
+	return x, x.check()
+}
+
+// renewSlower makes interval and TTL longer until checks take no more than renew_rate.
+func (x *experiment) renewSlower() error {
+	if x.RenewRate == 0 || x.RenewRate >= x.Rho {
+		return nil
+	}
+	// Nomad: a TTL of at least the nodes over the rate; here the interval with it.
+	grow := x.Rho / x.RenewRate
+	if ttl := grow * float64(x.TTL); ttl > float64(lastDeadline) {
+		return &keyError{"renew_rate", fmt.Sprintf("%g makes leases live %.3g times as long, %.3g days, and a table holds %.1f: raise it, or lower ttl", x.RenewRate, grow, ttl/float64(day), float64(lastDeadline)/float64(day))}
+	}
+	x.Interval, x.TTL = time.Duration(grow*float64(x.Interval)), time.Duration(grow*float64(x.TTL))
+	x.renewal = grow
+	return nil
+}
+
+// fit sets the number of leases and the service times to the workers. It counts in float64,
+// as what is refused may be more than a time can hold.
+func (x *experiment) fit(shortest time.Duration) error {
 	defer func() {
 		if x.renewal > 0 {
 			x.Rho /= x.renewal
 		}
 	}()
-	switch s.Scale {
+	check, service := float64(x.CheckService), "check_service"
+	work := float64(x.workers) * float64(x.asked.Interval) // that workers can do between two checks
+	capacity := x.Rho * work                               // worker time for one check of every lease
+	switch x.Scale {
 	case "service":
-		check = time.Duration(capacity / float64(s.Leases))
+		check, service = capacity/float64(x.Leases), "leases"
 	case "leases":
-		n := int(capacity / float64(check))
-		x.Broken = int(float64(s.Broken) * float64(n) / float64(s.Leases))
-		x.Leases = n
+		n := capacity / check
+		if n >= mostLeases {
+			return &keyError{service, fmt.Sprintf("%v for a check makes %.3g leases, more than %.0f: raise it, or lower rho or interval", x.CheckService, n, float64(mostLeases))}
+		}
+		x.Broken = int(float64(x.Broken) * n / float64(x.Leases))
+		x.Leases = int(n)
+		x.Broken = min(x.Broken, x.mostBroken())
 	default:
-		x.Rho = float64(s.Leases) * float64(check) / (float64(workers) * float64(s.Interval))
+		x.Rho = float64(x.Leases) * check / work
 	}
 	if x.Rho >= 1 {
-		return nil, &keyError{"leases", fmt.Sprintf("%d leases whose checks take %v each need %.2f of %d workers: lower leases or check_service", s.Leases, check, x.Rho, workers)}
+		return &keyError{"leases", fmt.Sprintf("%d leases whose checks take %v each need %.2f of %d workers: lower leases or check_service", x.Leases, x.CheckService, x.Rho, x.workers)}
 	}
-	if x.Leases < 1 || check < shortest {
-		return nil, &keyError{"leases", fmt.Sprintf("%d leases on %d workers leave %v for a check, and the path around it alone takes about %v: lower leases, or raise rho, interval or --workers", s.Leases, workers, check, shortest)}
+	if x.Leases < 1 || check < float64(shortest) {
+		return &keyError{"leases", fmt.Sprintf("%d leases on %d workers leave %v for a check, and the path around it alone takes about %v: lower leases, or raise rho, interval or --workers", x.Leases, x.workers, time.Duration(check), shortest)}
 	}
 	for class, cost := range x.costs.Class {
-		x.want[class] = time.Duration(cost * float64(check))
+		took := cost * check
+		if took >= float64(x.Timeout) {
+			mend := "raise leases or timeout, or lower sigma, rho or interval"
+			if service != "leases" {
+				mend = "lower check_service or sigma, or raise timeout"
+			}
+			return &keyError{service, fmt.Sprintf("the service of %s takes %.3g s and the timeout is %v, so that none is done in time: %s", queue.Class(class), took/1e9, x.Timeout, mend)}
+		}
+		x.want[class] = max(1, time.Duration(took))
 	}
-	x.schedule()
-	return x, nil
+	return nil
 }
+
+// day is for people.
+const day = 24 * time.Hour
+
+// mostLeases is what a table holds.
+const mostLeases = 1<<32 - 1
+
+// lastDeadline is the latest deadline of a lease that a table and an attempt can hold: 49.7 days
+// after the start of the run.
+var lastDeadline = min(lease.MaxDeadline, queue.Millis(1<<32-1).Duration())
+
+// check says what the run as it is laid out cannot hold, and what in it would not be.
+func (x *experiment) check() error {
+	if x.end > lastDeadline-x.TTL {
+		key, mend := "ttl", "lower ttl, duration, outage or steady"
+		switch {
+		case x.renewal > 0:
+			key, mend = "renew_rate", "raise renew_rate, or lower ttl"
+		case len(x.sweep) > 0:
+			key, mend = "loads", "leave out loads, or lower measure or timeout"
+		}
+		return &keyError{key, fmt.Sprintf("the run may last %v and its leases live %v longer, and a table holds deadlines up to %v: %s", x.end, x.TTL, lastDeadline.Round(time.Hour), mend)}
+	}
+	if n := len(x.steps); n > 0 && x.act(n-1) >= x.end {
+		key, mend := "operator_at", "lower operator_at"
+		if x.steps[n-1].at > x.OperatorAt {
+			key, mend = "restart_every", "lower restart_every, restarts or operator_at"
+		}
+		return &keyError{key, fmt.Sprintf("the operator's last step is %v after the return, and the run ends %v after it: %s, or raise duration", x.steps[n-1].at, x.end-x.outage.To, mend)}
+	}
+	shares := []float64{x.Launch}
+	for _, load := range x.sweep {
+		shares = append(shares, load-x.Rho)
+	}
+	for i, share := range shares {
+		if rate := x.launches(share, x.want); rate > mostLaunches {
+			key := "launch"
+			if i > 0 {
+				key = "loads"
+			}
+			return &keyError{key, fmt.Sprintf("%g of capacity is %.3g launches a second, more than %g: lower it, or make services longer by fewer leases, a larger sigma or fewer --workers", share, rate, float64(mostLaunches))}
+		}
+	}
+	return nil
+}
+
+// mostLaunches a second is what a fleet makes.
+const mostLaunches = 1e9
 
 // schedule lays out the phases.
 func (x *experiment) schedule() {
@@ -243,24 +327,4 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 // launches is the rate at which launches ask for a share of capacity.
 func (x *experiment) launches(share float64, s engine.Service) float64 {
 	return share * x.capacity(s) * x.costs.Class[queue.Establish] / x.costs.Class[queue.Launch]
-}
-
-// command is the command line that makes the run again: the built-in scenario of that
-// name with what differs from it, else a file with the manifest's scenario_toml.
-func (x *experiment) command(engine string) string {
-	c := "leasestorm run "
-	if engine == "virtual" {
-		c = "leasestorm sim "
-	}
-	base, err := LoadScenario(x.Name)
-	if c += x.Name; err != nil {
-		base = x.asked
-		c += ".toml"
-	}
-	for _, k := range keys {
-		if v := k.value(&x.asked); v != k.value(&base) && k.name != "about" {
-			c += fmt.Sprintf(" --set %s=%s", k.name, v)
-		}
-	}
-	return c + fmt.Sprintf(" --workers %d --seed %d", x.workers, x.seed)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // key is one number or name of a scenario: how it is written in a file, by --set and in
@@ -107,11 +108,17 @@ func (k key) set(s *Scenario, value any) error {
 		}
 		*p = d
 	case *int:
-		n, ok := value.(int64)
-		if !ok {
+		switch n := value.(type) {
+		case int64:
+			*p = int(n)
+		case float64: // 1e3
+			if n != math.Trunc(n) || math.Abs(n) > 1<<53 {
+				return k.bad("%v is not a whole number", value)
+			}
+			*p = int(n)
+		default:
 			return k.bad("%v is not a whole number", value)
 		}
-		*p = int(n)
 	case *float64:
 		switch x := value.(type) {
 		case float64:
@@ -127,17 +134,38 @@ func (k key) set(s *Scenario, value any) error {
 
 // parse takes a value as a command line has it.
 func (k key) parse(s *Scenario, text string) error {
+	number, ok := Decimal(text)
 	switch k.at(s).(type) {
 	case *int:
-		if n, err := strconv.ParseInt(text, 0, 64); err == nil {
+		if n, err := strconv.ParseInt(number, 10, 64); ok && err == nil {
 			return k.set(s, n)
 		}
+		if x, err := strconv.ParseFloat(number, 64); ok && err == nil {
+			return k.set(s, x)
+		}
 	case *float64:
-		if x, err := strconv.ParseFloat(text, 64); err == nil {
+		if x, err := strconv.ParseFloat(number, 64); ok && err == nil {
 			return k.set(s, x)
 		}
 	}
 	return k.set(s, text)
+}
+
+// Decimal returns a number as strconv reads it in base 10, from one that a person wrote: "_"
+// may stand between two digits, and zeros in front mean nothing. false is for what is not
+// decimal, as 0x1000, inf or nan.
+func Decimal(text string) (number string, ok bool) {
+	digit := func(i int) bool { return i >= 0 && i < len(text) && text[i] >= '0' && text[i] <= '9' }
+	b := make([]byte, 0, len(text))
+	for i := range len(text) {
+		switch c := text[i]; {
+		case digit(i) || strings.IndexByte("+-.eE", c) >= 0:
+			b = append(b, c)
+		case c != '_' || !digit(i-1) || !digit(i+1):
+			return text, false
+		}
+	}
+	return string(b), len(b) > 0
 }
 
 // check says whether the value is within its bounds.
@@ -150,10 +178,18 @@ func (k key) check(s *Scenario) error {
 		x, shown = *p, strconv.FormatFloat(*p, 'g', -1, 64)
 	case *time.Duration:
 		x, shown = p.Seconds(), p.String()
-	default:
+	case *string:
+		if !utf8.ValidString(*p) || strings.ContainsRune(*p, 0) {
+			return k.bad("%q has what neither a file nor a command line can hold: want UTF-8 without NUL", *p)
+		}
 		return nil
 	}
-	if math.IsNaN(x) || x < k.min || x > k.max {
+	return k.within(x, shown)
+}
+
+// within says whether a number is within the key's bounds.
+func (k key) within(x float64, shown string) error {
+	if !(x >= k.min && x <= k.max) {
 		return k.bad("%s is out of range: %.10g to %.10g %s", shown, k.min, k.max, k.unit)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"io"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -17,7 +18,7 @@ const ManifestSchema = 1
 type Manifest struct {
 	Schema    int             `json:"schema"`
 	Started   time.Time       `json:"started"`
-	Command   string          `json:"command"` // that makes the run again
+	Command   string          `json:"command"` // that makes the run again, for a shell in its folder
 	Scenario  string          `json:"scenario_toml"`
 	Result    *Result         `json:"result"`
 	Phases    []record.Phase  `json:"phases"`
@@ -62,6 +63,12 @@ func ReadBuildInfo() BuildInfo {
 func (x *experiment) write(f *record.Folder, log *record.Log, res *Result, start time.Time, m Manifest) error {
 	if err := log.WriteFiles(f, start); err != nil {
 		return err
+	}
+	if x.runbook != nil {
+		write := func(w io.Writer) error { _, err := io.WriteString(w, x.runbook.TOML()); return err }
+		if err := f.Write(runbookFile, write); err != nil {
+			return err
+		}
 	}
 	m.Schema, m.Started, m.Command, m.Scenario = ManifestSchema, start, x.command(res.Engine), x.asked.TOML()
 	m.Result, m.Phases, m.Files = res, x.phases, f.Files()

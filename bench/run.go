@@ -69,8 +69,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.how.Options = o
 	if o.Runbook != nil {
-		x.play(*o.Runbook)
+		if err := x.play(*o.Runbook); err != nil {
+			return nil, err
+		}
 	}
 	x.shards = topology.Shards(lease.BytesSharded*int64(x.Leases), x.workers)
 	var folder *record.Folder

@@ -2,6 +2,7 @@
 package bench
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -13,9 +14,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/leasestorm/leasestorm/bench/fleet"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
@@ -123,9 +126,13 @@ func LoadScenario(name string) (Scenario, error) {
 	return ParseScenario(name+".toml", text)
 }
 
+// byteOrderMark is what some editors put at the head of a file.
+var byteOrderMark = []byte("\ufeff")
+
 // ParseScenario reads a scenario; file names it in errors.
 func ParseScenario(file string, text []byte) (Scenario, error) {
 	s := Default()
+	text = bytes.TrimPrefix(text, byteOrderMark)
 	values := map[string]any{}
 	if err := toml.Unmarshal(text, &values); err != nil {
 		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -170,7 +177,22 @@ func (s *Scenario) loads() ([]float64, error) {
 		}
 		all = append(all, x)
 	}
+	if len(all) > mostLoads {
+		return nil, &keyError{"loads", fmt.Sprintf("%d loads: want %d at most", len(all), mostLoads)}
+	}
 	return all, nil
+}
+
+const mostLoads = 1000
+
+// leastLaunch is the smallest share of capacity, beside 0, that launches may ask for.
+const leastLaunch = 1e-6
+
+// mostBroken is how many leases can break: all, or those of the zones that surge.
+func (s *Scenario) mostBroken() int { return fleet.Eligible(s.Leases, s.Zones, s.SurgeZones) }
+
+func notInName(r rune) bool {
+	return r == '/' || r == '\\' || unicode.IsSpace(r) || unicode.IsControl(r)
 }
 
 // lineOf finds the line of a key, or 0 if the file leaves it out.
@@ -195,8 +217,8 @@ func (s *Scenario) Validate() error {
 	switch {
 	case s.Name == "":
 		return bad("name", "missing: a scenario has a name")
-	case strings.ContainsAny(s.Name, "/\\ \t\n") || strings.HasPrefix(s.Name, "."):
-		return bad("name", "%q: a name has no spaces or slashes and does not begin with a dot, since folders are named after it", s.Name)
+	case strings.ContainsFunc(s.Name, notInName) || strings.HasPrefix(s.Name, "."):
+		return bad("name", "%q: a name has no spaces, slashes or control characters and does not begin with a dot, since folders are named after it", s.Name)
 	case s.Broken > s.Leases:
 		return bad("broken", "%d is out of range: 0 to %d leases (key leases)", s.Broken, s.Leases)
 	case s.Interval < s.Timeout:
@@ -213,12 +235,16 @@ func (s *Scenario) Validate() error {
 		return bad("between", "%q: want restart or nothing", s.Between)
 	case s.SurgeZones > s.Zones:
 		return bad("surge_zones", "%d is out of range: 0 (all) to %d zones", s.SurgeZones, s.Zones)
-	case s.SurgeZones > 0 && s.Broken > s.Leases/s.Zones*s.SurgeZones:
-		return bad("broken", "%d leases are more than the %d of the zones that surge", s.Broken, s.Leases/s.Zones*s.SurgeZones)
+	case s.Broken > s.mostBroken():
+		return bad("broken", "%d leases are more than the %d of the zones that surge", s.Broken, s.mostBroken())
 	case s.Operator != "none" && s.Outage == 0:
 		return bad("operator", "%q acts after the return, and there is no outage; set outage", s.Operator)
 	case (s.Slow > 0 || s.Pause > 0) && s.Outage == 0:
 		return bad("outage", "slow and pause count from the return, and there is no outage; set outage")
+	case s.Pause > 0 && s.PauseAt >= s.Duration:
+		return bad("pause_at", "%v is after the end of the run, %v after the return; lower it, or raise duration", s.PauseAt, s.Duration)
+	case s.Launch > 0 && s.Launch < leastLaunch:
+		return bad("launch", "%g is out of range: 0 (none), or %g to 100 of capacity", s.Launch, leastLaunch)
 	case s.Loads != "" && s.Outage > 0:
 		return bad("loads", "a sweep has no outage; set outage = \"0s\"")
 	case !slices.Contains([]string{"service", "leases", "none"}, s.Scale):

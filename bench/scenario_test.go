@@ -37,6 +37,9 @@ func TestBadScenarios(t *testing.T) {
 		{"name = \"x\"\nqueue = \"deadline:margin=-1\"", "bad.toml:2: bad scenario: queue: "},
 		{"name = \"x\"\nttl = \"5s\"", "bad.toml:2: bad scenario: ttl: 5s is out of range: more than the interval, 20s"},
 		{"name = \"x\"\nscale = \"all\"", `bad.toml:2: bad scenario: scale: "all": want service, leases or none`},
+		{"name = \"x\"\npause = \"1s\"\npause_at = \"25s\"", "bad.toml:3: bad scenario: pause_at: 25s is after the end of the run, 25s after the return"},
+		{"name = \"x\"\nabout = \"a\\u0000b\"", "bad.toml:2: bad scenario: about: "},
+		{"name = \"a\\u0007\"", "bad.toml:1: bad scenario: name: "},
 		{"name = \"a/b\"", `bad.toml:1: bad scenario: name: "a/b"`},
 		{"", "bad.toml: bad scenario: name: missing"},
 		{"name = ", "bad.toml:1:"},
@@ -62,9 +65,52 @@ func TestSet(t *testing.T) {
 	if s.Rho != 0.4 || s.Spread.Seconds() != 0.5 || s.Leases != 2_000_000 || s.Queue != "lifo" {
 		t.Errorf("%+v", s)
 	}
-	for _, bad := range []string{"rho", "rho=", "rho=x", "spread=0.5", "leases=1e6", "nosuch=1", "broken=-1", "table="} {
+	for _, bad := range []string{"rho", "rho=", "rho=x", "spread=0.5", "leases=1.5", "leases=1.5e0", "leases=1e300", "leases=0x1000", "leases=0b1", "leases=1__0", "leases=_1", "rho=0x1p-2", "rho=nan", "rho=inf",
+		"launch=1e-300", "launch=-0.1", "nosuch=1", "broken=-1", "table="} {
 		if err := s.Set(bad); !errors.Is(err, ErrScenario) {
 			t.Errorf("--set %s: %v", bad, err)
+		}
+	}
+}
+
+// A number is decimal, however it is written.
+func TestNumbers(t *testing.T) {
+	for text, want := range map[string]int{"010000": 10_000, "1e6": 1_000_000, "2.5e3": 2500, "1_000": 1000, "+7": 7, "100.0": 100} {
+		s := Default()
+		s.Name = "x"
+		if err := s.Set("leases=" + text); err != nil || s.Leases != want {
+			t.Errorf("--set leases=%s: %d, %v; want %d", text, s.Leases, err, want)
+		}
+	}
+	s, err := ParseScenario("x.toml", []byte("\ufeffname = \"x\"\nbroken = 1e3"))
+	if err != nil || s.Broken != 1000 {
+		t.Errorf("broken = 1e3 behind a byte-order mark: %d, %v", s.Broken, err)
+	}
+	if _, err := ParseRunbook("x.toml", []byte("\ufeff[[step]]\nat = \"1s\"\ndo = \"relax\"")); err != nil {
+		t.Errorf("a runbook behind a byte-order mark: %v", err)
+	}
+}
+
+// As many leases may break as the zones that surge have, to the last one.
+func TestZonesThatSurge(t *testing.T) {
+	for leases := 1; leases <= 40; leases++ {
+		for zones := 1; zones <= 8; zones++ {
+			for surge := range zones + 1 {
+				most := 0
+				for i := range leases {
+					if surge == 0 || i%zones < surge {
+						most++
+					}
+				}
+				s := Default()
+				s.Name, s.Leases, s.Zones, s.SurgeZones, s.Broken = "x", leases, zones, surge, most
+				if err := s.Validate(); err != nil {
+					t.Errorf("all %d of %d leases in %d of %d zones: %v", most, leases, surge, zones, err)
+				}
+				if s.Broken++; s.Validate() == nil {
+					t.Errorf("%d of %d leases in %d of %d zones pass", s.Broken, leases, surge, zones)
+				}
+			}
 		}
 	}
 }

@@ -10,8 +10,10 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
+	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
 // SimOptions are how a scenario is simulated.
@@ -31,6 +33,9 @@ type SimOptions struct {
 // the day, in UTC.
 var virtualStart = time.Date(2025, 10, 20, 9, 25, 0, 0, time.UTC)
 
+// measured goes before the folder of a run whose services are drawn from.
+const measured = "measured:"
+
 // distribution reads SimOptions.Service.
 func distribution(name string) (engine.Distribution, error) {
 	switch name {
@@ -45,7 +50,7 @@ func distribution(name string) (engine.Distribution, error) {
 		}
 		return nil, &keyError{"service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name)}
 	}
-	if dir, ok := strings.CutPrefix(name, "measured:"); ok {
+	if dir, ok := strings.CutPrefix(name, measured); ok {
 		m, err := ReadManifest(dir)
 		if err == nil && len(m.Services) < 2 {
 			err = errors.New("it has no distribution of services: want the folder of a run on the real engine")
@@ -66,9 +71,6 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := virtualParts(&s); err != nil {
-		return nil, err
-	}
 	if o.services != nil {
 		draw = engine.Measured(o.services)
 	}
@@ -77,8 +79,14 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.how = o
 	if o.Runbook != nil {
-		x.play(*o.Runbook)
+		if err := x.play(*o.Runbook); err != nil {
+			return nil, err
+		}
+	}
+	if err := virtualParts(&x.Scenario); err != nil {
+		return nil, err
 	}
 	if o.service != (engine.Service{}) {
 		x.want = o.service
@@ -122,20 +130,41 @@ func runOn(ctx context.Context, real bool, s Scenario, o SimOptions) (*Result, e
 	return Simulate(ctx, s, o)
 }
 
-// virtualParts refuses parts that read the host's clock.
+// virtualParts refuses parts that read the host's clock, wherever a scenario names one.
 func virtualParts(s *Scenario) error {
-	refuse := func(key, ref string) error {
-		return &keyError{key, fmt.Sprintf("%q reads the host's clock: it runs on the real engine only", ref)}
-	}
-	for rest := s.Queue; rest != ""; {
-		var name string
-		name, rest, _ = strings.Cut(rest, "+")
-		if e, _, err := queue.Catalog.Resolve(name); err == nil && e.HostClock {
-			return refuse("queue", name)
+	for _, part := range []struct {
+		key, ref string
+		clock    func(ref string) bool
+	}{
+		{"table", s.Table, readsClock(lease.Catalog)},
+		{"queue", s.Queue, queueReadsClock}, {"then_queue", s.ThenQueue, queueReadsClock},
+		{"admit", s.Admit, readsClock(admit.Controllers)}, {"then_admit", s.ThenAdmit, readsClock(admit.Controllers)},
+		{"retry", s.Retry, readsClock(admit.Retries)}, {"then_retry", s.ThenRetry, readsClock(admit.Retries)},
+	} {
+		if part.clock(part.ref) {
+			return &keyError{part.key, fmt.Sprintf("%q reads the host's clock: it runs on the real engine only", part.ref)}
 		}
 	}
-	if e, _, err := admit.Controllers.Resolve(s.Admit); err == nil && e.HostClock {
-		return refuse("admit", s.Admit)
-	}
 	return nil
+}
+
+func readsClock[F any](parts *catalog.Catalog[F]) func(ref string) bool {
+	return func(ref string) bool {
+		e, _, err := parts.Resolve(ref)
+		return err == nil && e.HostClock
+	}
+}
+
+// queueReadsClock is about all parts of a composition.
+func queueReadsClock(ref string) bool {
+	for {
+		wrapper, rest, more := strings.Cut(ref, "+")
+		if !more {
+			return readsClock(queue.Catalog)(ref)
+		}
+		if readsClock(queue.Wrappers)(wrapper) {
+			return true
+		}
+		ref = rest
+	}
 }

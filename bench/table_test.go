@@ -11,8 +11,8 @@ import (
 	"github.com/leasestorm/leasestorm/bench/fleet"
 )
 
-// measured is a run all of whose figures are x.
-func measured(seed uint64, v Verdict, x float64) *Result {
+// measuredRun is a run all of whose figures are x.
+func measuredRun(seed uint64, v Verdict, x float64) *Result {
 	return &Result{
 		Scenario: "surge", Table: "lockfree", Queue: "fifo", Admit: "none", Retry: "immediate", Seed: seed, Verdict: v, Valid: v != Invalid,
 		Beta: x, TTR: &x, Rescue: &x, Efficiency: &x, LaunchesOK: &x, IdleShare: &x, Goodput: map[string]float64{"establish": x}, WastedWork: x,
@@ -50,16 +50,16 @@ var aggregates = map[string]func(all []*Result) string{
 func TestInvalidRunsDoNotCount(t *testing.T) {
 	for name, of := range aggregates {
 		with := func(x float64) string {
-			return of([]*Result{measured(1, Invalid, x), measured(2, Recovered, 1), measured(3, Invalid, x)})
+			return of([]*Result{measuredRun(1, Invalid, x), measuredRun(2, Recovered, 1), measuredRun(3, Invalid, x)})
 		}
 		if a, b := with(77), with(0.5); a != b {
 			t.Errorf("%s: figures of invalid runs count:\n%s\n%s", name, a, b)
 		}
 	}
-	if text := Table([]*Result{measured(1, Invalid, 99), measured(2, Recovered, 1)}); !strings.Contains(text, "recovered 1 of 2, invalid 1 of 2") {
+	if text := Table([]*Result{measuredRun(1, Invalid, 99), measuredRun(2, Recovered, 1)}); !strings.Contains(text, "recovered 1 of 2, invalid 1 of 2") {
 		t.Error(text)
 	}
-	row := Compare([]*Result{measured(1, Invalid, 99), measured(2, Invalid, 99), measured(3, Recovered, 1)})[0]
+	row := Compare([]*Result{measuredRun(1, Invalid, 99), measuredRun(2, Invalid, 99), measuredRun(3, Recovered, 1)})[0]
 	if row.Verdict != Recovered || row.Collapse.N != 1 || row.Verdicts[Invalid] != 2 {
 		t.Errorf("%+v", row)
 	}
@@ -67,7 +67,7 @@ func TestInvalidRunsDoNotCount(t *testing.T) {
 
 // Of a contestant without a valid run nothing is known: no figure, and the last rank.
 func TestOnlyInvalidRuns(t *testing.T) {
-	spoilt, lost := measured(1, Invalid, 77), measured(1, Collapsed, 5)
+	spoilt, lost := measuredRun(1, Invalid, 77), measuredRun(1, Collapsed, 5)
 	lost.Queue, lost.TTR = "lifo", nil
 	rows := Compare([]*Result{spoilt, lost})
 	if rows[1].Queue != "fifo" || rows[1].Verdict != Invalid {
@@ -126,7 +126,7 @@ func TestRates(t *testing.T) {
 			t.Errorf("%v is written %s, want %s", x, got, want)
 		}
 	}
-	r := measured(1, Recovered, 0.5)
+	r := measuredRun(1, Recovered, 0.5)
 	r.Capacity, r.Goodput["establish"], r.Goodput["check"] = 0.375, 0.123, 2.46
 	for name, of := range map[string]func([]*Result) string{"Text": func(all []*Result) string { return all[0].Text() }, "Table": Table, "WriteBenchmarks": aggregates["WriteBenchmarks"], "CompareText": aggregates["CompareText"]} {
 		if text := of([]*Result{r}); !strings.Contains(text, "0.123") || name == "Text" && (!strings.Contains(text, "0.375") || !strings.Contains(text, "2.46")) {

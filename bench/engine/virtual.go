@@ -199,10 +199,17 @@ func (r *virtualRun) take(s *server, now time.Duration) bool {
 	it := &s.item[0]
 	s.taken = now
 	mean := r.m.Cost(now, it) * r.unit[it.Class]
-	s.planned = time.Duration(mean)
-	s.end = now + max(1, time.Duration(r.v.Draw(mean, r.rng)))
+	s.planned = service(mean)
+	s.end = now + max(1, service(r.v.Draw(mean, r.rng)))
 	return true
 }
+
+// longestService is longer than a run, and what 4,096 workers are at can be summed up.
+const longestService = 1 << 51
+
+// service is a service time of so many ns, and no more than a time can hold, as of an attempt
+// that a long queue slows without end.
+func service(ns float64) time.Duration { return time.Duration(min(ns, longestService)) }
 
 // complete ends a service and delivers its answer.
 func (r *virtualRun) complete(s *server) {

@@ -442,3 +442,17 @@ func TestPreviousWait(t *testing.T) {
 		}
 	})
 }
+
+// However rare launches are, the next one is not before the last.
+func TestRareLaunches(t *testing.T) {
+	for _, rate := range []float64{1e-300, 1e-9, 1e-3, math.SmallestNonzeroFloat64} {
+		f := &Fleet{rng: rand.New(rand.NewPCG(1, 1))}
+		f.SetLaunches(time.Hour, rate)
+		for range 1000 {
+			before := f.launch.due
+			if f.launch.advance(f.rng); f.launch.due < before || before < time.Hour {
+				t.Fatalf("at %g a second: a launch at %v, then one at %v", rate, before, f.launch.due)
+			}
+		}
+	}
+}

@@ -22,4 +22,12 @@ func (f *Fleet) SetLaunches(now time.Duration, perSecond float64) {
 	f.launch.advance(f.rng)
 }
 
-func (s *stream) advance(rng *rand.Rand) { s.due += time.Duration(rng.ExpFloat64() * s.mean) }
+// advance draws when the next launch comes: never, where that is beyond what a time can hold.
+func (s *stream) advance(rng *rand.Rand) {
+	gap := rng.ExpFloat64() * s.mean
+	if gap >= float64(never-s.due) {
+		s.due = never
+		return
+	}
+	s.due += time.Duration(gap)
+}

@@ -75,6 +75,7 @@ func newRoot() *cobra.Command {
 		return usage(fmt.Errorf("%w\ntry '%s --help'", err, cmd.CommandPath()))
 	})
 	root.AddCommand(benchCommand(), borderCommand(), doctorCommand(), drillCommand(), findCommand(), listCommand(), mapCommand(), plotCommand(), runCommand(), simCommand(), sweepCommand(), validateCommand(), versionCommand())
+	decimals(root)
 	return root
 }
 

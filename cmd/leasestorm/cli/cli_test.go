@@ -73,6 +73,13 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"find-collapse", "steady"}, "set outage"},
 		{[]string{"bench", "generator", "--rate", "0"}, "--rate 0 is out of range"},
 		{[]string{"bench", "extra"}, "extra"},
+		{[]string{"sim", "surge", "--leases", "0x1000"}, "leases: 0x1000 is not a whole number"},
+		{[]string{"sim", "surge", "--workers", "0x10"}, `"0x10" is not a decimal number`},
+		{[]string{"sim", "surge", "--workers", "010000"}, "--workers 10000 is out of range"},
+		{[]string{"sim", "surge", "--seeds", "0b1"}, "is not a decimal number"},
+		{[]string{"bench", "generator", "--rate", "inf"}, "is not a decimal number"},
+		{[]string{"drill", "surge", "--search", "--out", "x"}, "leave out --out"},
+		{[]string{"drill", "surge", "--engine", "real", "--service", "exponential"}, "--service is of virtual time"},
 	} {
 		status, stdout, stderr := call(t, tt.args...)
 		if status != exitUsage || stdout != "" || !strings.Contains(stderr, tt.want) || strings.Contains(stderr, "goroutine") {

@@ -103,7 +103,7 @@ func compareCommand() *cobra.Command {
 	cmd.Long = `Runs the surge over a short list of contestants (--all: the full grid), several seeds each, in
 shuffled order, and ranks them. Ctrl-C keeps every finished run; --resume goes on from there.`
 	cmd.Flags().BoolVar(&all, "all", false, "the full grid")
-	cmd.Flags().StringSliceVar(&f.contestants, "contestants", nil, "contestants of one's own choice: queue, queue/admit or queue/admit/retry, with commas between them")
+	contestantsFlag(cmd, &f.contestants, "contestants of one's own choice")
 	return cmd
 }
 

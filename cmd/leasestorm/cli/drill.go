@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/engine"
 )
 
 // defaultRunbook is what was done on the day, in short.
@@ -35,6 +36,7 @@ func drillCommand() *cobra.Command {
 		search   bool
 		first    time.Duration
 		bestFile string
+		service  string
 	)
 	cmd := &cobra.Command{
 		Use:   "drill SCENARIO",
@@ -58,12 +60,21 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 			if err != nil {
 				return err
 			}
+			if real && cmd.Flags().Changed("service") {
+				return usage(errors.New("--service is of virtual time; the real engine measures its services"))
+			}
 			if s.Outage == 0 || s.Operator != "none" {
 				return usage(errors.New("a drill needs a scenario with an outage and without an operator of its own, as surge is"))
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
-			o := bench.SimOptions{Options: f.opts}
+			if f.out != "none" {
+				f.opts.Folder = f.out
+			}
+			o := bench.SimOptions{Options: f.opts, Service: service}
 			if search {
+				if f.opts.Folder != "" {
+					return usage(errors.New("--search makes no files of its runs: leave out --out"))
+				}
 				return f.searchRunbook(cmd, s, o, first, bestFile)
 			}
 			b, err := bench.ParseRunbook("the built-in runbook", []byte(defaultRunbook))
@@ -81,7 +92,10 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 		},
 	}
 	f.add(cmd)
-	hide(cmd, "seeds", "out")
+	hide(cmd, "seeds")
+	cmd.Flags().Lookup("out").Usage = "folder to make for the run's files (default: none)"
+	serviceFlag(cmd, &service)
+	cmd.Flags().StringVar(&f.opts.Idle, "idle", engine.Idles[0], "what threads do on the real engine when there is nothing to do: "+strings.Join(engine.Idles, ", "))
 	cmd.Flags().StringVar(&runbook, "runbook", "", "file of the runbook")
 	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
 	cmd.Flags().BoolVar(&search, "search", false, "look for the best batch size, pace and throttle (336 runbooks)")

@@ -84,7 +84,8 @@ Axes:
 	cmd.Flags().Lookup("out").Usage = "folder to make for the map (default results/<time>-map-<scenario>)"
 	cmd.Flags().StringVar(&x, "x", "beta=0.25:6:40", "axis to the right, axis=low:high:points[:log]")
 	cmd.Flags().StringVar(&y, "y", "rho=0.05:0.75:40", "axis upward")
-	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo", "lifo", "deadline", "slack"}, "queue, queue/admit or queue/admit/retry; with commas between them where no part has parameters, else the flag again")
+	contestants = []string{"fifo", "lifo", "deadline", "slack"}
+	contestantsFlag(cmd, &contestants, "who is compared")
 	cmd.Flags().StringVar(&g.Measure, "measure", "collapse", "what is counted: collapse, or healthy (leases lapse that had outlived the outage)")
 	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, not only those near a border")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")

@@ -75,7 +75,8 @@ Axes:
 	setDefault(cmd, "seeds", "5")
 	cmd.Flags().Lookup("out").Usage = "folder to make (default results/<time>-sweep-<scenario>)"
 	cmd.Flags().StringVar(&x, "x", "jitter=0:4:17", "axis=low:high:points[:log]")
-	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}, "queue, queue/admit or queue/admit/retry, with commas between them")
+	contestants = []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}
+	contestantsFlag(cmd, &contestants, "who is compared")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
 	serviceFlag(cmd, &l.Service)
 	return cmd

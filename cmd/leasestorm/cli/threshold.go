@@ -20,12 +20,12 @@ the extremes beside what the laws say. On the real engine a bisection takes two 
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.set = append([]string{"broken=1"}, f.set...) // it is what is searched for
-			if on == "real" {
-				f.set[0] = "broken=100000"
-			}
 			s, err := f.load(cmd, args[0])
 			if err != nil {
 				return err
+			}
+			if on == "real" && s.Broken == 1 {
+				s.Broken = min(100_000, s.Leases) // a quarter of what is tried first
 			}
 			real, err := onReal(on)
 			if err != nil {
@@ -43,7 +43,8 @@ the extremes beside what the laws say. On the real engine a bisection takes two 
 	setDefault(cmd, "seeds", "5")
 	hide(cmd, "broken", "out", "queue", "admit", "retry")
 	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
-	cmd.Flags().StringSliceVar(&contestants, "contestants", []string{"fifo", "edf", "codel", "pie", "fair+fifo", "fifo/none/backoff", "lifo", "deadline", "slack", "fifo/token-bucket/retry-after"}, "queue, queue/admit or queue/admit/retry")
+	contestants = []string{"fifo", "edf", "codel", "pie", "fair+fifo", "fifo/none/backoff", "lifo", "deadline", "slack", "fifo/token-bucket/retry-after"}
+	contestantsFlag(cmd, &contestants, "who is compared")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one a physical core, less the generator's")
 	return cmd
 }

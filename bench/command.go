@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/leasestorm/leasestorm/bench/engine"
+)
+
+// runbookFile is where a run's folder has the runbook that was played.
+const runbookFile = "runbook.toml"
+
+// command is the line for a shell that makes the run again: a built-in scenario with every key
+// that differs from it, and every option that the run's files depend on. It needs no file but
+// the runbook, which is in the run's folder: it is for a shell that is there.
+func (x *experiment) command(on string) string {
+	words := []string{"leasestorm", "run"}
+	switch {
+	case x.runbook != nil:
+		words[1] = "drill"
+	case on == "virtual":
+		words[1] = "sim"
+	}
+	base, err := LoadScenario(x.asked.Name)
+	if err != nil {
+		base, err = LoadScenario("surge")
+	}
+	if err != nil {
+		panic(err) // it is built in
+	}
+	words = append(words, base.Name)
+	for _, k := range keys {
+		if v := k.value(&x.asked); v != k.value(&base) {
+			words = append(words, "--set", k.name+"="+v)
+		}
+	}
+	words = append(words, "--workers", fmt.Sprint(x.workers), "--seed", fmt.Sprint(x.seed), "--max-queue", fmt.Sprint(x.how.MaxQueue))
+	if x.runbook != nil {
+		words = append(words, "--runbook", runbookFile, "--engine", on)
+	}
+	if on == "real" && x.how.Idle != engine.Idles[0] {
+		words = append(words, "--idle", x.how.Idle)
+	}
+	if on == "virtual" && x.how.Service != "" && x.how.Service != "fixed" {
+		words = append(words, "--service", absoluteService(x.how.Service))
+	}
+	for i, w := range words {
+		words[i] = shellWord(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// absoluteService is a distribution of services whose folder is found from anywhere.
+func absoluteService(service string) string {
+	if dir, ok := strings.CutPrefix(service, measured); ok {
+		if abs, err := filepath.Abs(dir); err == nil {
+			return measured + abs
+		}
+	}
+	return service
+}
+
+// shellWord quotes a word, where it must be, for a POSIX shell.
+func shellWord(w string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-+=:,./@%", r)
+	}
+	if w != "" && strings.IndexFunc(w, func(r rune) bool { return !plain(r) }) < 0 {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+}
