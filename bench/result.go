@@ -289,3 +289,15 @@ func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
 		noisy("the service time is %.0f %% off the scenario's; β is with what was measured", 100*fit)
 	}
 }
+
+// blame names the CPU quota that a run was under, where there was one: as a cause, if the
+// run is invalid.
+func (res *Result) blame(quota string) {
+	switch {
+	case quota == "":
+	case res.Valid:
+		res.Noisy = append(res.Noisy, quota)
+	default:
+		res.Because += "; a likely cause: " + quota + " (lift it for the run: cpu.max, or cpu.cfs_quota_us of version 1)"
+	}
+}

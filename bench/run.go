@@ -85,6 +85,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	}
 	real := &engine.Real{Placement: place, Idle: o.Idle, Batch: workerBatch(x), MemoryLimit: memoryLimit}
 	o.say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.workers, x.seed)
+	usage := host.ReadUsage()
 	cal, service, err := x.calibrate(ctx, real)
 	if err != nil {
 		return nil, err
@@ -114,6 +115,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		res.Noisy = append(res.Noisy, fmt.Sprintf("threads are not pinned (%v): the scheduler moves them; allow sched_setaffinity", run.Unpinned))
 	}
 	res.judgeHarness(x.Timeout, float64(service[queue.Establish])/float64(x.want[queue.Establish])-1)
+	res.blame(host.Throttling(host.ReadUsage().Sub(usage), len(place.Workers)+1))
 	res.Elapsed = time.Since(began).Seconds()
 	if folder != nil {
 		res.Folder = o.Folder

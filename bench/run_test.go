@@ -131,6 +131,25 @@ func TestExperiment(t *testing.T) {
 	}
 }
 
+// A run that is invalid under a CPU quota says so.
+func TestBlame(t *testing.T) {
+	const quota = "a cgroup's CPU quota of 0.50 processors stopped the process 9 times"
+	for _, slip := range []float64{1, 51} {
+		for _, quota := range []string{"", quota} {
+			res := &Result{Valid: true, Slip: Pair{P50: 0.01, P999: slip}}
+			res.judgeHarness(time.Second, 0)
+			plain := res.Because
+			res.blame(quota)
+			if named := res.Because != plain; named != (quota != "" && slip > 50) || named && !strings.Contains(res.Because, quota) {
+				t.Errorf("slip %g, quota %q: because %q", slip, quota, res.Because)
+			}
+			if noisy := len(res.Noisy) > 0; noisy != (quota != "" && slip < 50) {
+				t.Errorf("slip %g, quota %q: noisy %v", slip, quota, res.Noisy)
+			}
+		}
+	}
+}
+
 func TestJudgeHarness(t *testing.T) {
 	for _, tt := range []struct {
 		name                 string

@@ -65,10 +65,11 @@ func TestTurnsAllocateNothing(t *testing.T) {
 	plan := smallPlan(t)
 	r := &running{
 		Real: &Real{Batch: 8, Blocks: Blocks{1, 1, 1}, Placement: host.Placement{Workers: []int{0}}},
-		plan: plan, clock: host.NewClock(), rings: []*ring{new(ring)},
+		plan: plan, clock: host.NewClock(), rings: make([]*ring, 1),
 	}
 	res := RealResult{Gaps: record.NewLatency()}
 	gen, worker := newGeneratorLoop(r, context.Background(), &res), newWorkerLoop(r, 0)
+	worker.own()
 	now := time.Duration(0) // a made-up time: nothing here depends on the host's speed
 	turn := func() {
 		now += 40 * time.Microsecond
@@ -151,10 +152,11 @@ func BenchmarkPath(b *testing.B) {
 			plan := planOf(b, droplets)
 			r := &running{
 				Real: &Real{Batch: batch, Placement: host.Placement{Workers: []int{0}}},
-				plan: plan, clock: host.NewClock(), rings: []*ring{new(ring)},
+				plan: plan, clock: host.NewClock(), rings: make([]*ring, 1),
 			}
 			res := RealResult{Gaps: record.NewLatency()}
 			gen, worker := newGeneratorLoop(r, context.Background(), &res), newWorkerLoop(r, 0)
+			worker.own()
 			now := time.Duration(0)
 			// Droplets check every second: 10^6 attempts a second of made-up time.
 			turn := func() {

@@ -70,7 +70,6 @@ func (r *Real) Run(ctx context.Context, p *Plan) (RealResult, error) {
 	run := &running{Real: r, plan: p, ready: make(chan error), rings: make([]*ring, len(r.Placement.Workers))}
 	var all sync.WaitGroup
 	for i := range run.rings {
-		run.rings[i] = new(ring)
 		w := newWorkerLoop(run, i)
 		all.Go(w.run)
 	}
@@ -138,10 +137,12 @@ type running struct {
 	stop    atomic.Bool
 }
 
-// begin pins the calling goroutine for the rest of its life and waits for the others.
-// Where it may not be pinned the run goes on all the same, and says so.
-func (r *running) begin(cpu int) {
-	r.ready <- host.Pin(cpu)
+// begin pins the calling goroutine for the rest of its life, has it make what it owns, and
+// waits for the others. Where it may not be pinned the run goes on all the same, and says so.
+func (r *running) begin(cpu int, own func()) {
+	err := host.Pin(cpu)
+	own()
+	r.ready <- err
 	for !r.started.Load() {
 		r.idle()
 	}
@@ -184,8 +185,6 @@ type workerLoop struct {
 func newWorkerLoop(r *running, i int) *workerLoop {
 	w := &workerLoop{
 		running: r, index: i, rec: r.plan.Log.Recorder(i), side: r.plan.Manager.Worker(i),
-		labour: newLabourer(), ring: r.rings[i], items: make([]queue.Item, max(1, r.Batch)),
-		rng: rand.New(rand.NewPCG(r.Seed, uint64(i))),
 	}
 	for class := range queue.Classes {
 		w.unit[class] = float64(r.Service[class]) / max(1e-9, r.plan.Manager.Cost(0, &queue.Item{Class: class, Timeout: 1}))
@@ -193,8 +192,19 @@ func newWorkerLoop(r *running, i int) *workerLoop {
 	return w
 }
 
+// own makes the memory that is the worker's alone, and its ring. The worker itself does so,
+// once it is pinned: the kernel puts a page on the NUMA node of the thread that first
+// touches it.
+func (w *workerLoop) own() {
+	w.labour, w.items = newLabourer(), make([]queue.Item, max(1, w.Batch))
+	w.rng = rand.New(rand.NewPCG(w.Seed, uint64(w.index)))
+	w.ring = new(ring)
+	clear(w.ring.slots[:])
+	w.rings[w.index] = w.ring
+}
+
 func (w *workerLoop) run() {
-	w.begin(w.Placement.Workers[w.index])
+	w.begin(w.Placement.Workers[w.index], w.own)
 	for now := w.clock.Now(); !w.stop.Load(); {
 		now = w.turn(now)
 	}
@@ -266,7 +276,7 @@ func newGeneratorLoop(r *running, ctx context.Context, res *RealResult) *generat
 }
 
 func (g *generatorLoop) run() {
-	g.begin(g.Placement.Generator)
+	g.begin(g.Placement.Generator, func() {})
 	for !g.turn(g.clock.Now()) {
 	}
 	g.stop.Store(true)

@@ -12,6 +12,8 @@ type Finding struct {
 	Mend string `json:"mend"`
 }
 
+const liftQuota = "lift the quota for the run (cpu.max, or cpu.cfs_quota_us of version 1, of the process's group and its ancestors)"
+
 // Watch watches the host for a while, with nothing running: what it steals, and the gaps
 // that a spinning thread sees.
 func Watch(d time.Duration) (u Usage, longest time.Duration) {
@@ -47,16 +49,22 @@ func Examine(i Info, u Usage, longest, watched time.Duration) []Finding {
 	add(i.Cores >= 2 && i.Cores < 4, fmt.Sprintf("%d physical cores", i.Cores), "no core is left for the kernel, the collector of records and everything else", "use a host with four cores or more for what is published")
 	add(i.Guessed != "", "the topology is hidden", i.Guessed, "mount /sys, or run outside the sandbox")
 	add(i.Online > len(i.CPUs), fmt.Sprintf("%d of %d processors allowed", len(i.CPUs), i.Online), "a cpuset or an affinity mask holds the process", "start it without taskset, or widen the cpuset")
-	add(i.Quota > 0, fmt.Sprintf("cgroup quota of %.2f processors", i.Quota), "whoever spins uses it up and is stopped for the rest of each period", "lift the quota (cpu.max) for the run")
+	add(i.Quota > 0, fmt.Sprintf("cgroup quota of %.2f processors", i.Quota), "whoever spins uses it up and is stopped for the rest of each period", liftQuota)
 	add(i.SMT == "on", "SMT is on", "a sibling takes up to half of a core's speed", "echo off > /sys/devices/system/cpu/smt/control, or read the placement in the manifest")
 	add(i.Governor != "" && i.Governor != "performance", "CPU governor "+i.Governor, "the clock rate follows the load: calibration and run may differ", "cpupower frequency-set -g performance")
 	add(i.ClockSource != "" && i.ClockSource != "tsc" && i.ClockSource != "kvm-clock" && i.ClockSource != "arch_sys_counter", "clock source "+i.ClockSource, "reading the clock may be a system call, a microsecond each", "boot with clocksource=tsc, or echo tsc into current_clocksource")
 	add(i.MemoryMax > 0 && i.MemoryMax < 1<<30, fmt.Sprintf("cgroup memory limit of %d MiB", i.MemoryMax>>20), "10^6 leases need some 150 MiB, an unbounded queue more", "raise memory.max, or lower --leases and --max-queue")
 	add(i.MemoryFree > 0 && i.MemoryFree < 1<<30, fmt.Sprintf("%d MiB of memory available", i.MemoryFree>>20), "an unbounded queue may drive the host into swap", "free memory, or lower --max-queue")
 	if watched > 0 {
+		// One thread spins: a quota of less than a processor stops it for certain.
+		busy, stop := "another process competes with the run", "stop what else runs (top shows it)"
+		lost, isolate := "a spinning thread lost its processor that long", "stop what else runs; isolate cores (isolcpus, nohz_full)"
+		if why := throttling(i.Quota, u, 1); why != "" {
+			busy, stop, lost, isolate = why, liftQuota, why, liftQuota
+		}
 		add(u.Steal > 0.005*watched.Seconds(), fmt.Sprintf("%.1f %% stolen", 100*u.Steal/watched.Seconds()), "the hypervisor gives this machine's time to others", "move to a dedicated host")
-		add(u.Waiting > 0.02*watched.Seconds(), fmt.Sprintf("something waits for a processor %.0f %% of the time", 100*u.Waiting/watched.Seconds()), "another process competes with the run", "stop what else runs (top shows it)")
-		add(longest > 2*time.Millisecond, fmt.Sprintf("gaps up to %.1f ms", float64(longest)/1e6), "a spinning thread lost its processor that long", "stop what else runs; isolate cores (isolcpus, nohz_full)")
+		add(u.Waiting > 0.02*watched.Seconds(), fmt.Sprintf("something waits for a processor %.0f %% of the time", 100*u.Waiting/watched.Seconds()), busy, stop)
+		add(longest > 2*time.Millisecond, fmt.Sprintf("gaps up to %.1f ms", float64(longest)/1e6), lost, isolate)
 	}
 	return all
 }

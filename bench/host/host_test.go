@@ -156,20 +156,15 @@ func TestExamine(t *testing.T) {
 func TestReadInfo(t *testing.T) {
 	root := t.TempDir()
 	for name, text := range map[string]string{
-		"sys/fs/cgroup/cpu.max": "150000 100000\n", "sys/fs/cgroup/memory.max": "max\n", "proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   2048 kB\n",
+		"sys/devices/system/cpu/online": "0-1,3\n", "proc/meminfo": "MemTotal: 9 kB\nMemAvailable:   2048 kB\n",
 		"sys/devices/system/cpu/cpu0/cache/index2/level": "2\n", "sys/devices/system/cpu/cpu0/cache/index2/size": "1024K\n",
 		"proc/stat": "cpu  1 2 3 4 5 6 7 250 0 0\ncpu0 1\n", "proc/pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=0.00 total=3000000\n",
+		"sys/devices/system/cpu/cpu7/topology/core_id": "7\n", // offline
 	} {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, root, name, text)
 	}
 	i := readInfo(root)
-	if i.Quota != 1.5 || i.MemoryMax != 0 || i.MemoryFree != 2<<20 || len(i.Caches) != 1 || i.Caches[0].Bytes != 1<<20 {
+	if i.Online != 3 || i.Quota != 0 || i.MemoryMax != 0 || i.MemoryFree != 2<<20 || len(i.Caches) != 1 || i.Caches[0].Bytes != 1<<20 {
 		t.Errorf("%+v", i)
 	}
 	if u := readUsage(root); u.Steal != 2.5 || u.Waiting != 3 {

@@ -29,8 +29,8 @@ type Info struct {
 	NUMANodes   int      `json:"numa_nodes"`
 	ClockSource string   `json:"clock_source"`
 	Governor    string   `json:"governor"`
-	Quota       float64  `json:"cgroup_quota_cpus"` // 0: none
-	MemoryMax   int64    `json:"cgroup_memory_bytes"`
+	Quota       float64  `json:"cgroup_quota_cpus"`   // 0: none
+	MemoryMax   int64    `json:"cgroup_memory_bytes"` // 0: no limit
 	MemoryFree  int64    `json:"memory_available_bytes"`
 }
 
@@ -63,7 +63,7 @@ func readInfo(root string) Info {
 			i.Features = append(i.Features, f.String())
 		}
 	}
-	if online, err := filepath.Glob(filepath.Join(root, "sys/devices/system/cpu/cpu[0-9]*")); err == nil && len(online) > 0 {
+	if online := cpuList(text(root, "sys/devices/system/cpu/online")); len(online) > 0 {
 		i.Online = len(online)
 	}
 	if nodes, err := filepath.Glob(filepath.Join(root, "sys/devices/system/node/node[0-9]*")); err == nil {
@@ -77,8 +77,7 @@ func readInfo(root string) Info {
 		}
 		i.Caches = append(i.Caches, Cache{Level: level, Type: text(c, "type"), Bytes: size(text(c, "size")), Shared: text(c, "shared_cpu_list")})
 	}
-	i.Quota = quota(text(root, "sys/fs/cgroup/cpu.max"))
-	i.MemoryMax, _ = strconv.ParseInt(text(root, "sys/fs/cgroup/memory.max"), 10, 64)
+	i.Quota, i.MemoryMax = cpuQuota(root), memoryMax(root)
 	for line := range strings.SplitSeq(text(root, "proc/meminfo"), "\n") {
 		if v, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
 			kb, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(v, "kB")), 10, 64)
@@ -111,17 +110,6 @@ func size(s string) int64 {
 	return n << sh
 }
 
-// quota reads cgroup v2's "max 100000" or "150000 100000".
-func quota(s string) float64 {
-	q, p, ok := strings.Cut(s, " ")
-	quota, err1 := strconv.ParseFloat(q, 64)
-	period, err2 := strconv.ParseFloat(p, 64)
-	if !ok || err1 != nil || err2 != nil || period <= 0 {
-		return 0
-	}
-	return quota / period
-}
-
 // Usage is what the kernel counts of disturbances since boot or start; differences of
 // two readings are of the time between them.
 type Usage struct {
@@ -129,6 +117,8 @@ type Usage struct {
 	Waiting     float64 `json:"cpu_waiting_s"` // time in which some task waited for a processor
 	Involuntary int64   `json:"involuntary_switches"`
 	Faults      int64   `json:"major_faults"`
+	Throttles   int64   `json:"throttled_periods"` // that a cgroup's CPU quota cut short
+	Throttled   float64 `json:"throttled_s"`       // all processors
 }
 
 // ReadUsage reads the counters.
@@ -145,6 +135,7 @@ func readUsage(root string) Usage {
 		u.Waiting = us / 1e6
 	}
 	u.Involuntary, u.Faults = ownUsage()
+	u.Throttles, u.Throttled = throttled(root)
 	return u
 }
 
@@ -158,5 +149,6 @@ func (u Usage) Sub(earlier Usage) Usage {
 	return Usage{
 		Steal: u.Steal - earlier.Steal, Waiting: u.Waiting - earlier.Waiting,
 		Involuntary: u.Involuntary - earlier.Involuntary, Faults: u.Faults - earlier.Faults,
+		Throttles: u.Throttles - earlier.Throttles, Throttled: u.Throttled - earlier.Throttled,
 	}
 }

@@ -22,17 +22,10 @@ const realService = 20 * time.Microsecond
 // out as the host has it. What the host takes away stands in the waits: on a shared host
 // rows fail that hold on a quiet one.
 func MeasureReal(ctx context.Context, m Model, length time.Duration, seed uint64) ([]Row, error) {
-	place := host.ReadTopology().Place(m.Servers)
-	arrivals := int(length.Seconds() * m.Rho * float64(m.Servers) / realService.Seconds())
-	if m.Name == "repairman" {
-		arrivals = int(length.Seconds() * float64(m.K) / (realService.Seconds() * (1 + m.Think)))
-	}
-	if err := check(m, arrivals); err != nil {
+	if err := CheckReal(m, length); err != nil {
 		return nil, err
 	}
-	if place.TakesTurns {
-		return nil, fmt.Errorf("%w: %d servers and a source of customers take turns on this host's processors: fewer servers, or the virtual engine", ErrModel, m.Servers)
-	}
+	place, arrivals := host.ReadTopology().Place(m.Servers), m.arrivals(length)
 	real := &engine.Real{Placement: place, Batch: 1, Seed: seed}
 	if err := calibrate(ctx, real); err != nil {
 		return nil, err
@@ -53,6 +46,9 @@ func MeasureReal(ctx context.Context, m Model, length time.Duration, seed uint64
 	res, err := real.Run(ctx, plan)
 	if err != nil {
 		return nil, err
+	}
+	if done := w.ended + w.lost; done < arrivals {
+		return nil, fmt.Errorf("%v: %d of %d customers were answered in %v: the host is too busy, or too slow for services of %v", m, done, arrivals, 3*length, realService)
 	}
 	total := plan.Log.Total()
 	served := total.Done[queue.Failed].Sum()

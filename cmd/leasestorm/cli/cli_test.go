@@ -3,11 +3,14 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/leasestorm/leasestorm/bench/oracle"
 )
 
 // call runs the command and returns its exit status, stdout and stderr.
@@ -65,6 +68,12 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"bench", "--resume", "x", "--seed", "3"}, "--resume goes on with the suite as it was begun"},
 		{[]string{"validate", "--model", "mmc", "--rho", "1"}, "the queue has a steady state only for rho below 1"},
 		{[]string{"validate", "--model", "mmc", "--servers", "0"}, "servers 0 is out of range"},
+		{[]string{"validate", "--model", "impatient", "--timeout", "inf"}, "timeout +Inf is out of range"},
+		{[]string{"validate", "--model", "mmc", "--rho", "1e-9"}, "rho 1e-09 is out of range"},
+		{[]string{"validate", "--model", "mmck", "--k", "100000000000"}, "k 100000000000 is out of range"},
+		{[]string{"validate", "--model", "mmc", "--rho", "0.99", "--engine", "virtual"}, "want at least 27000000"},
+		{[]string{"validate", "--model", "mmc", "--cv", "3"}, "--cv is no parameter of model mmc"},
+		{[]string{"validate", "--rho", "0.9"}, "--rho is of one model"},
 		{[]string{"validate", "--model", "nosuch"}, "there are: mmc, md1, mg1, mmck, impatient, repairman"},
 		{[]string{"plot"}, "plot takes one folder"},
 		{[]string{"map", "surge", "--x", "colour=0:1:4"}, `no axis "colour"; there are: broken, beta, `},
@@ -84,6 +93,21 @@ func TestUsageErrors(t *testing.T) {
 		status, stdout, stderr := call(t, tt.args...)
 		if status != exitUsage || stdout != "" || !strings.Contains(stderr, tt.want) || strings.Contains(stderr, "goroutine") {
 			t.Errorf("%v: status %d, stdout %q, stderr %q; want 2, nothing, …%s…", tt.args, status, stdout, stderr, tt.want)
+		}
+	}
+}
+
+// full is a disk that is.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+
+// The text of validate that cannot be written is an error, not a pass.
+func TestValidateFull(t *testing.T) {
+	for _, json := range []bool{false, true} {
+		p := &rowPrinter{w: full{}, json: json}
+		if err := p.print([]oracle.Row{{Pass: true}}); err == nil {
+			t.Errorf("json %v: no error", json)
 		}
 	}
 }

@@ -75,7 +75,14 @@ func (d *diagnosis) print(w io.Writer) error {
 	if i.Quota > 0 {
 		quota = fmt.Sprintf("%.2f processors", i.Quota)
 	}
-	line("cgroup", "cpu quota %s; memory available %d MiB", quota, i.MemoryFree>>20)
+	limit := "none"
+	if i.MemoryMax > 0 {
+		limit = fmt.Sprintf("%d MiB", i.MemoryMax>>20)
+	}
+	line("cgroup", "cpu quota %s, memory limit %s; memory available %d MiB", quota, limit, i.MemoryFree>>20)
+	if d.Usage.Throttles > 0 {
+		line("throttled", "%d times, %.0f ms, by the quota", d.Usage.Throttles, 1e3*d.Usage.Throttled)
+	}
 	line("idle second", "%.0f ms stolen, %.0f ms waited for a processor, longest gap %.2f ms", 1e3*d.Usage.Steal, 1e3*d.Usage.Waiting, d.Gap)
 	line("placement", "workers on %v, generator on %d %s", d.Placement.Workers, d.Placement.Generator, d.Placement.Note)
 	for _, s := range d.Sizes {

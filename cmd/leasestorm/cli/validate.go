@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +37,8 @@ func validateCommand() *cobra.Command {
 		Long: `Runs queues with known closed forms (M/M/c, M/D/1, M/G/1 with a lognormal, M/M/c/K, M/M/1 with
 impatient customers, the machine repairman; Little's law on each) and compares: on the virtual
 engine, and, with one worker and at the load that was measured, on the host's clock. A tolerance
-is the 99.9 % interval of batch means. Exit status 3 where a row fails; on a shared host, whose
+is the 99.9 % interval of batch means; a run whose batches are too short for it is refused, with
+the number of customers that is needed. Exit status 3 where a row fails; on a shared host, whose
 gaps are waits as well, the real engine's may.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,37 +51,10 @@ gaps are waits as well, the real engine's may.`,
 			if engines {
 				return compareEngines(cmd, seed, set, asJSON)
 			}
-			var rows []oracle.Row
-			for _, e := range []struct {
-				name    string
-				models  []oracle.Model
-				measure func(oracle.Model) ([]oracle.Row, error)
-			}{
-				{"virtual", oracle.Defaults(), func(m oracle.Model) ([]oracle.Row, error) {
-					return oracle.Measure(cmd.Context(), m, arrivals, seed)
-				}},
-				{"real", oracle.RealDefaults(), func(m oracle.Model) ([]oracle.Row, error) {
-					return oracle.MeasureReal(cmd.Context(), m, length, seed)
-				}},
-			} {
-				if which != "both" && which != e.name {
-					continue
-				}
-				if m.Name != "" {
-					e.models = []oracle.Model{m}
-				}
-				for _, m := range e.models {
-					r, err := e.measure(m)
-					if errors.Is(err, oracle.ErrModel) {
-						return usage(err)
-					}
-					if err != nil {
-						return err
-					}
-					rows = append(rows, r...)
-				}
+			if err := parametersOf(cmd, m.Name); err != nil {
+				return err
 			}
-			return printRows(cmd.OutOrStdout(), rows, asJSON)
+			return validateModels(cmd.Context(), m, which, length, arrivals, seed, &rowPrinter{w: cmd.OutOrStdout(), json: asJSON})
 		},
 	}
 	cmd.Flags().StringVar(&m.Name, "model", "", "one model: mmc, md1, mg1, mmck, impatient, repairman (default: all, with several parameters each)")
@@ -102,17 +79,25 @@ func compareEngines(cmd *cobra.Command, seed uint64, set []string, asJSON bool) 
 	out := cmd.OutOrStdout()
 	e := json.NewEncoder(out)
 	if !asJSON {
-		fmt.Fprint(out, bench.EnginesHead())
-	}
-	all, err := bench.CompareEngines(cmd.Context(), bench.Options{Seed: seed}, set, func(p bench.EnginePair) {
-		if asJSON {
-			_ = e.Encode(p)
-			return
+		if _, err := io.WriteString(out, bench.EnginesHead()); err != nil {
+			return err
 		}
-		fmt.Fprint(out, p.Text())
+	}
+	var written error
+	all, err := bench.CompareEngines(cmd.Context(), bench.Options{Seed: seed}, set, func(p bench.EnginePair) {
+		err := error(nil)
+		if asJSON {
+			err = e.Encode(p)
+		} else {
+			_, err = io.WriteString(out, p.Text())
+		}
+		written = cmp.Or(written, err)
 	})
 	if err != nil {
 		return badScenario(err)
+	}
+	if written != nil {
+		return written
 	}
 	differ := 0
 	for _, p := range all {
@@ -126,28 +111,99 @@ func compareEngines(cmd *cobra.Command, seed uint64, set []string, asJSON bool) 
 	return nil
 }
 
-func printRows(w io.Writer, rows []oracle.Row, asJSON bool) error {
-	failed := 0
-	e := json.NewEncoder(w)
-	if !asJSON {
-		fmt.Fprintf(w, "%-8s %-34s %-22s %12s %12s %12s %12s\n", "engine", "model", "quantity", "measured", "theory", "difference", "tolerance")
+// parameters are the models that each flag of a model is for; where there are none, all.
+var parameters = map[string][]string{
+	"think": {"repairman"}, "rho": {"mmc", "md1", "mg1", "mmck", "impatient"}, "k": {"mmck", "repairman"}, "cv": {"mg1"}, "timeout": {"impatient"}, "servers": nil,
+}
+
+// parametersOf refuses a flag that the model does not heed.
+func parametersOf(cmd *cobra.Command, model string) error {
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		of := parameters[name]
+		switch {
+		case !cmd.Flags().Changed(name):
+		case model == "":
+			return usage(fmt.Errorf("--%s is of one model: name it with --model", name))
+		case of != nil && !slices.Contains(of, model) && slices.Contains(oracle.Names, model):
+			return usage(fmt.Errorf("--%s is no parameter of model %s: it is of %s", name, model, strings.Join(of, ", ")))
+		}
 	}
+	return nil
+}
+
+// validateModels runs one model, or all if m has no name. Every run is checked before the
+// first begins, and rows are printed as they come, so that an interrupt loses none.
+func validateModels(ctx context.Context, m oracle.Model, which string, length time.Duration, arrivals int, seed uint64, out *rowPrinter) error {
+	var runs []func() ([]oracle.Row, error)
+	models := func(all []oracle.Model) []oracle.Model {
+		if m.Name != "" {
+			return []oracle.Model{m}
+		}
+		return all
+	}
+	if which != "real" {
+		for _, m := range models(oracle.Defaults()) {
+			if err := oracle.Check(m, arrivals); err != nil {
+				return usage(err)
+			}
+			runs = append(runs, func() ([]oracle.Row, error) { return oracle.Measure(ctx, m, arrivals, seed) })
+		}
+	}
+	if which != "virtual" {
+		for _, m := range models(oracle.RealDefaults()) {
+			if err := oracle.CheckReal(m, length); err != nil {
+				return usage(err)
+			}
+			runs = append(runs, func() ([]oracle.Row, error) { return oracle.MeasureReal(ctx, m, length, seed) })
+		}
+	}
+	for _, run := range runs {
+		rows, err := run()
+		if err == nil {
+			err = out.print(rows)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return out.verdict()
+}
+
+// rowPrinter prints rows and counts those that fail.
+type rowPrinter struct {
+	w            io.Writer
+	json         bool
+	rows, failed int
+}
+
+func (p *rowPrinter) print(rows []oracle.Row) error {
+	var b strings.Builder
+	if !p.json && p.rows == 0 {
+		fmt.Fprintf(&b, "%-8s %-34s %-22s %12s %12s %12s %12s\n", "engine", "model", "quantity", "measured", "theory", "difference", "tolerance")
+	}
+	e := json.NewEncoder(&b)
 	for _, r := range rows {
+		p.rows++
 		verdict := "pass"
 		if !r.Pass {
 			verdict = "FAIL"
-			failed++
+			p.failed++
 		}
-		if asJSON {
+		if p.json {
 			if err := e.Encode(r); err != nil {
 				return err
 			}
 			continue
 		}
-		fmt.Fprintf(w, "%-8s %-34s %-22s %12.6f %12.6f %+12.6f %12.6f  %s\n", r.Engine, r.Params, r.Quantity, r.Measured, r.Theory, r.Measured-r.Theory, r.Tolerance, verdict)
+		fmt.Fprintf(&b, "%-8s %-34s %-22s %12.6f %12.6f %+12.6f %12.6f  %s\n", r.Engine, r.Params, r.Quantity, r.Measured, r.Theory, r.Measured-r.Theory, r.Tolerance, verdict)
 	}
-	if failed > 0 {
-		return &exitError{exitDisagrees, fmt.Errorf("%d of %d quantities disagree with theory", failed, len(rows))}
+	_, err := io.WriteString(p.w, b.String())
+	return err
+}
+
+func (p *rowPrinter) verdict() error {
+	if p.failed > 0 {
+		return &exitError{exitDisagrees, fmt.Errorf("%d of %d quantities disagree with theory", p.failed, p.rows)}
 	}
 	return nil
 }

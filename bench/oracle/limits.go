@@ -1,0 +1,170 @@
+package oracle
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/host"
+)
+
+// ErrModel is returned, wrapped, for parameters for which the formula does not hold, and
+// for runs that are too short to settle whether it does.
+var ErrModel = fmt.Errorf("bad model")
+
+// The ranges of parameters. Below the least load a run is mostly empty time, at some
+// microseconds a customer. Nothing shorter than a thousandth of a service is told apart
+// well, since the simulation counts in nanoseconds.
+const (
+	leastLoad, leastTime, mostTime     = 0.001, 0.001, 1e6
+	mostServers, mostLoops, mostPlaces = 10_000, 100_000, 1_000_000
+	mostArrivals                       = 4e9 // at the least load: 127 of the clock's 292 years
+)
+
+// Validate names the formula's condition that a model breaks.
+func (m Model) Validate() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s: %s", ErrModel, m.Name, fmt.Sprintf(format, args...))
+	}
+	if m.Servers < 1 || m.Servers > mostServers {
+		return bad("servers %d is out of range: 1 to %d", m.Servers, mostServers)
+	}
+	most := 100.0 // of rho
+	switch m.Name {
+	case "mmc", "md1", "mg1", "impatient":
+		if m.Rho >= 1 {
+			return bad("rho %g: the queue has a steady state only for rho below 1", m.Rho)
+		}
+		most = 1
+	case "mmck":
+		if m.K < m.Servers || m.K > mostPlaces {
+			return bad("k %d is out of range: at least the %d servers, whose places count, and at most %d", m.K, m.Servers, mostPlaces)
+		}
+	case "repairman":
+		if m.K < 1 || m.K > mostLoops {
+			return bad("k %d customers are out of range: 1 to %d", m.K, mostLoops)
+		}
+		if !(m.Think >= leastTime && m.Think <= mostTime) {
+			return bad("think %g is out of range: %g to %g mean services", m.Think, leastTime, mostTime)
+		}
+		if m.throughput() < leastLoad {
+			return bad("k %d customers who think for %g mean services ask %g times in a service: want at least %g", m.K, m.Think, m.throughput(), leastLoad)
+		}
+		return nil
+	default:
+		return bad("there are: %s", strings.Join(Names, ", "))
+	}
+	switch {
+	case !(m.Rho >= leastLoad && m.Rho <= most):
+		return bad("rho %g is out of range: %g to %g", m.Rho, leastLoad, most)
+	case m.Name != "mmc" && m.Name != "mmck" && m.Servers != 1:
+		return bad("servers %d: the formula is for one", m.Servers)
+	case m.Name == "mg1" && !(m.CV > 0 && m.CV <= 20):
+		return bad("cv %g is out of range: above 0 to 20", m.CV)
+	case m.Name == "impatient" && !(m.Timeout >= leastTime && m.Timeout <= mostTime):
+		return bad("timeout %g is out of range: %g to %g mean services", m.Timeout, leastTime, mostTime)
+	}
+	return nil
+}
+
+// Check says whether a run of that many customers can settle whether the engine agrees
+// with the theory; the error names the number that can.
+func Check(m Model, arrivals int) error {
+	if err := m.Validate(); err != nil {
+		return err
+	}
+	need := m.needed()
+	switch {
+	case need > mostArrivals:
+		return fmt.Errorf("%w: %v: %.2g customers are needed to settle it, more than the %g that a run may have: want a smaller load or variation", ErrModel, m, need, mostArrivals)
+	case float64(arrivals) < need:
+		return fmt.Errorf("%w: %v: %d arrivals cannot settle it: want at least %.0f, for a batch must be long beside the time that the queue takes to forget", ErrModel, m, arrivals, need)
+	case float64(arrivals) > mostArrivals:
+		return fmt.Errorf("%w: %d arrivals are out of range: up to %g", ErrModel, arrivals, mostArrivals)
+	}
+	return nil
+}
+
+// CheckReal is Check for a run of that length on this host.
+func CheckReal(m Model, length time.Duration) error {
+	if err := m.Validate(); err != nil {
+		return err
+	}
+	if host.ReadTopology().Place(m.Servers).TakesTurns {
+		return fmt.Errorf("%w: %d servers and a source of customers take turns on this host's processors: want fewer servers, or the virtual engine", ErrModel, m.Servers)
+	}
+	if need := m.needed(); float64(m.arrivals(length)) < need {
+		want := math.Ceil(need * realService.Seconds() / m.throughput())
+		return fmt.Errorf("%w: %v: a length of %v on the real engine cannot settle it: want at least %.0fs, or the virtual engine", ErrModel, m, length, want)
+	}
+	return nil
+}
+
+// arrivals is the number of customers in a real run of that length.
+func (m Model) arrivals(length time.Duration) int {
+	return int(length.Seconds() * m.throughput() / realService.Seconds())
+}
+
+// load is the offered load over capacity.
+func (m Model) load() float64 {
+	if m.Name == "repairman" {
+		return float64(m.K) / ((1 + m.Think) * float64(m.Servers))
+	}
+	return m.Rho
+}
+
+// throughput is the number of customers who ask in a mean service; of a loop, at most.
+func (m Model) throughput() float64 {
+	load := m.load()
+	if m.Name == "repairman" { // who waits does not ask
+		load = min(load, 1)
+	}
+	return load * float64(m.Servers)
+}
+
+// relaxation is about the time in which the queue forgets its state, in mean services: the
+// inverse of its spectral gap (J. W. Cohen, The Single Server Queue, 1982, for M/M/1; E.
+// A. van Doorn, Adv. Appl. Prob. 17, 1985, for more servers).
+func (m Model) relaxation() float64 {
+	root, c := math.Sqrt(m.load()), float64(m.Servers)
+	gap := (1 - root) * (1 - root)
+	switch m.Name {
+	case "md1": // in heavy traffic a Brownian motion, whose variance is the service's
+		return max(1, 1/gap/2)
+	case "mg1":
+		return 1 / gap * (1 + m.CV*m.CV) / 2
+	case "mmck": // the walls at both ends make it faster
+		gap += 2 * root * (1 - math.Cos(math.Pi/float64(m.K+1)))
+	case "repairman": // who waits does not ask: the queue is pulled back within a time to think
+		return max(1, min(1/(gap*c), m.Think))
+	}
+	return max(1, 1/(gap*c)) // a service is the least: who is in service stays that long
+}
+
+// Each batch is that many relaxation times, so that its neighbours tell nothing of it: on
+// M/M/1 at .95, 0.4 % of the mean waits then lie outside their 99.9 % interval, all below
+// (a run without a long queue seems surer than it is); with 2 relaxation times 3 %.
+const relaxations = 20
+
+// squares is the share to which a run must know the mean square of a service: the mean
+// wait in M/G/1 goes with it, and the interval does not hold where it hangs on a few
+// services. At 0.05 some 0.6 % of mean waits lie outside, at 0.1 2 %, at 0.7 10 %.
+const squares = 0.05
+
+// needed is the number of customers that settles it, rounded up to two digits.
+func (m Model) needed() float64 {
+	counted := max(90*batches, relaxations*batches*m.throughput()*m.relaxation())
+	if m.Name == "mg1" {
+		counted = max(counted, math.Pow(1+m.CV*m.CV, 4)/(squares*squares))
+	}
+	n := counted / 0.9 // a tenth is not counted
+	if over := m.load() - 1; m.Name == "mmck" && over > 0 {
+		// The tenth is twice the time in which an empty queue fills up, by drift or by
+		// chance.
+		k, c := float64(m.K), float64(m.Servers)
+		n = max(n, 10*2*m.throughput()*min(k/(over*c), k*k/c))
+	}
+	digit := math.Pow(10, math.Floor(math.Log10(n))-1)
+	return math.Ceil(n/digit) * digit
+}
