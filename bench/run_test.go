@@ -136,7 +136,8 @@ func TestBlame(t *testing.T) {
 	const quota = "a cgroup's CPU quota of 0.50 processors stopped the process 9 times"
 	for _, slip := range []float64{1, 51} {
 		for _, quota := range []string{"", quota} {
-			res := &Result{Valid: true, Slip: Pair{P50: 0.01, P999: slip}}
+			p50 := 0.01
+			res := &Result{Valid: true, Slip: Pair{P50: &p50, P999: &slip}}
 			res.judgeHarness(time.Second, 0)
 			plain := res.Because
 			res.blame(quota)

@@ -60,7 +60,7 @@ func Generate(ctx context.Context, o GeneratorOptions) (*Generated, error) {
 	if o.Droplets < 1 || !(o.Rate > 0) || o.Length <= 0 {
 		return nil, errors.New("speed: a generator needs at least one droplet, a rate and a length above 0")
 	}
-	interval := time.Duration(float64(o.Droplets) / o.Rate * 1e9)
+	interval := time.Duration(float64(o.Droplets) / o.Rate * 1e9).Round(time.Microsecond) // as timeouts are
 	if interval < time.Microsecond {
 		return nil, fmt.Errorf("speed: %d droplets at %.0f attempts a second ask every %v: want 1 µs or more between two of one droplet", o.Droplets, o.Rate, interval)
 	}
@@ -123,14 +123,18 @@ func Generate(ctx context.Context, o GeneratorOptions) (*Generated, error) {
 	return g, ctx.Err()
 }
 
-// generate is the generator's loop, with a target that answers at once.
+// generate is the generator's loop, with a target that answers at once. All that is due
+// within the length is issued, however late.
 func generate(ctx context.Context, f *fleet.Fleet, clock *host.Clock, length time.Duration, slip, own *record.Latency, g *Generated) {
 	var items [64]queue.Item
 	var answers [64]dwfm.Answer
 	busy, now := time.Duration(0), clock.Now()
-	for looks := 0; now < length; looks++ {
-		n := f.Next(now, items[:])
+	for looks := 0; ; looks++ {
+		n := f.Next(min(now, length), items[:])
 		if n == 0 {
+			if now >= length {
+				break
+			}
 			host.Pause(16)
 			if looks%1024 == 0 && ctx.Err() != nil {
 				break
