@@ -36,6 +36,7 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 		if err := contest(&scenarios[i], c); err != nil {
 			return nil, err
 		}
+		scenarios[i].Broken = min(s.Broken, s.mostBroken())
 		if err := scenarios[i].Validate(); err != nil {
 			return nil, err
 		}
@@ -45,7 +46,7 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 			t.Engine = "real"
 		}
 		every := scenarios[i]
-		every.Broken = every.Leases
+		every.Broken = every.mostBroken()
 		t.Most = betaOf(&every, max(1, o.Workers))
 		t.FluidLaw, _ = scenarios[i].fluidLaw(max(1, o.Workers), o.Service)
 	}
@@ -71,7 +72,7 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 			mu.Unlock()
 			return res.Verdict.Lost() || res.Verdict == Invalid, res.Beta, nil
 		}
-		low, high := 0, s.Leases
+		low, high := 0, s.mostBroken()
 		if real {
 			tolerance = 0.05
 			high = min(high, 4*s.Broken+1)
