@@ -19,11 +19,37 @@ type Axis struct {
 func times(name, doc string, at func(*Scenario) *time.Duration) Axis {
 	return Axis{name, "s", doc,
 		func(s *Scenario, _ *int, x float64) error {
-			*at(s) = time.Duration(math.Round(x * float64(time.Second)))
-			return nil
+			return setSeconds(name, at(s), x)
 		},
 		func(s *Scenario, _ int) float64 { return at(s).Seconds() },
 	}
+}
+
+// mostWorkers is what an engine has at most.
+const mostWorkers = 4096
+
+// setWhole and setSeconds set a key to the nearest value that it can have, and refuse what is
+// outside its range.
+func setWhole(key string, at *int, x float64) error {
+	k, err := findKey(key)
+	if err == nil {
+		err = k.within(math.Round(x), fmt.Sprintf("%g", x))
+	}
+	if err == nil {
+		*at = int(math.Round(x))
+	}
+	return err
+}
+
+func setSeconds(key string, at *time.Duration, x float64) error {
+	k, err := findKey(key)
+	if err == nil {
+		err = k.within(x, fmt.Sprintf("%g s", x))
+	}
+	if err == nil {
+		*at = time.Duration(math.Round(x * float64(time.Second)))
+	}
+	return err
 }
 
 // shares is an axis of a plain number.
@@ -37,7 +63,7 @@ func shares(name, unit, doc string, at func(*Scenario) *float64) Axis {
 // Axes are those that there are.
 var Axes = []Axis{
 	{"broken", "leases", "B, leases that lapse in the outage",
-		func(s *Scenario, _ *int, x float64) error { s.Broken = int(math.Round(x)); return nil },
+		func(s *Scenario, _ *int, x float64) error { return setWhole("broken", &s.Broken, x) },
 		func(s *Scenario, _ int) float64 { return float64(s.Broken) }},
 	{"beta", "timeouts", "β, the surge in timeouts of spare capacity; sets B",
 		func(s *Scenario, workers *int, x float64) error {
@@ -47,8 +73,7 @@ var Axes = []Axis{
 			if err != nil {
 				return err
 			}
-			s.Broken = int(math.Round(x / e.beta(e.capacity(e.want))))
-			return nil
+			return setWhole("broken", &s.Broken, x/e.beta(e.capacity(e.want)))
 		}, betaOf},
 	shares("rho", "of capacity", "ρ, what the steady checks take", func(s *Scenario) *float64 { return &s.Rho }),
 	shares("delta", "times a live one's", "δ, cost of serving a dead attempt", func(s *Scenario) *float64 { return &s.Delta }),
@@ -74,14 +99,22 @@ var Axes = []Axis{
 		func(*Scenario, int) float64 { return 0.2 }},
 	{"outage", "s", "how long the dependency is away; leases break at the scenario's rate, broken/outage",
 		func(s *Scenario, _ *int, x float64) error {
-			s.Broken = int(math.Round(min(float64(s.Leases), float64(s.Broken)*x/s.Outage.Seconds())))
-			s.Outage = time.Duration(math.Round(x * float64(time.Second)))
-			return nil
+			if s.Outage == 0 {
+				return &keyError{"outage", "an axis of outages needs a scenario with one, to know how fast leases break; set outage"}
+			}
+			broken := min(float64(s.mostBroken()), float64(s.Broken)*x/s.Outage.Seconds())
+			if err := setWhole("broken", &s.Broken, broken); err != nil {
+				return err
+			}
+			return setSeconds("outage", &s.Outage, x)
 		},
 		func(s *Scenario, _ int) float64 { return s.Outage.Seconds() }},
 	{"workers", "workers", "c, workers of the manager; the scenario's capacity is for one",
 		func(s *Scenario, workers *int, x float64) error {
 			// One worker fits the scenario; so many more serve the same droplets.
+			if !(x >= 1 && x <= mostWorkers) {
+				return &keyError{"workers", fmt.Sprintf("%g is out of range: 1 to %d workers", x, mostWorkers)}
+			}
 			*workers = int(math.Round(x))
 			e, err := newExperiment(*s, 1, 1, 1)
 			if err != nil {
@@ -92,7 +125,7 @@ var Axes = []Axis{
 		},
 		func(_ *Scenario, workers int) float64 { return float64(workers) }},
 	{"ttl_h", "intervals", "TTL/H: a lease's time to live over the check interval",
-		func(s *Scenario, _ *int, x float64) error { s.TTL = time.Duration(x * float64(s.Interval)); return nil },
+		func(s *Scenario, _ *int, x float64) error { return setSeconds("ttl", &s.TTL, x*s.Interval.Seconds()) },
 		func(s *Scenario, _ int) float64 { return float64(s.TTL) / float64(s.Interval) }},
 }
 
@@ -155,6 +188,8 @@ func ParseRange(text string) (Range, error) {
 	switch {
 	case err1 != nil || err2 != nil || err3 != nil || math.IsInf(r.Low, 0) || math.IsInf(r.High, 0):
 		return bad("not numbers")
+	case math.Abs(r.Low) > 1e12 || math.Abs(r.High) > 1e12:
+		return bad("values are out of range: up to 1e12")
 	case !(r.Low < r.High):
 		return bad("low must be below high")
 	case r.N < 2 || r.N > 1000:

@@ -145,7 +145,7 @@ func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Borde
 	}
 	s.Duration = max(s.Duration, fluidTimeouts*s.Timeout)
 	f := &finder{o, seeds}
-	low, high := 0, s.Leases
+	low, high := 0, s.mostBroken()
 	s.Broken = high
 	out.Most = betaOf(&s, workers)
 	results, err := f.runs(ctx, s)
@@ -163,10 +163,10 @@ func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Borde
 		out.Back = &middle
 	}
 	if !mostLost(results) {
-		out.Broken = s.Leases
+		out.Broken = high
 		return out, nil
 	}
-	for high-low > max(1, s.Leases/1000) {
+	for high-low > max(1, s.mostBroken()/1000) {
 		s.Broken = (low + high) / 2
 		lost, err := f.lost(ctx, s)
 		if err != nil {

@@ -34,7 +34,7 @@ func spare(s *Scenario) float64 {
 var disturbances = []disturbance{
 	{"surge", func(s *Scenario) float64 {
 		all := *s
-		all.Broken = s.Leases
+		all.Broken = s.mostBroken()
 		return betaOf(&all, 1)
 	}, func(s *Scenario, size float64) error {
 		a, err := findAxis("beta")
@@ -43,7 +43,7 @@ var disturbances = []disturbance{
 		}
 		workers := 1
 		err = a.set(s, &workers, size)
-		s.Broken = min(s.Broken, s.Leases)
+		s.Broken = min(s.Broken, s.mostBroken())
 		return err
 	}},
 	{"pause", func(s *Scenario) float64 { return 20 * spareTimeout(s) }, func(s *Scenario, size float64) error {

@@ -70,9 +70,9 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 	}
 	o.drawSeed()
 	s.Duration = max(s.Duration, 60*s.Timeout)
-	engine, tolerance, most := "virtual", 0.005, s.Leases
+	engine, tolerance, most := "virtual", 0.005, s.mostBroken()
 	if real {
-		engine, tolerance, most = "real", 0.05, min(s.Leases, 4*s.Broken+1)
+		engine, tolerance, most = "real", 0.05, min(s.mostBroken(), 4*s.Broken+1)
 	}
 	all := make([]Threshold, len(contestants))
 	bounds := make([][]bound, len(contestants))
@@ -83,13 +83,14 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 		if err := contest(&scenarios[i], c); err != nil {
 			return nil, err
 		}
+		scenarios[i].Broken = min(s.Broken, s.mostBroken())
 		if err := scenarios[i].Validate(); err != nil {
 			return nil, err
 		}
 		t := &all[i]
 		t.Contestant, t.Engine, t.Seed, t.Tried, t.BatchLaw = c, engine, o.Seed, most, batchLaw(&scenarios[i])
 		every := scenarios[i]
-		every.Broken = every.Leases
+		every.Broken = every.mostBroken()
 		t.Most = betaOf(&every, max(1, o.Workers))
 		t.FluidLaw, _ = scenarios[i].fluidLaw(max(1, o.Workers), o.Service)
 	}

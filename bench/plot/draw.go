@@ -340,21 +340,3 @@ func (f Curves) saveLatency(dir, name string) error {
 var nines = plot.ConstantTicks{
 	{Value: 0, Label: "0"}, {Value: 1, Label: "90"}, {Value: 2, Label: "99"}, {Value: 3, Label: "99.9"}, {Value: 4, Label: "99.99"}, {Value: 5, Label: "99.999"},
 }
-
-// decades are ticks on a logarithmic axis: powers of ten with their value, and between
-// them ticks without.
-type decades struct{}
-
-func (decades) Ticks(low, high float64) []plot.Tick {
-	var all []plot.Tick
-	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
-		for k := 1.0; k < 10; k++ {
-			t := plot.Tick{Value: k * math.Pow(10, e)}
-			if k == 1 {
-				t.Label = short(t.Value)
-			}
-			all = append(all, t)
-		}
-	}
-	return all
-}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,11 +46,11 @@ var (
 	gridRGB = color.Gray{0xdd}
 )
 
-var fonts = font.NewCache(liberation.Collection())
+var handler = letters{text.Plain{Fonts: font.NewCache(liberation.Collection())}}
 
 func style(size font.Length) text.Style {
 	return text.Style{
-		Color: color.Black, Handler: text.Plain{Fonts: fonts},
+		Color: color.Black, Handler: handler,
 		Font: font.From(font.Font{Typeface: "Liberation", Variant: "Sans"}, size),
 	}
 }
@@ -67,7 +68,7 @@ func lineStyle(i int) draw.LineStyle {
 // newPlot is a plot in this style.
 func newPlot(x, y string) *plot.Plot {
 	p := plot.New()
-	p.TextHandler = text.Plain{Fonts: fonts}
+	p.TextHandler = handler
 	p.X.Label.Text, p.Y.Label.Text = x, y
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Label.TextStyle.Font = style(labelSize).Font
@@ -105,6 +106,38 @@ func (ticks) Ticks(low, high float64) []plot.Tick {
 	var all []plot.Tick
 	for k := math.Ceil(low/step - 1e-9); k*step <= high+1e-9*step; k++ {
 		all = append(all, plot.Tick{Value: k * step, Label: short(k * step)})
+	}
+	return all
+}
+
+// decades are ticks on a logarithmic axis: powers of ten with their value, and between
+// them ticks without. An axis that holds less than two powers has numbers at twice and five
+// times a power as well, and one that is shorter still has those of a linear axis.
+type decades struct{}
+
+func (decades) Ticks(low, high float64) []plot.Tick {
+	if !(low > 0 && high > low) || math.IsInf(high, 1) {
+		return []plot.Tick{{Value: low, Label: short(low)}}
+	}
+	const ulps = 1e-9
+	labelled := func(all []plot.Tick, ks ...float64) (n int) {
+		for i, t := range all {
+			k := math.Round(t.Value / math.Pow(10, math.Floor(math.Log10(t.Value)+ulps)))
+			if slices.Contains(ks, k) && t.Value >= low*(1-ulps) && t.Value <= high*(1+ulps) {
+				all[i].Label = short(t.Value)
+				n++
+			}
+		}
+		return n
+	}
+	var all []plot.Tick
+	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
+		for k := 1.0; k < 10; k++ {
+			all = append(all, plot.Tick{Value: k * math.Pow(10, e)})
+		}
+	}
+	if labelled(all, 1) < 2 && labelled(all, 1, 2, 5) < 2 {
+		return ticks{}.Ticks(low, high)
 	}
 	return all
 }

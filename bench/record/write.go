@@ -53,7 +53,7 @@ func (l *Log) writeHistograms(w io.Writer, origin time.Time) error {
 	for _, step := range []func() error{
 		lw.OutputLogFormatVersion,
 		func() error {
-			return lw.OutputComment("[Latencies in microseconds; one interval a phase; tag: class/phase/clock]")
+			return lw.OutputComment("[Latencies in microseconds, Interval_Max in seconds; one interval a phase; tag: class/phase/clock]")
 		},
 		func() error { return lw.OutputBaseTime(base) },
 		func() error { return lw.OutputStartTime(base) },

@@ -68,7 +68,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"bench", "--resume", "x", "--seed", "3"}, "--resume goes on with the suite as it was begun"},
 		{[]string{"validate", "--model", "mmc", "--rho", "1"}, "the queue has a steady state only for rho below 1"},
 		{[]string{"validate", "--model", "mmc", "--servers", "0"}, "servers 0 is out of range"},
-		{[]string{"validate", "--model", "impatient", "--timeout", "inf"}, "timeout +Inf is out of range"},
+		{[]string{"validate", "--model", "impatient", "--timeout", "inf"}, "not a decimal number"},
 		{[]string{"validate", "--model", "mmc", "--rho", "1e-9"}, "rho 1e-09 is out of range"},
 		{[]string{"validate", "--model", "mmck", "--k", "100000000000"}, "k 100000000000 is out of range"},
 		{[]string{"validate", "--model", "mmc", "--rho", "0.99", "--engine", "virtual"}, "want at least 27000000"},
