@@ -1,9 +1,8 @@
 package queue
 
 import (
+	"math/bits"
 	"time"
-
-	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/queue/catalog"
 	"github.com/leasestorm/leasestorm/queue/pad"
@@ -11,23 +10,22 @@ import (
 
 var fifoLockFreeEntry = catalog.Entry[New]{
 	Name:   "fifo-lockfree",
-	Doc:    "fifo without a lock: positions by fetch-and-add, in chunks, a batch at a time",
-	Source: "C. Yang and J. Mellor-Crummey, A Wait-free Queue as Fast as Fetch-and-Add, PPoPP 2016 (its array of chunks); D. Vyukov's sequence numbers",
+	Doc:    "fifo without a lock: positions by fetch-and-add, in segments, a batch at a time",
+	Source: "C. Yang and J. Mellor-Crummey, A Wait-free Queue as Fast as Fetch-and-Add, PPoPP 2016 (its array of segments); D. Vyukov's sequence numbers",
 	Params: []catalog.Param{pad.Param},
 	New: func(_ Config, v catalog.Values) (Discipline, error) {
-		ends := pad.Apart[atomic.Uint64](2, v.Int("pad") == 1)
-		return &fifoLockFree{dir: make([]atomic.Pointer[segment], dirSize), head: ends[0], tail: ends[1]}, nil
+		// 16.7 million items; what comes on top is turned away.
+		return newFifoLockFree(fifoSizes{cells: 1 << 10, segments: 1 << 14, spares: 64}, v.Int("pad") == 1), nil
 	},
 }
 
-// The queue is a line of positions 0, 1, 2, …, kept in chunks; a directory says where
-// the chunks are. It holds 16.7 million items and turns away what comes on top.
-const (
-	segCells  = 1 << 10
-	dirSize   = 1 << 14
-	maxQueued = segCells*dirSize - 2*segCells
-	segSpares = 64
-)
+// fifoSizes are the sizes of the queue's parts. Tests take small ones, so that a segment is
+// used up and recycled within a few steps.
+type fifoSizes struct {
+	cells    int // positions of a segment; a power of 2
+	segments int // places of the directory; a power of 2
+	spares   int // segments that are kept for another time
+}
 
 // cell is one position. Whose it is:
 //
@@ -35,62 +33,121 @@ const (
 //	≠ pos+1    the pusher's that reserved pos by moving tail over it
 //	= pos+1    published: the popper's that moves head over it, by compare-and-swap
 //
-// Positions are never used twice, so a popper that still looks at a chunk that has
+// No position is filled twice, so a popper that still looks at a segment that has
 // been recycled finds other numbers, and its compare-and-swap of head fails.
 type cell struct {
 	item Item
-	seq  atomic.Uint64
+	seq  word
 }
 
+// segment holds the positions number·cells … number·cells + cells − 1. It is recycled:
+//
+//	spare       nobody's
+//	fresh       of the one pusher that swapped it out of the spares and numbers it
+//	installed   in the directory: its number stands
+//	spent       of the one popper that took the last of its items and puts it away
+//
+// Only the number can deceive. A segment is spent when all its positions are taken, so none
+// in which a pusher still has a position to fill. But the segment that a pusher finds in
+// its place may be that of an earlier round, about to be spent, and be fresh again in
+// another pusher's hands, with the very number that the first one looks for, when that one
+// comes to look. It is installed only if it is still in its place after the number was
+// read: see segment(), and TestInterleaveFifo/recycled.
 type segment struct {
-	number atomic.Uint64 // position / segCells
-	taken  atomic.Int64
-	cells  [segCells]cell
+	number word // position / cells
+	taken  word // positions that have been popped
+	cells  []cell
 }
 
+// fifoLockFree is a line of positions 0, 1, 2, … in segments. A directory says where the
+// segments are.
 type fifoLockFree struct {
-	dir   []atomic.Pointer[segment] // at number % dirSize
-	spare [segSpares]atomic.Pointer[segment]
-	head  *atomic.Uint64 // the poppers'
-	tail  *atomic.Uint64 // the pushers'
+	dir   []ref[segment] // at number % len(dir)
+	spare []ref[segment]
+	head  *word // the poppers'
+	tail  *word // the pushers'
+	limit int   // items; with it no two segments in use meet in one place of dir
+	shift int   // a position's segment is pos >> shift
+	mask  uint64
+}
+
+func newFifoLockFree(sizes fifoSizes, apart bool) *fifoLockFree {
+	ends := pad.Apart[word](2, apart)
+	return &fifoLockFree{
+		dir: make([]ref[segment], sizes.segments), spare: make([]ref[segment], sizes.spares), head: ends[0], tail: ends[1],
+		limit: sizes.cells * (sizes.segments - 1), shift: bits.TrailingZeros(uint(sizes.cells)), mask: uint64(sizes.cells - 1),
+	}
+}
+
+// place is where the directory has the segment of a position.
+func (q *fifoLockFree) place(pos uint64) *ref[segment] {
+	return &q.dir[pos>>(q.shift&63)&uint64(len(q.dir)-1)]
 }
 
 func (q *fifoLockFree) Push(_ time.Duration, items []Item) int {
-	kept := min(len(items), max(0, maxQueued-q.Len()))
+	pos, kept := q.reserve(len(items))
 	for i := range items[kept:] {
 		items[kept+i].Why = Full
 	}
-	if kept == 0 {
-		return 0
-	}
-	first := q.tail.Add(uint64(kept)) - uint64(kept)
-	var seg *segment
-	for i := range items[:kept] {
-		pos := first + uint64(i)
-		if seg == nil || seg.number.Load() != pos/segCells {
-			seg = q.segment(pos / segCells)
+	// Once its last position is filled, a segment may be spent at any time: a batch looks at
+	// none again.
+	for rest := items[:kept]; len(rest) > 0; {
+		cells := q.segment(pos).cells[pos&q.mask:]
+		n := min(len(rest), len(cells))
+		for i := range rest[:n] {
+			pos++
+			cells[i].item = rest[i]
+			cells[i].seq.Store(pos)
 		}
-		c := &seg.cells[pos%segCells]
-		c.item = items[i]
-		c.seq.Store(pos + 1)
+		rest = rest[n:]
 	}
 	return kept
 }
 
-// segment finds the chunk of that number, or makes it. Its place in the directory is
-// free: less than the directory's whole length is in use.
-func (q *fifoLockFree) segment(number uint64) *segment {
-	place := &q.dir[number%dirSize]
+// reserve makes up to n positions the caller's, from first on, as many as there is room for.
+//
+// It adds first and looks afterwards: on many cores a fetch-and-add costs one transfer of
+// the line, a loop of compare-and-swaps one for each that fails. What passes the limit then
+// is given back before anything is filled, from the end: the pushers behind have even less
+// room and give theirs back first. Who waits for that waits for pushers that stand between
+// their addition and this loop, never for a popper; and newcomers see a full queue and do
+// not add (TestInterleaveFifo/full).
+func (q *fifoLockFree) reserve(n int) (first uint64, kept int) {
+	head := q.head.Load()
+	n = min(n, q.limit-int(q.tail.Load()-head))
+	if n <= 0 {
+		return 0, 0
+	}
+	end := q.tail.Add(uint64(n))
+	first = end - uint64(n)
+	for {
+		room := int(q.head.Load() + uint64(q.limit) - first)
+		if room >= n {
+			return first, n
+		}
+		room = max(room, 0)
+		if q.tail.Load() == end && q.tail.CompareAndSwap(end, first+uint64(room)) {
+			return first, room
+		}
+		pause()
+	}
+}
+
+// segment finds the segment of a position that the caller has reserved and not filled, or
+// makes it.
+func (q *fifoLockFree) segment(pos uint64) *segment {
+	place, number := q.place(pos), pos>>(q.shift&63)
 	var fresh *segment
 	for {
 		if s := place.Load(); s != nil {
-			if s.number.Load() == number {
+			if s.number.Load() == number && place.Load() == s {
 				if fresh != nil {
 					q.keep(fresh)
 				}
 				return s
 			}
-			continue // its last reader is about to take it out
+			pause() // its last popper is about to take it out
+			continue
 		}
 		if fresh == nil {
 			fresh = q.fresh()
@@ -110,7 +167,7 @@ func (q *fifoLockFree) fresh() *segment {
 			}
 		}
 	}
-	return new(segment)
+	return &segment{cells: make([]cell, q.mask+1)}
 }
 
 func (q *fifoLockFree) keep(s *segment) {
@@ -124,46 +181,50 @@ func (q *fifoLockFree) keep(s *segment) {
 func (q *fifoLockFree) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 	for taken < len(dst) {
 		head := q.head.Load()
-		seg := q.dir[head/segCells%dirSize].Load()
-		n := 0
+		place := q.place(head)
+		seg := place.Load()
+		var cells []cell
 		if seg != nil {
-			n = seg.published(head, len(dst)-taken)
+			cells = published(seg.cells[head&q.mask:], head, len(dst)-taken)
 		}
-		if n == 0 {
+		if len(cells) == 0 {
 			if head == q.head.Load() {
 				break // empty, or a pusher is between its reservation and its items
 			}
 			continue
 		}
-		if !q.head.CompareAndSwap(head, head+uint64(n)) {
+		if !q.head.CompareAndSwap(head, head+uint64(len(cells))) {
 			continue
 		}
-		for i := range n {
-			dst[taken+i] = seg.cells[head%segCells+uint64(i)].item
+		point()
+		for i := range cells {
+			dst[taken] = cells[i].item
+			taken++
 		}
-		taken += n
-		if seg.taken.Add(int64(n)) == segCells {
+		if seg.taken.Add(uint64(len(cells))) == q.mask+1 {
 			seg.taken.Store(0)
-			q.dir[head/segCells%dirSize].Store(nil)
+			place.Store(nil)
 			q.keep(seg)
 		}
 	}
 	return taken, 0
 }
 
-// published is how many items stand ready from a position on, in its chunk, up to a limit.
-func (s *segment) published(pos uint64, limit int) int {
-	n := 0
-	for at := pos % segCells; n < limit && at+uint64(n) < segCells; n++ {
-		if s.cells[at+uint64(n)].seq.Load() != pos+uint64(n)+1 {
-			break
+// published are those cells that stand ready from the first on, which has the position pos,
+// up to a limit.
+func published(cells []cell, pos uint64, limit int) []cell {
+	cells = cells[:min(len(cells), limit)]
+	for i := range cells {
+		if cells[i].seq.Load() != pos+uint64(i)+1 {
+			return cells[:i]
 		}
 	}
-	return n
+	return cells
 }
 
-// Len reads head first: it may count what is popped meanwhile, but is never below 0.
+// Len reads head first: it may count what is popped meanwhile, but is never below 0. Tail
+// passes the limit while a pusher gives positions back.
 func (q *fifoLockFree) Len() int {
 	head := q.head.Load()
-	return int(q.tail.Load() - head)
+	return min(int(q.tail.Load()-head), q.limit)
 }

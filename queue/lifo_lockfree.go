@@ -3,8 +3,6 @@ package queue
 import (
 	"time"
 
-	"go.uber.org/atomic"
-
 	"github.com/leasestorm/leasestorm/queue/catalog"
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
@@ -15,7 +13,7 @@ var lifoLockFreeEntry = catalog.Entry[New]{
 	Source: "R. K. Treiber, Systems Programming: Coping with Parallelism, IBM RJ 5118, 1986, with counted links",
 	Params: []catalog.Param{pad.Param},
 	New: func(_ Config, v catalog.Values) (Discipline, error) {
-		return newLifoLockFree(v.Int("pad") == 1), nil
+		return newLifoLockFree(slabNodes*maxSlabs, v.Int("pad") == 1), nil
 	},
 }
 
@@ -28,7 +26,7 @@ const (
 )
 
 type stackNode struct {
-	next  atomic.Uint32 // index of the node below; 0 is the bottom
+	next  word32 // index of the node below; 0 is the bottom
 	n     uint32
 	items [nodeItems]Item
 }
@@ -37,25 +35,28 @@ type stackNode struct {
 // that are spare. A stack's top is a word:
 //
 //	bits 63..32  count  rises with each change, so that a node that went and came back
-//	                    does not look unmoved
+//	                    does not look unmoved (TestInterleaveLifo/recycled)
 //	bits 31..0   index  of the top node; 0: empty
 //
 // A node is its pusher's until the top's compare-and-swap, and its popper's after one.
 type lifoLockFree struct {
-	top   *atomic.Uint64
-	spare *atomic.Uint64
-	len   *atomic.Int64
-	used  atomic.Uint32 // nodes made so far; node 0 is nobody's
-	slabs [maxSlabs]atomic.Pointer[[slabNodes]stackNode]
+	top   *word
+	spare *word
+	len   *word
+	used  word32 // nodes made so far; node 0 is nobody's
+	nodes uint32 // as many as there may be
+	slabs []ref[[slabNodes]stackNode]
 }
 
-func newLifoLockFree(apart bool) *lifoLockFree {
+func newLifoLockFree(nodes int, apart bool) *lifoLockFree {
 	// Both tops and the length are written by everybody.
 	words := pad.Apart[struct {
-		top atomic.Uint64
-		len atomic.Int64
+		top, len word
 	}](2, apart)
-	q := &lifoLockFree{top: &words[0].top, spare: &words[1].top, len: &words[1].len}
+	q := &lifoLockFree{
+		top: &words[0].top, spare: &words[1].top, len: &words[1].len,
+		nodes: uint32(nodes), slabs: make([]ref[[slabNodes]stackNode], (nodes+slabNodes-1)/slabNodes),
+	}
 	q.used.Store(1)
 	return q
 }
@@ -63,7 +64,7 @@ func newLifoLockFree(apart bool) *lifoLockFree {
 func (q *lifoLockFree) node(i uint32) *stackNode { return &q.slabs[i/slabNodes].Load()[i%slabNodes] }
 
 // push puts a chain of nodes, linked from first to last, on a stack.
-func (q *lifoLockFree) push(top *atomic.Uint64, first, last uint32) {
+func (q *lifoLockFree) push(top *word, first, last uint32) {
 	for {
 		old := top.Load()
 		q.node(last).next.Store(uint32(old))
@@ -74,7 +75,7 @@ func (q *lifoLockFree) push(top *atomic.Uint64, first, last uint32) {
 }
 
 // pop takes the top node off a stack; 0 if there is none.
-func (q *lifoLockFree) pop(top *atomic.Uint64) uint32 {
+func (q *lifoLockFree) pop(top *word) uint32 {
 	for {
 		old := top.Load()
 		i := uint32(old)
@@ -92,9 +93,9 @@ func (q *lifoLockFree) alloc() uint32 {
 	if i := q.pop(q.spare); i != 0 {
 		return i
 	}
-	i := q.used.Inc() - 1
-	if i >= slabNodes*maxSlabs {
-		q.used.Dec()
+	i := q.used.Add(1) - 1
+	if i >= q.nodes {
+		q.used.Add(^uint32(0))
 		return 0
 	}
 	if slab := &q.slabs[i/slabNodes]; slab.Load() == nil {
@@ -122,12 +123,14 @@ func (q *lifoLockFree) Push(_ time.Duration, items []Item) (kept int) {
 		items[kept+i].Why = Full
 	}
 	if kept > 0 {
-		q.len.Add(int64(kept)) // before the items can be popped: Len is never below 0
+		q.len.Add(uint64(kept)) // before the items can be popped: Len is never below 0
 		q.push(q.top, first, last)
 	}
 	return kept
 }
 
+// Pop takes whole nodes off and puts back what it has no room for: until then another Pop
+// misses the one or two items of that node.
 func (q *lifoLockFree) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 	for taken < len(dst) {
 		i := q.pop(q.top)
@@ -135,6 +138,7 @@ func (q *lifoLockFree) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 			break
 		}
 		n := q.node(i)
+		point()
 		for ; n.n > 0 && taken < len(dst); taken++ {
 			n.n--
 			dst[taken] = n.items[n.n]
@@ -146,9 +150,9 @@ func (q *lifoLockFree) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 		}
 	}
 	if taken > 0 {
-		q.len.Sub(int64(taken))
+		q.len.Add(-uint64(taken))
 	}
 	return taken, 0
 }
 
-func (q *lifoLockFree) Len() int { return int(q.len.Load()) }
+func (q *lifoLockFree) Len() int { return int(int64(q.len.Load())) }

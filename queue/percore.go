@@ -3,8 +3,6 @@ package queue
 import (
 	"time"
 
-	"go.uber.org/atomic"
-
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
@@ -23,7 +21,7 @@ var percoreEntry = catalog.Entry[Wrap]{
 // older items still wait when one is taken, and docs/architecture.md states it.
 type percore struct {
 	parts []Discipline
-	turn  atomic.Uint64
+	turn  word
 }
 
 func newPercore(cfg Config, v catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
@@ -45,7 +43,7 @@ func (q *percore) Push(now time.Duration, items []Item) int {
 	if len(items) == 0 {
 		return 0
 	}
-	t := q.turn.Inc()
+	t := q.turn.Add(1)
 	n := uint64(len(q.parts))
 	a, b := q.parts[t%n], q.parts[(t*0x9e3779b97f4a7c15>>32)%n]
 	if b.Len() < a.Len() {
@@ -57,29 +55,38 @@ func (q *percore) Push(now time.Duration, items []Item) int {
 // Pop is for a caller without a view: it takes from the longest part.
 func (q *percore) Pop(now time.Duration, dst []Item) (taken, dropped int) { return q.steal(now, dst) }
 
+// steal takes from the longest part. A part that has nothing for it, since others came
+// first or its pushers stand between their reservations and their items, is passed over:
+// the next that has any is as good.
 func (q *percore) steal(now time.Duration, dst []Item) (taken, dropped int) {
-	for {
-		longest, most := -1, 0
-		for i, p := range q.parts {
-			if n := p.Len(); n > most {
-				longest, most = i, n
-			}
+	if len(dst) == 0 {
+		return 0, 0
+	}
+	longest, most := 0, 0
+	for i, p := range q.parts {
+		if n := p.Len(); n > most {
+			longest, most = i, n
 		}
-		if longest < 0 || len(dst) == 0 {
-			return 0, 0
+	}
+	if most == 0 {
+		return 0, 0
+	}
+	for i := range q.parts {
+		part := q.parts[(longest+i)%len(q.parts)]
+		if i > 0 {
+			most = part.Len()
+		}
+		if most == 0 {
+			continue
 		}
 		// Half of it at most: its own worker goes on with the rest.
-		part := q.parts[longest]
 		n := min(len(dst), (most+1)/2)
-		taken, dropped = part.Pop(now, dst[:n])
-		if taken+dropped > 0 {
+		if taken, dropped = part.Pop(now, dst[:n]); taken+dropped > 0 {
 			copy(dst[len(dst)-dropped:], dst[n-dropped:n])
 			return taken, dropped
 		}
-		if part.Len() == most {
-			return 0, 0 // it is between a reservation and its items
-		}
 	}
+	return 0, 0
 }
 
 func (q *percore) Len() (n int) {

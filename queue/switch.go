@@ -1,87 +1,139 @@
 package queue
 
-import (
-	"sync"
-	"time"
-
-	"go.uber.org/atomic"
-)
+import "time"
 
 // Switch is a discipline that can be exchanged for another while it is in use, as an
 // operator does who rolls out a new one: what waits moves over, a batch at each Pop.
 type Switch struct {
-	now  atomic.Pointer[Discipline]
-	old  atomic.Pointer[Discipline] // still has items; nil: none
-	then Discipline
+	first, then Discipline
 
-	mu  sync.Mutex // held while items move
+	// It goes from before to moving, and to after once first has nothing left. A push that
+	// began before the switch may end after that: it goes back to moving then.
+	phase word
+
+	mu  mutex // held while items move
 	buf []Item
-	out []Item // items that the new one gave up while they moved; told of by the next Pop
-	n   atomic.Int64
+	out []Item // items that then gave up while they moved; told of by the next Pop
+	n   word   // len(out)
 }
+
+// The phases of a Switch.
+const (
+	before uint64 = iota // first serves
+	moving               // then serves, and first may have items
+	after                // then serves, and first has none
+)
 
 // movedAtOnce is how many items move at each Pop.
 const movedAtOnce = 256
 
 // NewSwitch makes one that begins as first and can become then.
 func NewSwitch(first, then Discipline) *Switch {
-	s := &Switch{then: then, buf: make([]Item, movedAtOnce)}
-	s.now.Store(&first)
-	return s
+	return &Switch{first: first, then: then, buf: make([]Item, movedAtOnce)}
 }
 
 // Do switches; a second call does nothing.
 func (s *Switch) Do() {
-	if first := s.now.Load(); *first != s.then && s.old.CompareAndSwap(nil, first) {
-		s.now.Store(&s.then)
+	if s.first != s.then {
+		s.phase.CompareAndSwap(before, moving)
 	}
 }
 
 // Push implements Discipline.
-func (s *Switch) Push(now time.Duration, items []Item) int { return (*s.now.Load()).Push(now, items) }
+func (s *Switch) Push(now time.Duration, items []Item) int {
+	if s.phase.Load() != before {
+		return s.then.Push(now, items)
+	}
+	kept := s.first.Push(now, items)
+	if s.phase.Load() != before {
+		// The switch came between, and a Pop may have found first empty before the items were
+		// in it.
+		s.phase.Store(moving)
+	}
+	return kept
+}
 
 // Pop implements Discipline.
 func (s *Switch) Pop(now time.Duration, dst []Item) (taken, dropped int) {
-	if s.old.Load() != nil || s.n.Load() > 0 {
+	return s.pop(now, dst, s.first, s.then)
+}
+
+// pop takes from one of two views, after what there is to move has moved.
+func (s *Switch) pop(now time.Duration, dst []Item, first, then Discipline) (taken, dropped int) {
+	phase := s.phase.Load()
+	if phase == before {
+		return first.Pop(now, dst)
+	}
+	if phase == moving || s.n.Load() > 0 {
 		if dropped = s.move(now, dst); dropped > 0 {
 			return 0, dropped
 		}
 	}
-	return (*s.now.Load()).Pop(now, dst)
+	return then.Pop(now, dst)
 }
 
 // move brings some items over, and reports what was given up on the way.
 func (s *Switch) move(now time.Duration, dst []Item) (dropped int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.old.Load(); old != nil && len(s.out) == 0 {
-		n, shed := (*old).Pop(now, s.buf)
-		if n+shed == 0 && (*old).Len() == 0 {
-			s.old.Store(nil)
+	if len(s.out) == 0 && s.phase.Load() == moving {
+		n, shed := s.first.Pop(now, s.buf)
+		if n+shed == 0 && s.first.Len() == 0 {
+			// A push into first says moving when it has ended. If it did so before this, its
+			// items are seen by the second look.
+			if s.phase.Store(after); s.first.Len() > 0 {
+				s.phase.Store(moving)
+			}
 		}
 		s.out = append(s.out, s.buf[len(s.buf)-shed:]...)
 		kept := s.then.Push(now, s.buf[:n])
 		s.out = append(s.out, s.buf[kept:n]...)
-		s.n.Store(int64(len(s.out)))
 	}
 	dropped = min(len(dst), len(s.out))
 	copy(dst[len(dst)-dropped:], s.out[len(s.out)-dropped:])
 	s.out = s.out[:len(s.out)-dropped]
-	s.n.Store(int64(len(s.out)))
+	s.n.Store(uint64(len(s.out)))
 	return dropped
 }
 
 // Len implements Discipline.
 func (s *Switch) Len() int {
-	n := (*s.now.Load()).Len() + int(s.n.Load())
-	if old := s.old.Load(); old != nil {
-		n += (*old).Len()
+	switch s.phase.Load() {
+	case before:
+		return s.first.Len()
+	case moving:
+		return s.first.Len() + int(s.n.Load()) + s.then.Len()
 	}
-	return n
+	return int(s.n.Load()) + s.then.Len()
 }
 
 // Stale implements Rechecker.
 func (s *Switch) Stale(now time.Duration, it *Item) bool {
-	r, ok := (*s.now.Load()).(Rechecker)
+	d := s.then
+	if s.phase.Load() == before {
+		d = s.first
+	}
+	r, ok := d.(Rechecker)
 	return ok && r.Stale(now, it)
+}
+
+// View implements Sharder: a discipline in parts keeps them while it is switched from or to.
+func (s *Switch) View(worker int) Discipline {
+	return switchView{s, viewOf(s.first, worker), viewOf(s.then, worker)}
+}
+
+type switchView struct {
+	*Switch
+	first, then Discipline
+}
+
+func (v switchView) Pop(now time.Duration, dst []Item) (taken, dropped int) {
+	return v.pop(now, dst, v.first, v.then)
+}
+
+func viewOf(d Discipline, worker int) Discipline {
+	if s, ok := d.(Sharder); ok {
+		return s.View(worker)
+	}
+	return d
 }

@@ -70,3 +70,28 @@ func TestSwitchMoves(t *testing.T) {
 		}
 	}
 }
+
+// A discipline in parts has its parts behind a switch, too: a worker takes from its own.
+func TestSwitchViews(t *testing.T) {
+	s := newSwitch(t, "percore:parts=2+fifo", "percore:parts=2+lifo")
+	own := func(worker int) (droplet uint32) {
+		dst := make([]queue.Item, 1)
+		if taken, _ := s.View(worker).Pop(0, dst); taken != 1 {
+			t.Fatalf("worker %d gets nothing", worker)
+		}
+		return dst[0].Droplet
+	}
+	for _, phase := range []string{"before", "after"} {
+		// The batches go to the parts in turn, and the parts are equally long.
+		s.Push(0, []queue.Item{{Droplet: 1}, {Droplet: 1}})
+		s.Push(0, []queue.Item{{Droplet: 2}, {Droplet: 2}})
+		a, b := own(0), own(1)
+		if a == b {
+			t.Errorf("%s: both workers take from the same part", phase)
+		}
+		if a2, b2 := own(0), own(1); a2 != a || b2 != b {
+			t.Errorf("%s: worker 0 took %d, then %d, worker 1 %d, then %d", phase, a, a2, b, b2)
+		}
+		s.Do()
+	}
+}
