@@ -120,14 +120,14 @@ func (b *Runbook) count(do string) (n int) {
 // TOML is the runbook as a file.
 func (b Runbook) TOML() string {
 	var t strings.Builder
-	fmt.Fprintf(&t, "name = %q\nabout = %q\n", b.Name, b.About)
+	fmt.Fprintf(&t, "name = %s\nabout = %s\n", quote(b.Name), quote(b.About))
 	for _, s := range b.Steps {
-		fmt.Fprintf(&t, "\n[[step]]\nat = %q\ndo = %q\n", s.At, s.Do)
+		fmt.Fprintf(&t, "\n[[step]]\nat = %s\ndo = %s\n", quote(s.At), quote(s.Do))
 		if s.Value > 0 {
 			fmt.Fprintf(&t, "value = %g\n", s.Value)
 		}
 		if s.To != "" {
-			fmt.Fprintf(&t, "to = %q\n", s.To)
+			fmt.Fprintf(&t, "to = %s\n", quote(s.To))
 		}
 	}
 	return t.String()
