@@ -62,7 +62,7 @@ func runs(t *testing.T) string {
 
 // The figure's data, not its pixels.
 func TestRecoveryGolden(t *testing.T) {
-	cells, err := Load(runs(t))
+	cells, err := Load(t.Context(), runs(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestDrawAgain(t *testing.T) {
 	dir := runs(t)
 	var first map[string][]byte
 	for range 2 {
-		made, err := Draw(dir)
+		made, err := Draw(t.Context(), dir)
 		if err != nil || len(made) != 1 || made[0] != "recovery-surge" {
 			t.Fatalf("%v, %v", made, err)
 		}
@@ -134,10 +134,10 @@ func FuzzRead(f *testing.F) {
 }
 
 func TestLoadBad(t *testing.T) {
-	if _, err := Load(t.TempDir()); !errors.Is(err, ErrNoRuns) {
+	if _, err := Load(t.Context(), t.TempDir()); !errors.Is(err, ErrNoRuns) {
 		t.Errorf("an empty folder: %v", err)
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "nosuch")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Load(t.Context(), filepath.Join(t.TempDir(), "nosuch")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	for name, change := range map[string][2]string{
@@ -150,7 +150,7 @@ func TestLoadBad(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, change[0]), []byte(change[1]), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), change[0]) {
+		if _, err := Load(t.Context(), dir); err == nil || !strings.Contains(err.Error(), change[0]) {
 			t.Errorf("%s: %v; want an error that names the file", name, err)
 		}
 	}
@@ -169,7 +169,7 @@ func TestMapAndCompareFigures(t *testing.T) {
 		if err := os.WriteFile(path, []byte(file.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		names, err := Draw(dir)
+		names, err := Draw(t.Context(), dir)
 		if err != nil || len(names) != 1 || names[0] != name {
 			t.Errorf("%s: drew %v, %v", name, names, err)
 		}
@@ -177,7 +177,7 @@ func TestMapAndCompareFigures(t *testing.T) {
 			if err := os.WriteFile(path, []byte(bad), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Draw(dir); err == nil || !strings.Contains(err.Error(), file.file) {
+			if _, err := Draw(t.Context(), dir); err == nil || !strings.Contains(err.Error(), file.file) {
 				t.Errorf("%s of %s: %v", name, bad, err)
 			}
 		}

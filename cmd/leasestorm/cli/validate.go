@@ -71,8 +71,11 @@ gaps are waits as well, the real engine's may.`,
 					if errors.Is(err, oracle.ErrModel) {
 						return usage(err)
 					}
-					if err != nil {
+					if err != nil && len(rows) == 0 {
 						return err
+					}
+					if err != nil { // the rows that there are hold
+						return errors.Join(err, printRows(cmd.OutOrStdout(), rows, asJSON))
 					}
 					rows = append(rows, r...)
 				}
@@ -102,7 +105,9 @@ func compareEngines(cmd *cobra.Command, seed uint64, set []string, asJSON bool) 
 	out := cmd.OutOrStdout()
 	e := json.NewEncoder(out)
 	if !asJSON {
-		fmt.Fprint(out, bench.EnginesHead())
+		if _, err := fmt.Fprint(out, bench.EnginesHead()); err != nil {
+			return err
+		}
 	}
 	all, err := bench.CompareEngines(cmd.Context(), bench.Options{Seed: seed}, set, func(p bench.EnginePair) {
 		if asJSON {
