@@ -20,7 +20,7 @@ const coarse = 4
 
 // RunGrid runs what is missing of a map's folder, on all processors, and writes the whole.
 // Whatever ends it, a point that was run is kept.
-func RunGrid(ctx context.Context, dir string, progress func(done, of int)) (*GridResult, error) {
+func RunGrid(ctx context.Context, dir string, progress func(done, of int)) (_ *GridResult, err error) {
 	var g Grid
 	path := filepath.Join(dir, gridFile)
 	if err := readLayout(path, "map", &g, &g.Schema); err != nil {
@@ -38,7 +38,7 @@ func RunGrid(ctx context.Context, dir string, progress func(done, of int)) (*Gri
 	if err := r.open(filepath.Join(dir, pointsFile)); err != nil {
 		return nil, err
 	}
-	defer func() { _ = r.file.Close() }() // every point is synced
+	defer func() { err = errors.Join(err, r.file.Close()) }()
 	for step := coarse; step >= 1; step /= 2 {
 		if g.All {
 			step = 1
