@@ -185,19 +185,44 @@ func ParseRange(text string) (Range, error) {
 	r.Low, err1 = strconv.ParseFloat(parts[0], 64)
 	r.High, err2 = strconv.ParseFloat(parts[1], 64)
 	r.N, err3 = strconv.Atoi(parts[2])
-	switch {
-	case err1 != nil || err2 != nil || err3 != nil || math.IsInf(r.Low, 0) || math.IsInf(r.High, 0):
+	if err1 != nil || err2 != nil || err3 != nil {
 		return bad("not numbers")
-	case math.Abs(r.Low) > 1e12 || math.Abs(r.High) > 1e12:
-		return bad("values are out of range: up to 1e12")
-	case !(r.Low < r.High):
-		return bad("low must be below high")
-	case r.N < 2 || r.N > 1000:
-		return bad("points are out of range: 2 to 1000")
-	case r.Log && r.Low <= 0:
-		return bad("equal ratios need low above 0")
+	}
+	if why := r.wrong(); why != "" {
+		return bad(why)
 	}
 	return r, nil
+}
+
+// MaxSteps is how many values of an axis may be looked at.
+const MaxSteps = 1000
+
+// validate is for a range that a file has.
+func (r Range) validate() error {
+	if _, err := findAxis(r.Axis); err != nil {
+		return err
+	}
+	if why := r.wrong(); why != "" {
+		return &keyError{"axis " + r.Axis, fmt.Sprintf("low %g, high %g, n %d: %s", r.Low, r.High, r.N, why)}
+	}
+	return nil
+}
+
+// wrong is why there can be no such range; "" if there can.
+func (r Range) wrong() string {
+	switch {
+	case math.IsNaN(r.Low - r.High):
+		return "not numbers"
+	case math.Abs(r.Low) > 1e12 || math.Abs(r.High) > 1e12:
+		return "values are out of range: up to 1e12"
+	case !(r.Low < r.High):
+		return "low must be below high"
+	case r.N < 2 || r.N > MaxSteps:
+		return fmt.Sprintf("points are out of range: 2 to %d", MaxSteps)
+	case r.Log && r.Low <= 0:
+		return "equal ratios need low above 0"
+	}
+	return ""
 }
 
 // At is the i-th value.

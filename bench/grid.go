@@ -85,7 +85,7 @@ func (g *Grid) marks() (all []GridMark) {
 		share float64
 		text  string
 	}{{1e-4, "an ordinary day: 10² of 10⁶"}, {0.1, "the day: 10⁵ of 10⁶"}} {
-		s, err := ParseScenario("map.toml", []byte(g.Scenario))
+		s, err := ParseScenario("scenario_toml", []byte(g.Scenario))
 		if err != nil {
 			return nil
 		}
@@ -122,13 +122,21 @@ func (g *Grid) validate() error {
 	if g.Measure != "" && g.Measure != "collapse" && g.Measure != "healthy" {
 		return &keyError{"measure", fmt.Sprintf("%q: want collapse or healthy", g.Measure)}
 	}
-	if len(g.Contestants) == 0 || g.Seeds < 1 {
-		return fmt.Errorf("%w: a map needs a contestant and a seed at least", ErrScenario)
+	if len(g.Contestants) == 0 || g.Seeds < 1 || g.Seeds > MaxSeeds {
+		return fmt.Errorf("%w: a map needs a contestant and 1 to %d seeds", ErrScenario, MaxSeeds)
+	}
+	if g.Workers < 0 || g.Workers > MaxWorkers {
+		return &keyError{"workers", fmt.Sprintf("%d is out of range: 0 to %d", g.Workers, MaxWorkers)}
+	}
+	for _, r := range []Range{g.X, g.Y} {
+		if err := r.validate(); err != nil {
+			return err
+		}
 	}
 	if _, err := distribution(g.Service); err != nil {
 		return err
 	}
-	s, err := ParseScenario("map.toml", []byte(g.Scenario))
+	s, err := ParseScenario("scenario_toml", []byte(g.Scenario))
 	if err != nil {
 		return err
 	}
@@ -166,7 +174,7 @@ func contest(s *Scenario, name string) error {
 
 // scenario is what is run at a place. beta comes last, as it depends on the other axis.
 func (g *Grid) scenario(contestant, x, y int) (Scenario, int, error) {
-	s, err := ParseScenario("map.toml", []byte(g.Scenario))
+	s, err := ParseScenario("scenario_toml", []byte(g.Scenario))
 	if err != nil {
 		return s, 0, err
 	}
@@ -244,7 +252,7 @@ const gridQueue = 20_000_000
 
 // title is what the figure says it is of.
 func (g *Grid) title() string {
-	s, err := ParseScenario("map.toml", []byte(g.Scenario))
+	s, err := ParseScenario("scenario_toml", []byte(g.Scenario))
 	if err != nil {
 		return ""
 	}

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/leasestorm/leasestorm/bench/internal/files"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
@@ -20,7 +20,7 @@ const coarse = 4
 
 // RunGrid runs what is missing of a map's folder, on all processors, and writes the whole.
 // Whatever ends it, a point that was run is kept.
-func RunGrid(ctx context.Context, dir string, progress func(done, of int)) (*GridResult, error) {
+func RunGrid(ctx context.Context, dir string, progress func(done, of int)) (_ *GridResult, err error) {
 	var g Grid
 	path := filepath.Join(dir, gridFile)
 	if err := readLayout(path, "map", &g, &g.Schema); err != nil {
@@ -29,11 +29,16 @@ func RunGrid(ctx context.Context, dir string, progress func(done, of int)) (*Gri
 	if err := g.validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	held, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Release()
 	r := &gridRun{Grid: g, progress: progress}
 	if err := r.open(filepath.Join(dir, pointsFile)); err != nil {
 		return nil, err
 	}
-	defer func() { _ = r.file.Close() }()
+	defer func() { err = errors.Join(err, r.file.Close()) }()
 	for step := coarse; step >= 1; step /= 2 {
 		if g.All {
 			step = 1
@@ -53,7 +58,8 @@ type gridRun struct {
 	Grid
 	mu       sync.Mutex
 	done     map[place]GridPoint // guarded by mu while run runs
-	file     *os.File
+	file     files.File
+	failed   error // guarded by mu: a write that did not succeed
 	progress func(done, of int)
 	ran      int // of the points of this distance
 }
@@ -61,25 +67,30 @@ type gridRun struct {
 // open reads the points that there are, and cuts off what a kill has left of a line.
 func (r *gridRun) open(path string) (err error) {
 	r.done = map[place]GridPoint{}
-	text, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if r.file, err = files.Disk.Create(path); err != nil {
+			return err
+		}
+		if err = files.Disk.SyncDir(filepath.Dir(path)); err != nil {
+			_ = r.file.Close()
+		}
 		return err
 	}
-	whole := bytes.LastIndexByte(text, '\n') + 1
-	lines := bufio.NewScanner(bytes.NewReader(text[:whole]))
-	for n := 1; lines.Scan(); n++ {
+	text, err := files.Read(path)
+	if err != nil {
+		return err
+	}
+	whole := text[:bytes.LastIndexByte(text, '\n')+1]
+	n := 0
+	for line := range bytes.Lines(whole) {
+		n++
 		var p GridPoint
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil || p.Contestant < 0 || p.Contestant >= len(r.Contestants) || p.X < 0 || p.X >= r.X.N || p.Y < 0 || p.Y >= r.Y.N {
+		if err := json.Unmarshal(line, &p); err != nil || p.Contestant < 0 || p.Contestant >= len(r.Contestants) || p.X < 0 || p.X >= r.X.N || p.Y < 0 || p.Y >= r.Y.N {
 			return fmt.Errorf("%s:%d: not a point of this map: move the file away, and its points are run again", path, n)
 		}
 		r.done[place{p.Contestant, p.X, p.Y}] = p
 	}
-	if r.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644); err != nil {
-		return err
-	}
-	if err = r.file.Truncate(int64(whole)); err == nil {
-		_, err = r.file.Seek(0, 2)
-	}
+	r.file, err = files.Disk.Append(path, int64(len(whole)))
 	return err
 }
 
@@ -166,7 +177,8 @@ func (r *gridRun) run(ctx context.Context, list []place) error {
 	})
 }
 
-// keep appends a point to the file.
+// keep appends a point to the file. After a line that could not be written whole there is
+// no other.
 func (r *gridRun) keep(at place, p GridPoint, of int) error {
 	line, err := json.Marshal(p)
 	if err != nil {
@@ -174,8 +186,14 @@ func (r *gridRun) keep(at place, p GridPoint, of int) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, err := r.file.Write(append(line, '\n')); err != nil {
-		return err
+	if r.failed == nil {
+		_, r.failed = r.file.Write(append(line, '\n'))
+	}
+	if r.failed == nil && p.Runs > 0 { // what was not run costs nothing to find again
+		r.failed = r.file.Sync()
+	}
+	if r.failed != nil {
+		return r.failed
 	}
 	r.done[at] = p
 	if r.progress != nil {

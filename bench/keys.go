@@ -218,6 +218,30 @@ func (k key) value(s *Scenario) string {
 	return ""
 }
 
+// quote writes a basic string of TOML. Go's escapes are TOML's, but for three.
+func quote(text string) string {
+	q := []byte(strconv.Quote(strings.ToValidUTF8(text, "\ufffd")))
+	out := q[:0:0]
+	for i := 0; i < len(q); i++ {
+		if q[i] != '\\' {
+			out = append(out, q[i])
+			continue
+		}
+		i++
+		switch q[i] {
+		case 'a':
+			out = append(out, `\u0007`...)
+		case 'v':
+			out = append(out, `\u000b`...)
+		case 'x': // two digits
+			out = append(out, `\u00`...)
+		default:
+			out = append(out, '\\', q[i])
+		}
+	}
+	return string(out)
+}
+
 // TOML is the scenario as a file that LoadScenario reads back.
 func (s *Scenario) TOML() string {
 	var b strings.Builder
@@ -225,7 +249,7 @@ func (s *Scenario) TOML() string {
 		v := k.value(s)
 		switch k.at(s).(type) {
 		case *string, *time.Duration:
-			v = strconv.Quote(v)
+			v = quote(v)
 		}
 		fmt.Fprintf(&b, "%s = %s\n", k.name, v)
 	}

@@ -43,6 +43,9 @@ func (l *Line) Sweep(ctx context.Context, progress func(done, of int)) error {
 	if len(l.Contestants) == 0 || l.Seeds < 1 {
 		return fmt.Errorf("%w: a sweep needs a contestant and a seed at least", ErrScenario)
 	}
+	if err := l.X.validate(); err != nil {
+		return err
+	}
 	if base.Outage == 0 {
 		return &keyError{"outage", "a sweep's TTR needs a surge; set outage"}
 	}

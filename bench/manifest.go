@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
@@ -9,6 +11,9 @@ import (
 	"github.com/leasestorm/leasestorm/bench/host"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
+
+// ErrFiles is returned, wrapped, beside a result whose files could not be written.
+var ErrFiles = errors.New("the result's files cannot be written")
 
 // ManifestSchema is the version of the manifest's shape.
 const ManifestSchema = 1
@@ -59,8 +64,24 @@ func ReadBuildInfo() BuildInfo {
 	return b
 }
 
-// write makes the run's folder: what run and host add to the manifest, nil of a virtual run.
-func (x *experiment) write(f *record.Folder, log *record.Log, res *Result, start time.Time, m Manifest) error {
+// write makes the run's folder and says where it stands: what run and host add to the
+// manifest, nil of a virtual run. What cannot be finished is kept.
+func (x *experiment) write(o *Options, f *record.Folder, log *record.Log, res *Result, start time.Time, m Manifest) error {
+	err := x.fill(f, log, res, start, m)
+	if err == nil {
+		err = f.Commit()
+	}
+	if err != nil {
+		res.Folder = ""
+		return fmt.Errorf("%w: %w", ErrFiles, f.Keep(err))
+	}
+	if res.Folder = f.Path(); res.Folder != o.Folder {
+		o.say("%s exists by now: the run is in %s", o.Folder, res.Folder)
+	}
+	return nil
+}
+
+func (x *experiment) fill(f *record.Folder, log *record.Log, res *Result, start time.Time, m Manifest) error {
 	if err := log.WriteFiles(f, start); err != nil {
 		return err
 	}
@@ -72,8 +93,5 @@ func (x *experiment) write(f *record.Folder, log *record.Log, res *Result, start
 	}
 	m.Schema, m.Started, m.Command, m.Scenario = ManifestSchema, start, x.command(res.Engine), x.asked.TOML()
 	m.Result, m.Phases, m.Files = res, x.phases, f.Files()
-	if err := f.WriteJSON("manifest.json", m); err != nil {
-		return err
-	}
-	return f.Commit()
+	return f.WriteJSON("manifest.json", m)
 }

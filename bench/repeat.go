@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -92,6 +93,9 @@ func Repeat(ctx context.Context, runner Runner, s Scenario, o Options, seeds int
 			run.Folder = filepath.Join(base, fmt.Sprintf("s%d", run.Seed))
 		}
 		res, err := runner(ctx, s, run)
+		if errors.Is(err, ErrFiles) {
+			rep.Runs = append(rep.Runs, res)
+		}
 		if err != nil {
 			rep.sum()
 			return rep, err

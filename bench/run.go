@@ -120,7 +120,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if folder != nil {
 		res.Folder = o.Folder
 		info, build := host.ReadInfo(), ReadBuildInfo()
-		if err := x.write(folder, p.Log, res, run.Start, Manifest{Sweep: lease.ScanForm(), Placement: &place, Host: &info, Build: &build, Usage: &run.Usage, Services: res.services}); err != nil {
+		if err := x.write(&o, folder, p.Log, res, run.Start, Manifest{Sweep: lease.ScanForm(), Placement: &place, Host: &info, Build: &build, Usage: &run.Usage, Services: res.services}); err != nil {
 			return res, err
 		}
 	}

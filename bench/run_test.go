@@ -75,13 +75,13 @@ func TestRunFolder(t *testing.T) {
 	if err != nil || again != tiny(t) {
 		t.Errorf("the manifest's scenario: %v", err)
 	}
-	if err := record.Check(dir, m.Files); err != nil || len(m.Files) < 3 {
+	if err := record.Check(t.Context(), dir, m.Files); err != nil || len(m.Files) < 3 {
 		t.Errorf("%d files, %v", len(m.Files), err)
 	}
 	if err := os.Truncate(filepath.Join(dir, "series.csv"), 100); err != nil {
 		t.Fatal(err)
 	}
-	if err := record.Check(dir, m.Files); !errors.Is(err, record.ErrTorn) {
+	if err := record.Check(t.Context(), dir, m.Files); !errors.Is(err, record.ErrTorn) {
 		t.Errorf("a file that was cut off: %v", err)
 	}
 	if _, err := Run(t.Context(), tiny(t), Options{Workers: 1, Folder: dir}); !errors.Is(err, record.ErrExists) {

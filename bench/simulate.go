@@ -113,10 +113,9 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	}
 	res.Engine = "virtual"
 	if folder != nil {
-		if err := x.write(folder, p.Log, res, virtualStart, Manifest{}); err != nil {
+		if err := x.write(&o.Options, folder, p.Log, res, virtualStart, Manifest{}); err != nil {
 			return res, err
 		}
-		res.Folder = o.Folder
 	}
 	res.Elapsed = time.Since(began).Seconds() // not in the files, which are the same everywhere
 	return res, nil

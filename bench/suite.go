@@ -12,8 +12,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/leasestorm/leasestorm/bench/internal/files"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
+
+// MaxWorkers is how many workers a run may have.
+const MaxWorkers = 4096
+
+// MaxSeeds is over how many seeds a run may be repeated.
+const MaxSeeds = 10_000
 
 // Suite is a set of runs that belong together.
 type Suite struct {
@@ -184,18 +191,29 @@ func (s Suite) begin(dir, engine string, seed uint64, workers, seeds int) error 
 
 // layOut makes the folder of something that can be resumed, with what it is to have.
 func layOut(dir, file string, v any) error {
-	if _, err := os.Lstat(dir); err == nil {
-		return fmt.Errorf("%s: %w", dir, record.ErrExists)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	f, err := record.Create(dir)
+	if err != nil {
 		return err
 	}
-	return record.WriteFile(filepath.Join(dir, file), record.JSON(v))
+	defer f.Abandon()
+	if err := f.WriteJSON(file, v); err != nil {
+		return err
+	}
+	if err := f.Commit(); err != nil {
+		return err
+	}
+	if f.Path() != filepath.Clean(dir) {
+		return fmt.Errorf("%s: %w", dir, record.ErrExists)
+	}
+	return nil
 }
+
+// lock keeps other processes out of the folder of something that can be resumed.
+func lock(dir string) (*files.Lock, error) { return files.Take(filepath.Join(dir, ".lock"), dir) }
 
 // readLayout reads it back; schema is v's.
 func readLayout(path, what string, v any, schema *int) error {
-	text, err := os.ReadFile(path)
+	text, err := files.Read(path)
 	if err != nil {
 		return fmt.Errorf("not a %s's folder: %w", what, err)
 	}
@@ -215,6 +233,9 @@ func readSuite(dir string) (m SuiteManifest, err error) {
 		return m, err
 	}
 	seen := map[string]bool{}
+	if m.Workers < 0 || m.Workers > MaxWorkers {
+		return m, fmt.Errorf("%s: %d workers are out of range: 0 to %d", path, m.Workers, MaxWorkers)
+	}
 	for _, c := range m.Cells {
 		if seen[c.Folder] {
 			return m, fmt.Errorf("%s: two cells have the folder %q, so that one run would count twice: remove one of them from the file", path, c.Folder)
@@ -228,9 +249,11 @@ func readSuite(dir string) (m SuiteManifest, err error) {
 }
 
 // ReadManifest reads a finished run and checks that its files are whole.
-func ReadManifest(dir string) (m Manifest, err error) {
+func ReadManifest(dir string) (Manifest, error) { return readManifest(context.Background(), dir) }
+
+func readManifest(ctx context.Context, dir string) (m Manifest, err error) {
 	path := filepath.Join(dir, "manifest.json")
-	text, err := os.ReadFile(path)
+	text, err := files.Read(path)
 	if err != nil {
 		return m, err
 	}
@@ -240,7 +263,7 @@ func ReadManifest(dir string) (m Manifest, err error) {
 	if m.Schema != ManifestSchema || m.Result == nil {
 		return m, fmt.Errorf("%s: schema %d, and this program reads %d, with a result", path, m.Schema, ManifestSchema)
 	}
-	return m, record.Check(dir, m.Files)
+	return m, record.Check(ctx, dir, m.Files)
 }
 
 // RunSuite runs the cells of a suite's folder that are not finished, and returns the
@@ -251,18 +274,26 @@ func RunSuite(ctx context.Context, dir string, bars Bars) ([]*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := removeUnfinished(dir); err != nil {
+	held, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Release()
+	if err := m.clean(ctx, dir); err != nil {
 		return nil, err
 	}
 	var all []*Result
 	for i, c := range m.Cells {
 		folder := filepath.Join(dir, c.Folder)
-		done, err := ReadManifest(folder)
+		done, err := readManifest(ctx, folder)
 		if err == nil {
 			all = append(all, done.Result)
 			continue
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if ctx.Err() != nil {
+			return all, ctx.Err()
+		}
+		if _, none := os.Lstat(filepath.Join(folder, "manifest.json")); !errors.Is(none, fs.ErrNotExist) {
 			return all, fmt.Errorf("cell %s: %w; move it away and resume to run it again", c.Folder, err)
 		}
 		if _, err := os.Lstat(folder); err == nil {
@@ -287,14 +318,34 @@ func RunSuite(ctx context.Context, dir string, bars Bars) ([]*Result, error) {
 	return all, nil
 }
 
-// removeUnfinished removes what a process that was killed left half written.
-func removeUnfinished(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, ".*.unfinished-*"))
+// clean takes up what a process that was killed has left: a cell that was written whole is
+// put in its place, and what is half written is removed. The folder is locked.
+func (m *SuiteManifest) clean(ctx context.Context, dir string) error {
+	left, err := files.Left(dir)
 	if err != nil {
 		return err
 	}
-	for _, path := range left {
-		if err := os.RemoveAll(path); err != nil {
+	cells := map[string]bool{}
+	for _, c := range m.Cells {
+		cells[c.Folder] = true
+	}
+	for _, name := range left {
+		path := filepath.Join(dir, name)
+		if cell := files.Final(name); cells[cell] {
+			folder := filepath.Join(dir, cell)
+			if _, err := os.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
+				if _, err := readManifest(ctx, path); err == nil {
+					if err := files.Disk.Rename(path, folder); err != nil {
+						return err
+					}
+					continue
+				}
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err // it may be whole
+		}
+		if err := files.Disk.RemoveAll(path); err != nil {
 			return err
 		}
 	}

@@ -79,6 +79,9 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 	var mu sync.Mutex
 	scenarios := make([]Scenario, len(contestants))
 	for i, c := range contestants {
+		if err := ctx.Err(); err != nil {
+			return nil, err // the laws take their time
+		}
 		scenarios[i] = s
 		if err := contest(&scenarios[i], c); err != nil {
 			return nil, err

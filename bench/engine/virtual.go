@@ -86,6 +86,10 @@ type virtualRun struct {
 	sweepAt  time.Duration
 }
 
+// contextEvery is at how many instants the context is looked at once: by their number, for
+// a step of the log may hold any number of them.
+const contextEvery = 256
+
 // Run carries out the plan. Between two instants nothing happens; at one instant
 // services end first, then the watcher looks, then attempts come, then workers take.
 func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
@@ -106,10 +110,12 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 		r.together, _ = p.Source.(togetherer)
 	}
 	now, collectAt := time.Duration(0), time.Duration(0)
-	for {
+	for instants := uint(0); ; instants++ {
 		if now >= collectAt {
 			collectAt = now + p.Log.Step/2
 			p.Log.Collect()
+		}
+		if instants%contextEvery == 0 {
 			if err := ctx.Err(); err != nil {
 				p.Log.Finish()
 				return Result{Elapsed: now, Queued: r.m.Queued()}, err

@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -73,10 +74,13 @@ func plural(n int) string {
 }
 
 // Draw makes all figures that the runs in a folder allow, into that folder, and
-// returns their names.
-func Draw(dir string) ([]string, error) {
+// returns their names. The error is ctx's if it was interrupted.
+func Draw(ctx context.Context, dir string) ([]string, error) {
 	var made []string
 	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap, drawLine} {
+		if err := ctx.Err(); err != nil {
+			return made, err
+		}
 		names, err := of(dir)
 		made = append(made, names...)
 		if err != nil {
@@ -87,7 +91,7 @@ func Draw(dir string) ([]string, error) {
 	if names, err := drawCompare(dir); len(names) > 0 || err != nil {
 		return append(made, names...), err
 	}
-	cells, err := Load(dir)
+	cells, err := Load(ctx, dir)
 	if errors.Is(err, ErrNoRuns) && len(made) > 0 {
 		return made, nil
 	}
@@ -105,7 +109,10 @@ func Draw(dir string) ([]string, error) {
 		byScenario[name] = append(byScenario[name], c)
 	}
 	for _, s := range scenarios {
-		names, err := drawScenario(dir, s, byScenario[s])
+		if err := ctx.Err(); err != nil {
+			return made, err
+		}
+		names, err := drawScenario(ctx, dir, s, byScenario[s])
 		made = append(made, names...)
 		if err != nil {
 			return made, err
@@ -137,7 +144,7 @@ func experiment(cells []Cell, c Cell) string {
 
 // drawScenario makes the figures of one scenario's runs: what differs by discipline, by
 // admission control and by table, each apart, or nobody could tell the lines.
-func drawScenario(dir, name string, cells []Cell) (made []string, err error) {
+func drawScenario(ctx context.Context, dir, name string, cells []Cell) (made []string, err error) {
 	for _, part := range split(cells) {
 		var figures []figure
 		if len(part.cells[0].Manifest.Result.Points) > 0 {
@@ -154,6 +161,9 @@ func drawScenario(dir, name string, cells []Cell) (made []string, err error) {
 			}
 		}
 		for _, f := range figures {
+			if err := ctx.Err(); err != nil {
+				return made, err
+			}
 			file := f.prefix + name + part.suffix
 			if err := f.save(dir, file); err != nil {
 				return made, err

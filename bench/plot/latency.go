@@ -2,12 +2,16 @@ package plot
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
 // NewLatency makes the data of latency by percentile of one class and phase, a line a
@@ -40,15 +44,14 @@ const mostNines = 5
 
 // readPercentiles reads a .hgrm; a missing one is empty.
 func readPercentiles(path string, l *Line) error {
-	file, err := os.Open(path)
-	if os.IsNotExist(err) {
+	text, err := files.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { _ = file.Close() }() // only read
-	lines := bufio.NewScanner(file)
+	lines := bufio.NewScanner(bytes.NewReader(text))
 	for line := 1; lines.Scan(); line++ {
 		fields := strings.Fields(lines.Text())
 		if len(fields) < 3 || fields[0] == "Value" || strings.HasPrefix(fields[0], "#") {

@@ -63,7 +63,7 @@ func runs(t *testing.T) string {
 
 // The figure's data, not its pixels.
 func TestRecoveryGolden(t *testing.T) {
-	cells, err := Load(runs(t))
+	cells, err := Load(t.Context(), runs(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func spoil(t *testing.T, dir string) {
 // its name says so.
 func TestInvalidRunsAreNotDrawn(t *testing.T) {
 	dir := runs(t)
-	before, err := Load(dir)
+	before, err := Load(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestInvalidRunsAreNotDrawn(t *testing.T) {
 			}
 		}
 	}
-	after, err := Load(dir)
+	after, err := Load(t.Context(), dir)
 	if err != nil || len(after) != len(before)+2 {
 		t.Fatalf("%d runs, %v", len(after), err)
 	}
@@ -143,7 +143,7 @@ func TestInvalidRunsAreNotDrawn(t *testing.T) {
 		t.Errorf("the latencies of an invalid run: %+v, %v", l, err)
 	}
 	spoil(t, filepath.Join(dir, "01-lifo"))
-	if after, err = Load(dir); err != nil {
+	if after, err = Load(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	if f := NewRecovery(after); !slices.Contains(f.Names, "lifo, INVALID") || !slices.Contains(f.Names, "fifo") {
@@ -166,7 +166,7 @@ func TestDrawAgain(t *testing.T) {
 	dir := runs(t)
 	var first map[string][]byte
 	for range 2 {
-		made, err := Draw(dir)
+		made, err := Draw(t.Context(), dir)
 		if err != nil || len(made) != 1 || made[0] != "recovery-surge" {
 			t.Fatalf("%v, %v", made, err)
 		}
@@ -210,10 +210,10 @@ func FuzzRead(f *testing.F) {
 }
 
 func TestLoadBad(t *testing.T) {
-	if _, err := Load(t.TempDir()); !errors.Is(err, ErrNoRuns) {
+	if _, err := Load(t.Context(), t.TempDir()); !errors.Is(err, ErrNoRuns) {
 		t.Errorf("an empty folder: %v", err)
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "nosuch")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Load(t.Context(), filepath.Join(t.TempDir(), "nosuch")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	for name, change := range map[string][2]string{
@@ -226,7 +226,7 @@ func TestLoadBad(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, change[0]), []byte(change[1]), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), change[0]) {
+		if _, err := Load(t.Context(), dir); err == nil || !strings.Contains(err.Error(), change[0]) {
 			t.Errorf("%s: %v; want an error that names the file", name, err)
 		}
 	}
@@ -245,7 +245,7 @@ func TestMapAndCompareFigures(t *testing.T) {
 		if err := os.WriteFile(path, []byte(file.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		names, err := Draw(dir)
+		names, err := Draw(t.Context(), dir)
 		if err != nil || len(names) != 1 || names[0] != name {
 			t.Errorf("%s: drew %v, %v", name, names, err)
 		}
@@ -253,7 +253,7 @@ func TestMapAndCompareFigures(t *testing.T) {
 			if err := os.WriteFile(path, []byte(bad), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Draw(dir); err == nil || !strings.Contains(err.Error(), file.file) {
+			if _, err := Draw(t.Context(), dir); err == nil || !strings.Contains(err.Error(), file.file) {
 				t.Errorf("%s of %s: %v", name, bad, err)
 			}
 		}

@@ -3,18 +3,21 @@ package plot
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
 // Cell is one run, as its files tell it.
@@ -82,7 +85,7 @@ const schema = 1
 // readResult reads what a command has left beside, or instead of, runs; there is false where
 // it has not. What names it for errors.
 func readResult(path, what string, v any) (there bool, err error) {
-	text, err := os.ReadFile(path)
+	text, err := files.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -108,10 +111,10 @@ func readResult(path, what string, v any) (there bool, err error) {
 var ErrNoRuns = errors.New("no finished run in this folder (a run has a manifest.json)")
 
 // Load reads all runs in a folder and the folders below it, in the order of their names.
-func Load(dir string) ([]Cell, error) {
+func Load(ctx context.Context, dir string) ([]Cell, error) {
 	var cells []Cell
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
 			return err
 		}
 		if d.IsDir() && path != dir && filepath.Base(path)[0] == '.' {
@@ -141,7 +144,7 @@ func Load(dir string) ([]Cell, error) {
 func load(dir string) (Cell, error) {
 	c := Cell{Folder: dir}
 	path := filepath.Join(dir, "manifest.json")
-	text, err := os.ReadFile(path)
+	text, err := files.Read(path)
 	if err != nil {
 		return c, err
 	}
@@ -149,7 +152,7 @@ func load(dir string) (Cell, error) {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	path = filepath.Join(dir, "series.csv")
-	if text, err = os.ReadFile(path); err != nil {
+	if text, err = files.Read(path); err != nil {
 		return c, err
 	}
 	if c.Series, err = parseSeries(text); err != nil {
@@ -176,7 +179,26 @@ func (m *Manifest) parse(text []byte) error {
 // needed are the columns that figures are drawn from.
 var needed = []string{"t_s", "active", "queued", "good_establish"}
 
+// spreadsheet is what a series.csv looks like that a spreadsheet has saved.
+func spreadsheet(text []byte) string {
+	head, _, _ := bytes.Cut(text, []byte("\n"))
+	switch {
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		return "begins with a byte-order mark"
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
+		return "is UTF-16"
+	case bytes.ContainsRune(head, ';'):
+		return "has semicolons between its columns"
+	case bytes.ContainsRune(head, '\t'):
+		return "has tabs between its columns"
+	}
+	return ""
+}
+
 func parseSeries(text []byte) (Series, error) {
+	if how := spreadsheet(text); how != "" {
+		return nil, fmt.Errorf("the file %s, as when a spreadsheet has saved it: put the original back, or save it as CSV in UTF-8 without a byte-order mark, with commas between columns and points in numbers", how)
+	}
 	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err != nil {
 		return nil, err

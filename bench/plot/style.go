@@ -1,11 +1,10 @@
 package plot
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
+	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,6 +19,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
 // One style for all figures: a sans-serif face, colours of Okabe and Ito (2008) that
@@ -231,26 +232,17 @@ func save(dir, name string, height vg.Length, paint func(draw.Canvas) error) err
 	for _, out := range []struct {
 		file   string
 		canvas vg.CanvasSizer
-		write  func(*bytes.Buffer) error
+		write  func(io.Writer) error
 	}{
-		{name + ".svg", svg, func(b *bytes.Buffer) error { _, err := svg.WriteTo(b); return err }},
-		{name + ".png", img, func(b *bytes.Buffer) error { _, err := img.WriteTo(b); return err }},
+		{name + ".svg", svg, func(b io.Writer) error { _, err := svg.WriteTo(b); return err }},
+		{name + ".png", img, func(b io.Writer) error { _, err := img.WriteTo(b); return err }},
 	} {
 		c := draw.New(out.canvas)
 		if err := paint(draw.Crop(c, margin, -margin, margin, -margin)); err != nil {
 			return fmt.Errorf("figure %s: %w", name, err)
 		}
-		var b bytes.Buffer
-		if err := out.write(&b); err != nil {
+		if err := files.Write(filepath.Join(dir, out.file), out.write); err != nil {
 			return fmt.Errorf("figure %s: %w", name, err)
-		}
-		path := filepath.Join(dir, out.file)
-		temp := path + ".unfinished"
-		if err := os.WriteFile(temp, b.Bytes(), 0o644); err != nil {
-			return err
-		}
-		if err := os.Rename(temp, path); err != nil {
-			return err
 		}
 	}
 	return nil

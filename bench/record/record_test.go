@@ -3,8 +3,6 @@ package record
 import (
 	"bytes"
 	"encoding/csv"
-	"errors"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -168,38 +166,6 @@ func TestFiles(t *testing.T) {
 		if got[tag] != n {
 			t.Errorf("%s: %d values, want %d; there are %v", tag, got[tag], n, got)
 		}
-	}
-}
-
-func TestFolder(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "run")
-	a, err := Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	full := errors.New("no space left on device")
-	if err := a.Write("x", func(io.Writer) error { return full }); !errors.Is(err, full) {
-		t.Errorf("a write that fails: %v", err)
-	}
-	if left, _ := os.ReadDir(a.temp); len(left) != 0 {
-		t.Errorf("a write that failed left %v", left)
-	}
-	if err := b.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Commit(); !errors.Is(err, ErrExists) {
-		t.Errorf("a second folder at the same place: %v", err)
-	}
-	a.Abandon()
-	if _, err := Create(path); !errors.Is(err, ErrExists) {
-		t.Errorf("a folder that exists: %v", err)
-	}
-	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
-		t.Errorf("left: %v", left)
 	}
 }
 

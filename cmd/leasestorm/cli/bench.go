@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,22 +39,23 @@ Suites:
 			}
 			dir := resume
 			if dir == "" {
-				if dir = out; dir == "" {
-					dir = resultsFolder(hostName())
-				}
-				if err := bench.NewSuite(suite, dir, "real", seed, workers, seeds); err != nil {
+				if err := fresh(out, func(d string) error {
+					dir = d
+					return bench.NewSuite(suite, dir, "real", seed, workers, seeds)
+				}, hostName()); err != nil {
 					return badScenario(err)
 				}
 			} else if cmd.Flags().Changed("suite") || out != "" || cmd.Flags().Changed("seed") || cmd.Flags().Changed("workers") || seeds > 0 {
 				return usage(errors.New("--resume goes on with the suite as it was begun: leave out --suite, --out, --seed, --seeds and --workers"))
 			}
+			hint.Store("to go on: leasestorm bench --resume " + dir)
 			bars := newBars(os.Stderr)
 			all, err := bench.RunSuite(cmd.Context(), dir, bars)
 			bars.close()
 			if err != nil {
-				return fmt.Errorf("%w\nto go on: leasestorm bench --resume %s", err, dir)
+				return resumable(err)
 			}
-			return report(cmd.OutOrStdout(), dir, all)
+			return report(cmd.Context(), cmd.OutOrStdout(), dir, all)
 		},
 	}
 	cmd.AddCommand(speedCommand(), generatorCommand(), compareCommand(), preventCommand(), fairnessCommand(), thresholdCommand())
@@ -75,7 +77,7 @@ func suiteLines() string {
 }
 
 // report writes what a finished suite comes to.
-func report(w io.Writer, dir string, all []*bench.Result) error {
+func report(ctx context.Context, w io.Writer, dir string, all []*bench.Result) error {
 	table := bench.Table(all)
 	for name, write := range map[string]func(io.Writer) error{
 		"bench.txt": func(w io.Writer) error { return bench.WriteBenchmarks(w, all) },
@@ -85,15 +87,17 @@ func report(w io.Writer, dir string, all []*bench.Result) error {
 			return err
 		}
 	}
-	figures, err := plot.Draw(dir)
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(w, "%s\nfiles: %s (bench.txt is for benchstat)\n", table, dir)
+	return drawAll(ctx, w, dir)
+}
+
+// drawAll draws the figures of a folder and names them.
+func drawAll(ctx context.Context, w io.Writer, dir string) error {
+	figures, err := plot.Draw(ctx, dir)
 	for _, f := range figures {
 		fmt.Fprintf(w, "figure: %s.svg, .png\n", filepath.Join(dir, f))
 	}
-	return nil
+	return err
 }
 
 func hostName() string {
@@ -105,14 +109,14 @@ func hostName() string {
 }
 
 func suiteSeedsInRange(n int) error {
-	if n < 0 || n > 10_000 {
+	if n < 0 || n > bench.MaxSeeds {
 		return usage(fmt.Errorf("--seeds %d is out of range: 0 (the suite's own) to 10000 seeds", n))
 	}
 	return nil
 }
 
 func workersInRange(n int) error {
-	if n < 0 || n > 4096 {
+	if n < 0 || n > bench.MaxWorkers {
 		return usage(fmt.Errorf("--workers %d is out of range: 0 (from the host's topology) to 4096 workers", n))
 	}
 	return nil
@@ -129,7 +133,7 @@ func plotCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			figures, err := plot.Draw(args[0])
+			figures, err := plot.Draw(cmd.Context(), args[0])
 			for _, f := range figures {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s.svg\n%s.png\n", filepath.Join(args[0], f), filepath.Join(args[0], f))
 			}

@@ -10,9 +10,10 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/atomic"
 )
 
 // Exit statuses. A verdict is no error: a run that collapsed as it should ends in 0.
@@ -22,6 +23,7 @@ const (
 	exitUsage       = 2
 	exitInvalid     = 4
 	exitInterrupted = 130
+	exitPipe        = 141 // whoever read the output has gone; as of a process that SIGPIPE ends
 )
 
 // exitError carries a status other than exitFailed to main.
@@ -35,26 +37,79 @@ func (e *exitError) Unwrap() error { return e.err }
 
 func usage(err error) error { return &exitError{exitUsage, err} }
 
+// grace is how long an interrupted command has to wind up and to print what is finished.
+// After it the process ends all the same, wherever it is: files are written so that it may.
+const grace = 700 * time.Millisecond
+
+// hint is how to go on with what is interrupted.
+var hint atomic.String
+
 // Main runs the command and returns its exit status.
 func Main(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	writeToClosed()
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	out := &output{w: os.Stdout}
+	hint.Store("")
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
+	root.SetOut(out)
+	return finish(execute(ctx, root), out)
+}
+
+// execute runs the command, until it ends or grace is over.
+func execute(ctx context.Context, root *cobra.Command) error {
+	done := make(chan error, 1)
+	go func() { done <- root.ExecuteContext(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
 	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(grace):
+		return resumable(ctx.Err())
+	}
+}
+
+// resumable is err with the hint.
+func resumable(err error) error {
+	if h := hint.Load(); h != "" {
+		return fmt.Errorf("%w\n%s", err, h)
+	}
+	return err
+}
+
+// finish says what has gone wrong, and returns the exit status.
+func finish(err error, out *output) int {
 	if errors.Is(err, context.Canceled) {
 		_, hint, _ := strings.Cut(err.Error(), "\n")
 		fmt.Fprintln(os.Stderr, "leasestorm: interrupted; what was finished is whole\n"+hint)
 		return exitInterrupted
 	}
-	fmt.Fprintln(os.Stderr, "leasestorm:", err)
-	if e, ok := errors.AsType[*exitError](err); ok {
-		return e.status
+	unread := out.err != nil && !out.closed()
+	if err != nil && out.err != nil && err.Error() == out.err.Error() {
+		err = nil // the verb has looked, and has nothing else to say
 	}
-	return exitFailed
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "leasestorm:", err)
+		if e, ok := errors.AsType[*exitError](err); ok && !unread {
+			return e.status
+		}
+	}
+	switch {
+	case unread:
+		fmt.Fprintln(os.Stderr, "leasestorm: the output is not whole:", out.err)
+		return exitFailed
+	case err != nil:
+		return exitFailed
+	case out.closed():
+		return exitPipe
+	}
+	return exitOK
 }
 
 func newRoot() *cobra.Command {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,24 +44,22 @@ func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []bench.Com
 	}
 	dir := f.resume
 	if dir == "" {
-		if dir = f.out; dir == "" {
-			dir = resultsFolder(hostName(), suite)
-		}
-		begin := func() error { return bench.NewSuite(suite, dir, f.engine, f.seed, f.workers, f.seeds) }
-		if len(f.contestants) > 0 {
-			begin = func() error {
+		if err := fresh(f.out, func(d string) error {
+			dir = d
+			if len(f.contestants) > 0 {
 				return bench.NewComparison(f.contestants, dir, f.engine, f.seed, f.workers, f.seeds)
 			}
-		}
-		if err := begin(); err != nil {
+			return bench.NewSuite(suite, dir, f.engine, f.seed, f.workers, f.seeds)
+		}, hostName(), suite); err != nil {
 			return "", nil, badScenario(err)
 		}
 	}
+	hint.Store(fmt.Sprintf("to go on: leasestorm bench %s --resume %s", cmd.Name(), dir))
 	bars := newBars(os.Stderr)
 	all, err := bench.RunSuite(cmd.Context(), dir, bars)
 	bars.close()
 	if err != nil {
-		return "", nil, fmt.Errorf("%w\nto go on: leasestorm bench %s --resume %s", err, cmd.Name(), dir)
+		return "", nil, resumable(err)
 	}
 	rows := bench.Compare(all)
 	bench.MeasureCosts(rows)
@@ -67,7 +67,7 @@ func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []bench.Com
 }
 
 // finish writes the tables, draws the figure and prints.
-func (f *rankedFlags) finish(w io.Writer, dir string, rows []bench.CompareRow, text, markdown string) error {
+func (f *rankedFlags) finish(ctx context.Context, w io.Writer, dir string, rows []bench.CompareRow, text, markdown string) error {
 	for name, write := range map[string]func(io.Writer) error{
 		"compare.md":  func(w io.Writer) error { _, err := io.WriteString(w, markdown); return err },
 		"compare.csv": func(w io.Writer) error { return bench.WriteCompareCSV(w, rows) },
@@ -76,18 +76,12 @@ func (f *rankedFlags) finish(w io.Writer, dir string, rows []bench.CompareRow, t
 			return err
 		}
 	}
-	figures, err := plot.Draw(dir)
-	if err != nil {
-		return err
-	}
 	if f.asJSON {
-		return record.JSON(rows)(w)
+		err := record.JSON(rows)(w)
+		return errors.Join(err, drawAll(ctx, io.Discard, dir))
 	}
 	fmt.Fprintf(w, "%s\nfiles: %s (compare.md, compare.csv)\n", text, dir)
-	for _, name := range figures {
-		fmt.Fprintf(w, "figure: %s.svg, .png\n", filepath.Join(dir, name))
-	}
-	return nil
+	return drawAll(ctx, w, dir)
 }
 
 func compareCommand() *cobra.Command {
@@ -131,7 +125,7 @@ func (f *rankedFlags) command(use string, text func(rows []bench.CompareRow, mar
 			if err != nil {
 				return err
 			}
-			return f.finish(cmd.OutOrStdout(), dir, rows, text(rows, false), text(rows, true))
+			return f.finish(cmd.Context(), cmd.OutOrStdout(), dir, rows, text(rows, false), text(rows, true))
 		},
 	}
 	f.add(cmd)

@@ -121,9 +121,10 @@ func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, s bench.Scenario, o be
 		return badScenario(err)
 	}
 	if bestFile != "" {
-		if err := os.WriteFile(bestFile, []byte(all[0].Runbook.TOML()), 0o644); err != nil {
-			return err
+		var name string
+		if name, err = writeNew(bestFile, all[0].Runbook.TOML()); name != bestFile && err == nil {
+			fmt.Fprintf(os.Stderr, "%s exists by now: the best is in %s\n", bestFile, name)
 		}
 	}
-	return f.print(cmd.OutOrStdout(), all, func() string { return bench.DrillTable(all, 10) + "\nthe best:\n\n" + all[0].Runbook.TOML() })
+	return errors.Join(f.print(cmd.OutOrStdout(), all, func() string { return bench.DrillTable(all, 10) + "\nthe best:\n\n" + all[0].Runbook.TOML() }), err)
 }

@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -35,17 +35,17 @@ against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
 				return badScenario(err)
 			}
 			text := r.Text()
-			if r.TOML != "" {
-				if f.out != "" {
-					if err := os.WriteFile(f.out, []byte(r.TOML), 0o644); err != nil {
-						return err
-					}
-					text += fmt.Sprintf("\nto see it: leasestorm sim %s\n", f.out)
-				} else {
-					text += "\n# a scenario that collapses; --out FILE.toml writes it\n" + r.TOML
-				}
+			if r.TOML != "" && f.out != "" {
+				f.out, err = writeNew(f.out, r.TOML)
 			}
-			return f.print(cmd.OutOrStdout(), r, func() string { return text })
+			switch {
+			case r.TOML == "":
+			case err == nil && f.out != "":
+				text += fmt.Sprintf("\nto see it: leasestorm sim %s\n", f.out)
+			default:
+				text += "\n# a scenario that collapses; --out FILE.toml writes it\n" + r.TOML
+			}
+			return errors.Join(f.print(cmd.OutOrStdout(), r, func() string { return text }), err)
 		},
 	}
 	f.add(cmd)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,25 +56,28 @@ Axes:
 					return usage(err)
 				}
 				g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), max(1, f.opts.Workers)
-				if dir = f.out; dir == "" {
-					dir = resultsFolder("map", s.Name)
-				}
-				if err := bench.NewGrid(dir, g); err != nil {
+				if err := fresh(f.out, func(d string) error {
+					dir = d
+					return bench.NewGrid(dir, g)
+				}, "map", s.Name); err != nil {
 					return badScenario(err)
 				}
 			}
+			hint.Store("to go on: leasestorm map --resume " + dir)
 			bar := newBar(os.Stderr, "points")
 			res, err := bench.RunGrid(cmd.Context(), dir, bar.set)
 			bar.close()
 			if err != nil {
-				return fmt.Errorf("%w\nto go on: leasestorm map --resume %s", err, dir)
+				return resumable(err)
 			}
-			if _, err := plot.Draw(dir); err != nil {
-				return err
-			}
-			return f.print(cmd.OutOrStdout(), res, func() string {
-				return res.Text() + fmt.Sprintf("\nfiles: %s\nfigure: %s.svg, .png\n", dir, filepath.Join(dir, "map"))
-			})
+			_, err = plot.Draw(cmd.Context(), dir)
+			return errors.Join(f.print(cmd.OutOrStdout(), res, func() string {
+				text := res.Text() + fmt.Sprintf("\nfiles: %s\n", dir)
+				if err == nil {
+					text += fmt.Sprintf("figure: %s.svg, .png\n", filepath.Join(dir, "map"))
+				}
+				return text
+			}), err)
 		},
 	}
 	f.add(cmd)

@@ -110,13 +110,17 @@ func setDefault(cmd *cobra.Command, name, value string) {
 	f.DefValue = value
 }
 
-// free says whether a file that is to be written is there already; none is asked for by "".
+// free says whether a file can be written: nothing stands there, and its folder does. None
+// is asked for by "".
 func free(path string) error {
 	if path == "" {
 		return nil
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s exists already; name another file", path)
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s: there is no folder %s; make it first", path, filepath.Dir(path))
 	}
 	return nil
 }
@@ -129,7 +133,7 @@ func resultsFolder(name ...string) string {
 // check says which flag is out of range.
 func (f *scenarioFlags) check() error {
 	switch {
-	case f.seeds < 1 || f.seeds > 10_000:
+	case f.seeds < 1 || f.seeds > bench.MaxSeeds:
 		return usage(fmt.Errorf("--seeds %d is out of range: 1 to 10000 seeds", f.seeds))
 	case f.opts.MaxQueue < 0:
 		return usage(fmt.Errorf("--max-queue %d is out of range: 0 (no limit) or more attempts", f.opts.MaxQueue))
@@ -144,21 +148,25 @@ func (f *scenarioFlags) run(cmd *cobra.Command, name string, runner bench.Runner
 		return err
 	}
 	f.opts.Progress = os.Stderr
-	switch f.out {
-	case "":
-		f.opts.Folder = resultsFolder(s.Name, bench.FileName(s.Queue))
-	case "none":
-	default:
-		f.opts.Folder = f.out
+	once := func(dir string) error {
+		if dir != "none" {
+			f.opts.Folder = dir
+		}
+		if f.seeds > 1 {
+			return f.repeat(cmd, s, runner)
+		}
+		return f.once(cmd, s, runner)
 	}
-	if f.seeds > 1 {
-		return f.repeat(cmd, s, runner)
-	}
+	return fresh(f.out, once, s.Name, bench.FileName(s.Queue))
+}
+
+// once makes one run. A result whose files cannot be written is printed all the same.
+func (f *scenarioFlags) once(cmd *cobra.Command, s bench.Scenario, runner bench.Runner) error {
 	res, err := runner(cmd.Context(), s, f.opts)
-	if err != nil {
+	if err != nil && !errors.Is(err, bench.ErrFiles) {
 		return badScenario(err)
 	}
-	if err := f.print(cmd.OutOrStdout(), res, res.Text); err != nil {
+	if err := errors.Join(f.print(cmd.OutOrStdout(), res, res.Text), err); err != nil {
 		return err
 	}
 	if !res.Valid {
@@ -169,6 +177,12 @@ func (f *scenarioFlags) run(cmd *cobra.Command, name string, runner bench.Runner
 
 func (f *scenarioFlags) repeat(cmd *cobra.Command, s bench.Scenario, runner bench.Runner) error {
 	f.opts.Seed = max(1, f.opts.Seed)
+	if f.out == "" {
+		if err := mkdir(f.opts.Folder); err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(f.opts.Folder) }() // if it is empty
+	}
 	rep, err := bench.Repeat(cmd.Context(), runner, s, f.opts, f.seeds)
 	if errors.Is(err, bench.ErrScenario) {
 		return usage(err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -38,11 +37,11 @@ func speedCommand() *cobra.Command {
 				o.Goroutines = append(o.Goroutines, g)
 			}
 			o.Goroutines = append(o.Goroutines, cpus)
-			if out == "" {
-				out = resultsFolder(hostName(), "speed")
-			}
-			folder, err := record.Create(out)
-			if err != nil {
+			var folder *record.Folder
+			if err := fresh(out, func(dir string) (err error) {
+				folder, err = record.Create(dir)
+				return err
+			}, hostName(), "speed"); err != nil {
 				return err
 			}
 			defer folder.Abandon()
@@ -64,23 +63,16 @@ func speedCommand() *cobra.Command {
 			if err == nil {
 				err = folder.Commit()
 			}
-			if err != nil {
-				return err
-			}
-			figures, err := plot.Draw(out)
-			if err != nil {
-				return err
-			}
 			fmt.Fprint(cmd.OutOrStdout(), speed.Table(rows))
 			for _, l := range speed.Laws(rows, o.Seed) {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s, %s%s: contention σ %.4f (%.4f to %.4f), coherence κ %.6f (%.6f to %.6f), peak at %.0f goroutines\n",
 					l.Work, l.Contestant, map[bool]string{false: ", not pinned"}[l.Pinned], l.Sigma, l.SigmaCI[0], l.SigmaCI[1], l.Kappa, l.KappaCI[0], l.KappaCI[1], l.Peak)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "\nfiles: %s\n", out)
-			for _, f := range figures {
-				fmt.Fprintf(cmd.OutOrStdout(), "figure: %s.svg, .png\n", filepath.Join(out, f))
+			if err != nil {
+				return folder.Keep(err)
 			}
-			return nil
+			fmt.Fprintf(cmd.OutOrStdout(), "\nfiles: %s\n", folder.Path())
+			return drawAll(cmd.Context(), cmd.OutOrStdout(), folder.Path())
 		},
 	}
 	cmd.Flags().IntVar(&o.Leases, "leases", 1_000_000, "leases in the tables")

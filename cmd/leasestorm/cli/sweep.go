@@ -1,9 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,34 +39,31 @@ Axes:
 				return usage(err)
 			}
 			l.Scenario, l.Contestants, l.Seeds, l.Seed, l.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), f.opts.Workers
-			out := f.out
-			if out == "" {
-				out = resultsFolder("sweep", s.Name)
-			}
-			folder, err := record.Create(out)
-			if err != nil {
+			var folder *record.Folder
+			if err := fresh(f.out, func(dir string) (err error) {
+				folder, err = record.Create(dir)
+				return err
+			}, "sweep", s.Name); err != nil {
 				return err
 			}
 			defer folder.Abandon()
 			bar := newBar(os.Stderr, "points")
 			err = l.Sweep(cmd.Context(), bar.set)
 			bar.close()
-			if err == nil {
-				err = folder.WriteJSON(plot.LineFile, &l)
-			}
-			if err == nil {
-				err = folder.Commit()
-			}
 			if err != nil {
 				return badScenario(err)
 			}
-			figures, err := plot.Draw(out)
-			if err != nil {
-				return err
+			var figures strings.Builder
+			if err = folder.WriteJSON(plot.LineFile, &l); err == nil {
+				err = folder.Commit()
 			}
-			return f.print(cmd.OutOrStdout(), &l, func() string {
-				return l.Text() + fmt.Sprintf("\nfiles: %s\nfigure: %s.svg, .png\n", out, filepath.Join(out, figures[0]))
-			})
+			if err != nil {
+				err = folder.Keep(err)
+			} else {
+				fmt.Fprintf(&figures, "\nfiles: %s\n", folder.Path())
+				err = drawAll(cmd.Context(), &figures, folder.Path())
+			}
+			return errors.Join(f.print(cmd.OutOrStdout(), &l, func() string { return l.Text() + figures.String() }), err)
 		},
 	}
 	f.add(cmd)

@@ -1,0 +1,34 @@
+//go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly)
+
+package files
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+)
+
+// hold is of the process that has made the file, or that finds its maker gone.
+func hold(file *os.File, made bool) bool {
+	if made {
+		return true
+	}
+	var maker int
+	text := make([]byte, 200)
+	n, _ := file.ReadAt(text, 0)
+	if _, err := fmt.Sscanf(string(text[:n]), "process %d", &maker); err != nil || runtime.GOOS != "windows" {
+		return false // elsewhere every number is found
+	}
+	p, err := os.FindProcess(maker)
+	if err != nil {
+		return true
+	}
+	_ = p.Release()
+	return false
+}
+
+// release closes first: Windows removes no open file.
+func release(l *Lock) {
+	_ = l.file.Close()
+	_ = os.Remove(l.path)
+}
