@@ -13,6 +13,7 @@ import (
 func TestTOMLRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.Rune()), rapid.StringOf(rapid.RuneFrom([]rune("\a\v\b\t\n\f\r\x00\x1b\x1f\x7f\"'\\ \u0080\u00a0\u2028\ufeff\ufffd\U0010ffff")))).Draw(t, "about")
+		text = strings.ReplaceAll(text, "\x00", "") // refused: no command line can hold it
 		s := Default()
 		s.Name, s.About = "x", text
 		got, err := ParseScenario("scenario", []byte(s.TOML()))
