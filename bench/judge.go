@@ -30,7 +30,7 @@ const (
 	steadyShare   = 0.999
 	holdTimeouts  = 5
 	collapseShare = 0.05
-	collapseLost  = 100 // one of so many is 1 %: 0.01·2900 is a hair below 29
+	collapseLost  = 0.01
 	// watchesPerTimeout is how finely the judge looks: η needs it.
 	watchesPerTimeout = 100
 )
@@ -127,7 +127,7 @@ func (j *Judge) progress(now time.Duration, s engine.State) {
 		return
 	}
 	few := float64(s.Good-before) < collapseShare*j.Capacity*j.Timeout.Seconds()
-	if !few || collapseLost*(j.Leases-s.Active) <= j.lost {
+	if !few || float64(j.Leases-s.Active) <= collapseLost*float64(j.lost) {
 		j.starved = 0
 		return
 	}

@@ -100,7 +100,7 @@ func TestJudgeEdges(t *testing.T) {
 	}
 }
 
-// 1 % is 1 % of any number: 29 of 2,900 are not more.
+// 1 % is 1 % of any number, to the lease.
 func TestJudgeHundredth(t *testing.T) {
 	for lost := 100; lost <= 10_000; lost += 100 {
 		for _, over := range []int{0, 1} {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -76,6 +77,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		}
 	}
 	x.shards = topology.Shards(lease.BytesSharded*int64(x.Leases), x.workers)
+	release, err := x.reserve(memory, true)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	var folder *record.Folder
 	if o.Folder != "" {
 		if folder, err = record.Create(o.Folder); err != nil {
@@ -96,8 +102,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	release()
+	guard := &memoryGuard{b: memory, watch: p.Watch, next: memoryStep}
+	p.Watch = guard.Watch
 	run, err := real.Run(ctx, p)
-	if err != nil {
+	if err = cmp.Or(err, guard.err); err != nil {
 		return nil, err
 	}
 	res, err := x.result(run.Result, p, judge, service)

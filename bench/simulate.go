@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,13 +99,21 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 		}
 		defer folder.Abandon()
 	}
+	release, err := x.reserve(memory, false)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	p, judge, err := x.plan(x.want, o.MaxQueue)
 	if err != nil {
 		return nil, err
 	}
+	release()
+	guard := &memoryGuard{b: memory, watch: p.Watch, next: memoryStep}
+	p.Watch = guard.Watch
 	v := &engine.Virtual{Workers: x.workers, Service: x.want, Draw: draw, Seed: o.Seed, Single: o.single}
 	run, err := v.Run(ctx, p)
-	if err != nil {
+	if err = cmp.Or(err, guard.err); err != nil {
 		return nil, err
 	}
 	res, err := x.result(run, p, judge, x.want)

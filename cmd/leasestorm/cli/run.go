@@ -75,9 +75,9 @@ func (f *scenarioFlags) load(cmd *cobra.Command, name string) (bench.Scenario, e
 	return s, f.check()
 }
 
-// badScenario is an error that is the user's where there can be no such scenario.
+// badScenario is an error that is the user's where there can be no such scenario, or not here.
 func badScenario(err error) error {
-	if errors.Is(err, bench.ErrScenario) {
+	if errors.Is(err, bench.ErrScenario) || errors.Is(err, bench.ErrMemory) {
 		return usage(err)
 	}
 	return err
