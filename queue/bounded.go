@@ -12,7 +12,7 @@ var boundedEntry = catalog.Entry[New]{
 	Source: "drop-tail; S. Floyd and V. Jacobson, Random Early Detection Gateways, IEEE/ACM ToN 1(4), 1993 (what it is compared with)",
 	Params: []catalog.Param{
 		{Name: "depth", Unit: "timeouts", Default: 0.5, Min: 0, Max: 1000, Doc: "limit, as the time in which the workers serve so many establishes"},
-		{Name: "limit", Unit: "attempts", Default: 0, Min: 0, Max: 1e9, Doc: "limit in attempts; 0: by depth"},
+		{Name: "limit", Unit: "attempts", Default: 0, Min: 0, Max: 1e9, Doc: "limit in attempts, of each part behind percore, fair or priority; 0: by depth"},
 	},
 	New: newBounded,
 }

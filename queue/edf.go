@@ -20,7 +20,7 @@ var edfEntry = catalog.Entry[New]{
 
 var edfWrapper = catalog.Entry[Wrap]{
 	Name:   "edf",
-	Doc:    "earliest deadline first, by the drop rule of the discipline behind it, as in edf+deadline",
+	Doc:    "earliest deadline first, by deadline's drop rule, as in edf+deadline",
 	Source: edfSource,
 	New: func(_ Config, _ catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
 		d, err := inner()

@@ -66,7 +66,6 @@ func (q *fair) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 	for empty := 0; taken+dropped < len(dst) && empty < len(q.zones); {
 		z := &q.zones[q.at]
 		if z.Len() == 0 {
-			z.deficit = 0
 			empty++
 			q.next()
 			continue
@@ -87,11 +86,14 @@ func (q *fair) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 			dropped++
 			dst[len(dst)-dropped] = it
 			empty = 0
-			continue
 		default:
-			empty++ // it is between a reservation and its items
+			empty++
 		}
-		if z.deficit <= 0 || t == 0 {
+		switch {
+		case z.Len() == 0: // at once: what it saved must not outlast its turn
+			z.deficit = 0
+			q.next()
+		case z.deficit <= 0 || t+d == 0:
 			q.next()
 		}
 	}

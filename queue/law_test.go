@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // Under a standing queue the control law drops at these times (ms after the first drop),
@@ -72,7 +74,7 @@ func TestPieLaw(t *testing.T) {
 		{0, 0, 0},                               // −.001875 − .01875; the wait before was at the target
 		{0, 0, 150 * ms},                        // no wait twice: the allowance is back
 	} {
-		c.tick(time.Duration(i)*15*ms, tt.delay)
+		c.tick(tt.delay)
 		if math.Abs(c.p-tt.want) > 1e-12 || c.burst != tt.burst {
 			t.Fatalf("update %d: p %.12g, allowance %v; want %.12g, %v", i, c.p, c.burst, tt.want, tt.burst)
 		}
@@ -95,5 +97,98 @@ func TestPieLaw(t *testing.T) {
 	}
 	if n != 16 { // the 17th makes 8.5
 		t.Errorf("refused after %d, want 16", n)
+	}
+}
+
+// Between two calls the law stands where updates one by one would have brought it, whether
+// nothing waited meanwhile or the same item stood at the head.
+func TestPieCatchesUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		span := func(label string, most time.Duration) time.Duration {
+			return time.Duration(float64(most) * math.Pow(10, -rapid.Float64Range(0, 9).Draw(t, label)))
+		}
+		c := pieLaw{target: max(time.Microsecond, span("target", time.Hour)), update: max(time.Microsecond, span("update", time.Minute)), maxBurst: span("burst", time.Hour)}
+		c.burst = c.maxBurst
+		now := time.Duration(0)
+		for range 8 {
+			offered := now - span("before", time.Hour)
+			now += min(span("gap", 100*time.Hour), 50_000*c.update)
+			want, ticks := c, 0
+			if rapid.Bool().Draw(t, "idle") {
+				ticks = c.idle(now)
+				for want.next <= now {
+					want.tick(0)
+				}
+			} else {
+				offered = min(offered, c.next)
+				ticks = c.stands(now, offered)
+				for want.next <= now {
+					want.tick(want.next - offered)
+				}
+			}
+			if c != want {
+				t.Fatalf("\n got %+v\nwant %+v", c, want)
+			}
+			if ticks > 10_000 {
+				t.Fatalf("%d updates one by one", ticks)
+			}
+		}
+	})
+}
+
+// However long nobody calls, the work of catching up is bounded.
+func TestPieCatchesUpSoon(t *testing.T) {
+	for _, target := range []time.Duration{time.Microsecond, 15 * time.Millisecond, time.Hour} {
+		for _, burst := range []time.Duration{0, time.Hour} {
+			for _, p := range []float64{0, 1e-7, 0.05, 1} {
+				c := pieLaw{target: target, update: time.Microsecond, maxBurst: burst, p: p}
+				idle := c
+				if n := idle.idle(1 << 60); n > 10_000 || idle.p != 0 || idle.burst != burst || idle.next <= 1<<60 {
+					t.Errorf("idle from p %v: %d updates, %+v", p, n, idle)
+				}
+				if n := c.stands(1<<60, -time.Second); n > 10_000 || c.p != 1 || c.burst != 0 || c.next <= 1<<60 {
+					t.Errorf("an item that never goes, from p %v: %d updates, %+v", p, n, c)
+				}
+			}
+		}
+	}
+}
+
+// After an overload and an hour of idleness, newcomers to the empty queue are let in, and the
+// allowance for bursts is whole again (RFC 8033, section 4.3), though nobody called meanwhile.
+func TestPieForgets(t *testing.T) {
+	const ms = time.Millisecond
+	for _, idle := range []time.Duration{10 * time.Second, time.Hour} {
+		d, err := Make("pie", Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := d.(*pie)
+		now, refused := time.Duration(0), 0
+		offer := func() {
+			it := []Item{{Born: now}}
+			refused += 1 - q.Push(now, it)
+		}
+		one := make([]Item, 1)
+		for ; now < 3*time.Second; now += ms { // twice the capacity
+			offer()
+			if now%(2*ms) == 0 {
+				q.Pop(now, one)
+			}
+		}
+		if refused == 0 {
+			t.Fatal("nothing was refused in the overload")
+		}
+		for ; q.Len() > 0; now += 2 * ms {
+			q.Pop(now, one)
+		}
+		now += idle
+		refused = 0
+		for range 1000 {
+			offer()
+		}
+		if refused > 0 || q.p != 0 || q.burst != 150*ms {
+			t.Errorf("after %v: %d of 1000 refused, p %v, allowance %v", idle, refused, q.p, q.burst)
+		}
 	}
 }

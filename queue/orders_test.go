@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -112,5 +113,39 @@ func TestSlackUrgent(t *testing.T) {
 	dst := make([]queue.Item, 3)
 	if taken, _ := q.Pop(0, dst); taken != 3 || dst[0].Droplet != 3 || dst[1].Droplet != 2 || dst[2].Droplet != 1 {
 		t.Errorf("%d taken: %v", taken, dst)
+	}
+}
+
+// Of n turns in which both classes wait, establishes have n·share, to within one turn, from
+// the first turn on. Pops that find nothing, or one class alone, are no turns.
+func TestPriorityShare(t *testing.T) {
+	for _, share := range []float64{0, 1e-300, 0.001, 0.1, 0.25, 0.34, 0.45, 0.5, 0.6, 0.67, 0.7, 0.9, 0.999, 1 - 1.0/(1<<53), 1} {
+		q, err := queue.Make(fmt.Sprintf("priority:share=%v+fifo", share), queuetest.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check, establish := queue.Item{Class: queue.Check}, queue.Item{Class: queue.Establish}
+		dst := make([]queue.Item, 1)
+		had := 0.0
+		for turn := 1.0; turn <= 1000; turn++ {
+			q.Pop(0, dst) // nothing
+			for _, it := range []queue.Item{check, establish} {
+				q.Push(0, []queue.Item{it})
+				if taken, _ := q.Pop(0, dst); taken != 1 || dst[0].Class != it.Class {
+					t.Fatalf("share %v: %d taken, a %v, where one %v waits", share, taken, dst[0].Class, it.Class)
+				}
+			}
+			q.Push(0, []queue.Item{check, establish})
+			if q.Pop(0, dst); dst[0].Class == queue.Establish {
+				had++
+			}
+			q.Pop(0, dst)
+			if math.Abs(had-turn*share) >= 1 {
+				t.Fatalf("share %v: of %v turns establishes had %v", share, turn, had)
+			}
+		}
+		if math.Abs(had-1000*share) > 1e-6+math.Mod(1000*share, 1) {
+			t.Errorf("share %v: of 1000 turns establishes had %v", share, had)
+		}
 	}
 }

@@ -36,13 +36,9 @@ type pie struct {
 func (q *pie) Push(now time.Duration, items []Item) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.catchUp(now)
 	kept := 0
 	for i := range items {
-		delay := time.Duration(0)
-		if q.items.Len() > 0 {
-			delay = max(0, now-q.items.Front().Offered())
-		}
-		q.tick(now, delay)
 		if q.refuses(q.items.Len(), q.rng.Float64()) {
 			items[i].Why = Delay
 			continue
@@ -57,15 +53,23 @@ func (q *pie) Push(now time.Duration, items []Item) int {
 
 func (q *pie) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 	q.mu.Lock()
-	if q.items.Len() > 0 {
-		q.tick(now, max(0, now-q.items.Front().Offered()))
-	} else {
-		q.tick(now, 0)
-	}
+	q.catchUp(now)
 	taken = q.items.TakeFront(dst)
 	q.n.Store(int64(q.items.Len()))
 	q.mu.Unlock()
 	return taken, 0
+}
+
+// catchUp brings the law up to now, before the queue changes.
+func (q *pie) catchUp(now time.Duration) {
+	if q.items.Len() == 0 {
+		q.idle(now)
+		return
+	}
+	// Clocks differ: to an update before the head was offered, nothing waits.
+	offered := q.items.Front().Offered()
+	q.idle(min(now, offered))
+	q.stands(now, offered)
 }
 
 // pieLaw is the RFC's control law, apart from the queue that it works on.
@@ -81,12 +85,70 @@ type pieLaw struct {
 // The weights of the wait and of its trend, in 1/s (section 4.2).
 const pieAlpha, pieBeta = 0.125, 1.25
 
-// tick updates the probability when it is time, with the wait at the head.
-func (c *pieLaw) tick(now, delay time.Duration) {
-	if now < c.next {
-		return
+// idle makes the updates that are due by now if nothing has waited since the last one. After
+// some hundred of them the law is at rest, and the rest of them change nothing.
+func (c *pieLaw) idle(now time.Duration) (ticks int) {
+	for n := c.due(now); n > 0; n-- {
+		if c.p == 0 && c.old == 0 && c.burst == c.maxBurst {
+			c.next += n * c.update
+			break
+		}
+		c.tick(0)
+		ticks++
 	}
-	c.next = now + c.update
+	return ticks
+}
+
+// stands makes the updates that are due by now if the item that was offered then has stood at
+// the head since the last one. The wait grows by update from one to the next, so that the
+// probability stays 0 while it is far below the target, and stays 1 once it is: those
+// updates are made at once. Some thousand at most lie between.
+func (c *pieLaw) stands(now, offered time.Duration) (ticks int) {
+	for n := c.due(now); n > 0; {
+		delay := c.next - offered
+		grows := delay - c.old
+		far := (c.target-delay)/c.update - 11 // updates until the wait is 11 updates below the target
+		short := c.old < c.target/2 && delay < c.target/2
+		switch {
+		case c.p == 1 && grows >= 0 && delay >= c.target:
+			c.skip(n, delay)
+			return ticks
+		case c.p == 0 && grows >= 0 && grows <= c.update && far > 0 && short:
+			m := min(n, far, (c.target/2-1-delay)/c.update+1)
+			c.skip(m, delay)
+			c.burst = c.maxBurst
+			n -= m
+		case c.p == 0 && grows >= 0 && grows <= c.update && far > 0:
+			m := min(n, far)
+			c.skip(m, delay)
+			n -= m
+		default:
+			c.tick(delay)
+			ticks++
+			n--
+		}
+	}
+	return ticks
+}
+
+// due is how many updates there are by now.
+func (c *pieLaw) due(now time.Duration) time.Duration {
+	if now < c.next {
+		return 0
+	}
+	return (now-c.next)/c.update + 1
+}
+
+// skip makes n updates that leave the probability as it is, the first with this wait.
+func (c *pieLaw) skip(n, delay time.Duration) {
+	c.next += n * c.update
+	c.burst = max(0, c.burst-n*c.update)
+	c.old = delay + (n-1)*c.update
+}
+
+// tick makes one update, with the wait at the head.
+func (c *pieLaw) tick(delay time.Duration) {
+	c.next += c.update
 	dp := pieAlpha*(delay-c.target).Seconds() + pieBeta*(delay-c.old).Seconds()
 	// Small probabilities move in small steps (section 5.2 and appendix A).
 	for _, s := range []struct{ below, divisor float64 }{{1e-6, 2048}, {1e-5, 512}, {1e-4, 128}, {1e-3, 32}, {1e-2, 8}, {1e-1, 2}} {

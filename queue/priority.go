@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -13,12 +14,9 @@ var priorityEntry = catalog.Entry[Wrap]{
 	Name:   "priority",
 	Doc:    "launches and checks before establishes, with a bound on how long those starve",
 	Source: "priority queueing with a guaranteed share, as in Kubernetes API priority and fairness",
-	Params: []catalog.Param{{Name: "share", Unit: "1", Default: 0.1, Min: 0, Max: 1, Doc: "share of the turns that establishes have even so"}},
+	Params: []catalog.Param{{Name: "share", Unit: "1", Default: 0.1, Min: 0, Max: 1, Doc: "share of the turns that establishes have while both wait"}},
 	New: func(_ Config, v catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
-		q := &priority{every: never}
-		if s := v["share"]; s > 0 {
-			q.every = uint64(1/s + 0.5)
-		}
+		q := &priority{share: v["share"], step: turnStep(v["share"])}
 		var err error
 		if q.high, err = inner(); err == nil {
 			q.low, err = inner()
@@ -30,12 +28,32 @@ var priorityEntry = catalog.Entry[Wrap]{
 // priority keeps what concerns live leases apart from what concerns lost ones.
 type priority struct {
 	high, low Discipline
-	turn      atomic.Uint64
-	every     uint64 // every so many turns the low class goes first
+	share     float64
+	step      uint64 // share in units of 2^-64
+	turns     atomic.Uint64
 }
 
-// never is a turn that does not come.
-const never = 1 << 63
+// turnStep is a share between 0 and 1 in units of 2^-64. It is rounded up a little, so that
+// a share of 0.7 has 7 of the first 10 turns though the float64 is just below 0.7.
+func turnStep(share float64) uint64 {
+	const most = 1 - 1.0/(1<<53) // the last below 1
+	if share <= 0 || share >= most {
+		return math.MaxUint64
+	}
+	return uint64(math.Ldexp(math.Nextafter(share, 1), 64))
+}
+
+// lowFirst says whether the next turn is the low class's. Each turn adds the share to a sum,
+// and a sum that passes a whole number is such a turn: after n of them there were ⌊n·share⌋.
+func (q *priority) lowFirst() bool {
+	switch {
+	case q.share <= 0:
+		return false
+	case q.share >= 1:
+		return true
+	}
+	return q.turns.Add(q.step) < q.step
+}
 
 func (q *priority) Push(now time.Duration, items []Item) int {
 	// Establishes to the back, each class in its order.
@@ -49,7 +67,8 @@ func (q *priority) Push(now time.Duration, items []Item) int {
 
 func (q *priority) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 	first, second := q.high, q.low
-	if q.turn.Inc()%q.every == 0 {
+	// Where one class waits alone there is no turn to count, and no word to share.
+	if q.low.Len() > 0 && (q.high.Len() == 0 || q.lowFirst()) {
 		first, second = second, first
 	}
 	if taken, dropped = first.Pop(now, dst); taken+dropped > 0 {

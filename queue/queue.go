@@ -60,23 +60,28 @@ func (o Outcome) String() string {
 // Reason says why an attempt was shed.
 type Reason uint8
 
-// The reasons. Full: a bounded queue had no room. Expired: it could not be done
-// before its deadline. Delay: active queue management dropped it for the queueing
-// delay. Displaced: another attempt of the same droplet took its place. Refused:
-// the admission controller refused it at the door. Throttled: the operator's
-// throttle did. Restarted: the manager was restarted and its queue emptied. Cancelled: its
-// droplet gave it up.
+// The reasons.
 const (
+	// NotShed is the reason of an attempt that was not shed.
 	NotShed Reason = iota
+	// Full: a bounded queue had no room.
 	Full
+	// Expired: the attempt could not be done before its deadline.
 	Expired
+	// Delay: active queue management dropped the attempt because of the queueing delay.
 	Delay
+	// Displaced: another attempt of the same droplet took its place.
 	Displaced
+	// Refused: the admission controller refused the attempt at the door.
 	Refused
+	// Throttled: the operator's throttle refused the attempt at the door.
 	Throttled
+	// Restarted: the manager was restarted and its queue emptied.
 	Restarted
+	// Cancelled: the droplet gave the attempt up.
 	Cancelled
-	Reasons // number of reasons, for arrays indexed by Reason
+	// Reasons is the number of reasons, for arrays indexed by Reason.
+	Reasons
 )
 
 func (r Reason) String() string {
