@@ -62,11 +62,11 @@ var keeps = map[string]func(q queue.Discipline) bool{
 	"coalesce": func(q queue.Discipline) bool { return give(q, attempt(1), attempt(1)) == 1 },
 	"fair": func(q queue.Discipline) bool { // zone 1 does not wait for all of zone 0
 		give(q, attempt(1), attempt(2), attempt(3), attempt(4))
-		give(q, queue.Item{Droplet: 5, Zone: 1, Class: queue.Establish, Deadline: time.Second})
+		give(q, queue.Item{Droplet: 5, Zone: 1, Class: queue.Establish, Timeout: queue.ToMicros(time.Second)})
 		return take(q, 0) == 5 || take(q, 0) == 5
 	},
 	"priority": func(q queue.Discipline) bool {
-		give(q, attempt(1), queue.Item{Droplet: 2, Deadline: time.Second, LeaseUntil: 60_000})
+		give(q, attempt(1), queue.Item{Droplet: 2, Timeout: queue.ToMicros(time.Second), LeaseUntil: 60_000})
 		return take(q, 0) == 2
 	},
 	"bounded":          func(q queue.Discipline) bool { return give(q, many(1000)...) < 1000 },
@@ -82,17 +82,17 @@ var keeps = map[string]func(q queue.Discipline) bool{
 		return take(q, 200*time.Millisecond) == 2
 	},
 	"edf": func(q queue.Discipline) bool {
-		give(q, attempt(1), queue.Item{Droplet: 2, Class: queue.Establish, Deadline: time.Second / 2})
+		give(q, attempt(1), queue.Item{Droplet: 2, Class: queue.Establish, Timeout: queue.ToMicros(time.Second / 2)})
 		return take(q, 0) == 2
 	},
 	"slack": func(q queue.Discipline) bool {
-		give(q, queue.Item{Droplet: 1, Deadline: time.Second, LeaseUntil: 60_000}, attempt(2))
+		give(q, queue.Item{Droplet: 1, Timeout: queue.ToMicros(time.Second), LeaseUntil: 60_000}, attempt(2))
 		return take(q, 0) == 2 && dropsDead(q)
 	},
 }
 
 func attempt(droplet uint32) queue.Item {
-	return queue.Item{Droplet: droplet, Class: queue.Establish, Deadline: time.Second}
+	return queue.Item{Droplet: droplet, Class: queue.Establish, Timeout: queue.ToMicros(time.Second)}
 }
 
 func many(n int) (items []queue.Item) {
@@ -126,7 +126,7 @@ func dropsDead(q queue.Discipline) bool {
 // dropsForDelay offers twice as much as is taken, from ever new droplets.
 func dropsForDelay(q queue.Discipline) bool {
 	for now := time.Duration(0); now < 2*time.Second; now += time.Millisecond {
-		it := []queue.Item{{Born: now, Droplet: uint32(now / time.Millisecond), Class: queue.Establish, Deadline: 1 << 60}}
+		it := []queue.Item{{Born: now, Droplet: uint32(now / time.Millisecond), Class: queue.Establish, Timeout: queue.Forever}}
 		if q.Push(now, it) == 0 && it[0].Why == queue.Delay {
 			return true
 		}

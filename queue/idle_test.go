@@ -44,7 +44,7 @@ func TestIdlePolls(t *testing.T) {
 				now += time.Millisecond
 				n++
 				it := queuetest.Item(rng, now, n)
-				it.Born, it.Deadline = now, now+queuetest.Config.Timeout
+				it.Born = now
 				it.SetOffered(now)
 				both(func(q queue.Discipline) (int, int, queue.Item) {
 					items := []queue.Item{it}
