@@ -247,7 +247,8 @@ func Drill(ctx context.Context, s Scenario, b Runbook, o SimOptions, real bool) 
 }
 
 // SearchRunbook tries runbooks of throttle and restarts in batches, on the virtual engine,
-// and returns them with the best first: by the time to the last lease back.
+// and returns them with the best first: by the time to the last lease back. If ctx ends it,
+// those that were tried are returned beside its error.
 func SearchRunbook(ctx context.Context, s Scenario, o SimOptions, first time.Duration) ([]DrillScore, error) {
 	var books []Runbook
 	for _, share := range []float64{1, 0.5, 0.25, 0.1} {
@@ -268,6 +269,7 @@ func SearchRunbook(ctx context.Context, s Scenario, o SimOptions, first time.Dur
 		}
 		return err
 	})
+	all = slices.DeleteFunc(all, func(d DrillScore) bool { return d.Result == nil }) // interrupted
 	slices.SortStableFunc(all, func(a, b DrillScore) int {
 		of := func(d DrillScore) float64 {
 			if d.Score == nil {

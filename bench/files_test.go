@@ -2,12 +2,14 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -261,5 +263,29 @@ func TestGridFollowsNoLink(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(elsewhere); string(text) != "kept" {
 		t.Errorf("a file elsewhere is %q", text)
+	}
+}
+
+// A search that ends early returns what is finished, and no more.
+func TestSearchesInterrupted(t *testing.T) {
+	s := surgeAt(t, "leases=200", "broken=20", "duration=1s")
+	o := SimOptions{Options: Options{Seed: 1, Workers: 1}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if books, err := SearchRunbook(ctx, s, o, time.Second); !errors.Is(err, context.Canceled) || len(books) > 0 {
+		t.Errorf("%d runbooks that were not tried, %v", len(books), err)
+	}
+	if all, err := Thresholds(ctx, s, []string{"fifo"}, o, 2, false); !errors.Is(err, context.Canceled) || len(all) > 0 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one after the other
+	const bad = "slack/none/fixed:wait=40"          // its guard refuses it when it is made
+	want, err := Thresholds(t.Context(), s, []string{"fifo"}, o, 2, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Thresholds(t.Context(), s, []string{"fifo", bad, "lifo"}, o, 2, false)
+	if err == nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: %+v, want %+v", err, got, want)
 	}
 }

@@ -63,7 +63,7 @@ func bisectBroken(high int, tolerance float64, run func(broken int) (*Result, er
 
 // Thresholds bisects for each contestant (queue, queue/admit or queue/admit/retry) and seed.
 // On the real engine one run comes after the other, each bisection to a twentieth; on the
-// virtual one to a two hundredth.
+// virtual one to a two hundredth. Beside an error stand the contestants that were finished.
 func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOptions, seeds int, real bool) ([]Threshold, error) {
 	if s.Outage == 0 {
 		return nil, &keyError{"outage", "a threshold needs a surge; set outage"}
@@ -115,22 +115,35 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 		bounds[i] = append(bounds[i], found)
 		return nil
 	}
+	finished := make([]int, len(contestants)) // seeds
+	one := func(ctx context.Context, n int) error {
+		err := bisect(ctx, n/seeds, seedAt(o.Seed, n%seeds))
+		if err == nil {
+			mu.Lock()
+			finished[n/seeds]++
+			mu.Unlock()
+		}
+		return err
+	}
 	var err error
 	if real {
-		for i := range contestants {
-			for k := range seeds {
-				if err = bisect(ctx, i, seedAt(o.Seed, k)); err != nil {
-					return nil, err
-				}
-			}
+		for n := 0; n < len(contestants)*seeds && err == nil; n++ {
+			err = one(ctx, n)
 		}
 	} else {
-		err = parallel(ctx, len(contestants)*seeds, func(ctx context.Context, n int) error {
-			return bisect(ctx, n/seeds, seedAt(o.Seed, n%seeds))
-		})
+		err = parallel(ctx, len(contestants)*seeds, one)
 	}
 	for i := range all {
 		all[i].sum(bounds[i])
+	}
+	if err != nil {
+		whole := all[:0]
+		for i, t := range all {
+			if finished[i] == seeds {
+				whole = append(whole, t)
+			}
+		}
+		all = whole
 	}
 	return all, err
 }

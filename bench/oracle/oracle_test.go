@@ -210,3 +210,22 @@ func TestMeasureCancelled(t *testing.T) {
 		}
 	}
 }
+
+// counting is a context that counts how often it is looked at.
+type counting struct {
+	context.Context
+	looks int
+}
+
+func (c *counting) Err() error { c.looks++; return c.Context.Err() }
+
+// A validation looks at its context by what it does, however far apart in virtual time.
+func TestMeasureLooksAtItsContext(t *testing.T) {
+	ctx := &counting{Context: t.Context()}
+	if _, err := Measure(ctx, Model{Name: "mmc", Servers: 1, Rho: .5}, 100_000, 1); err != nil {
+		t.Fatal(err)
+	}
+	if ctx.looks < 100 {
+		t.Errorf("looked %d times in 100,000 arrivals", ctx.looks)
+	}
+}

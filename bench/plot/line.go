@@ -38,6 +38,9 @@ func drawLine(dir string) ([]string, error) {
 	if len(f.Contestants) == 0 || len(f.Points) == 0 {
 		return nil, fmt.Errorf("%s: no points", path)
 	}
+	if err := f.X.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	ttr, idle := make([]Line, len(f.Contestants)), make([]Line, len(f.Contestants))
 	add := func(l *Line, x float64, e *extremes, scale float64) {
 		if e != nil {
@@ -48,6 +51,9 @@ func drawLine(dir string) ([]string, error) {
 	for _, p := range f.Points {
 		if p.Contestant < 0 || p.Contestant >= len(f.Contestants) {
 			return nil, fmt.Errorf("%s: a point of contestant %d of %d", path, p.Contestant, len(f.Contestants))
+		}
+		if slack := 1e-9 * (f.X.High - f.X.Low); p.X < f.X.Low-slack || p.X > f.X.High+slack || f.X.Log && p.X <= 0 {
+			return nil, fmt.Errorf("%s: a point at %g, outside the axis", path, p.X)
 		}
 		add(&ttr[p.Contestant], p.X, p.TTR, 1)
 		add(&idle[p.Contestant], p.X, p.Idle, 100)

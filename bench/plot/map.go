@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
@@ -23,6 +24,14 @@ type mapAxis struct {
 	High float64 `json:"high"`
 	N    int     `json:"n"`
 	Log  bool    `json:"log"`
+}
+
+// check says whether it can be drawn, and its name be part of a file's.
+func (a mapAxis) check() error {
+	if !(a.Low < a.High) || a.Log && a.Low <= 0 || a.Axis == "" || filepath.Base(a.Axis) != a.Axis {
+		return fmt.Errorf("axis %q cannot be drawn from %g to %g", a.Axis, a.Low, a.High)
+	}
+	return nil
 }
 
 // at is the i-th value; halves are the edges between cells.
@@ -114,6 +123,9 @@ func drawMap(dir string) ([]string, error) {
 	}
 	if f.X.N < 2 || f.Y.N < 2 || f.X.N > 1000 || f.Y.N > 1000 || len(f.Points) != len(f.Contestants)*f.X.N*f.Y.N || len(f.Contestants) == 0 {
 		return nil, fmt.Errorf("%s: not a whole map: %d points for %d contestants at %d × %d places", path, len(f.Points), len(f.Contestants), f.X.N, f.Y.N)
+	}
+	if err := cmp.Or(f.X.check(), f.Y.check()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	const name = "map"
 	return []string{name}, f.save(dir, name)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -117,8 +118,11 @@ func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, s bench.Scenario, o be
 		return err
 	}
 	all, err := bench.SearchRunbook(cmd.Context(), s, o, first)
-	if err != nil {
+	if err != nil && (len(all) == 0 || !errors.Is(err, context.Canceled)) {
 		return badScenario(err)
+	}
+	if err != nil { // the best of those that were tried is no answer to be kept
+		return errors.Join(err, f.print(cmd.OutOrStdout(), all, func() string { return bench.DrillTable(all, 10) }))
 	}
 	if bestFile != "" {
 		var name string

@@ -214,7 +214,7 @@ func runCommand() *cobra.Command {
 doing real work, and prints the verdict. Files go to a folder of their own in results/.
 
 Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
-4 the run is invalid: the harness could not keep up; 130 interrupted.`,
+4 the run is invalid: the harness could not keep up; 130 interrupted; 141 nobody reads the output.`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Run) },
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
@@ -33,10 +35,10 @@ the extremes beside what the laws say. On the real engine a bisection takes two 
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
 			all, err := bench.Thresholds(cmd.Context(), s, contestants, bench.SimOptions{Options: f.opts}, f.seeds, real)
-			if err != nil {
+			if len(all) == 0 && err != nil {
 				return badScenario(err)
 			}
-			return f.print(cmd.OutOrStdout(), all, func() string { return bench.ThresholdText(all) })
+			return errors.Join(badScenario(err), f.print(cmd.OutOrStdout(), all, func() string { return bench.ThresholdText(all) }))
 		},
 	}
 	f.add(cmd)
