@@ -24,7 +24,6 @@ type player struct {
 	view   func(thread int) Discipline // nil: all use queue
 	kept   [][]uint64                  // by thread; items are named by thread and number
 	popped [][]uint64
-	made   int
 }
 
 func newPlayer(q Discipline, threads int) *player {
