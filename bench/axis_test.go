@@ -50,6 +50,9 @@ func TestAxesAtTheirEnds(t *testing.T) {
 
 // Where only some zones surge, the searches go as far as their leases.
 func TestSearchesInZones(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the long run has it")
+	}
 	set := []string{"leases=400", "zones=3", "surge_zones=1", "broken=1"} // 134 in the first
 	for _, tt := range []struct{ queue string }{{"fifo"}, {"lifo"}} {
 		s := surgeAt(t, append(set, "queue="+tt.queue)...)

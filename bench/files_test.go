@@ -50,6 +50,9 @@ func finished(t *testing.T, dir string) map[string][]byte {
 // Whatever call fails in a suite, no cell that is finished is lost or half there, and the
 // suite that is resumed completes.
 func TestSuiteSurvivesTheDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the long run has it")
+	}
 	set := []string{"leases=200", "broken=20", "duration=200ms", "timeout=50ms", "interval=1s", "ttl=3s", "spread=5ms", "steady=100ms", "outage=100ms"}
 	s := Suite{Name: "tiny", Seeds: 2, cells: []contestant{surge(set...)}}
 	var dir string

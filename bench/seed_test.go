@@ -38,6 +38,9 @@ func TestSuiteSeeds(t *testing.T) {
 // So does everything else that runs several seeds: what it was is said, and with it the same
 // comes out again.
 func TestSeedZero(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the long run has it")
+	}
 	tiny := surgeAt(t, "leases=500", "broken=25", "rho=0.5", "duration=5s")
 	o := SimOptions{Options: Options{Folder: "base"}, Service: "exponential"}
 	for name, find := range map[string]func(o SimOptions) (any, uint64, error){
@@ -98,6 +101,9 @@ func TestGridSeedZero(t *testing.T) {
 
 // All runbooks of a search have the same day.
 func TestSearchRunbookSeedZero(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the long run has it")
+	}
 	s := surgeAt(t, "leases=200", "broken=20", "duration=2s")
 	all, err := SearchRunbook(t.Context(), s, SimOptions{}, time.Second)
 	if err != nil {

@@ -17,7 +17,9 @@ func TestControllers(t *testing.T) {
 	for _, e := range admit.Controllers.List() {
 		t.Run(e.Name, func(t *testing.T) {
 			admittest.Run(t, func(cfg admit.Config) (admit.Controller, error) { return admit.Make(e.Name, cfg) })
-			t.Run("extremes", func(t *testing.T) { admittest.Extremes(t, e) })
+			if !testing.Short() { // one goroutine: the long run has it
+				t.Run("extremes", func(t *testing.T) { admittest.Extremes(t, e) })
+			}
 		})
 	}
 }
@@ -26,7 +28,9 @@ func TestRetries(t *testing.T) {
 	for _, e := range admit.Retries.List() {
 		t.Run(e.Name, func(t *testing.T) {
 			admittest.RunRetry(t, func(timeout time.Duration) (admit.Retry, error) { return admit.MakeRetry(e.Name, timeout) })
-			t.Run("extremes", func(t *testing.T) { admittest.RetryExtremes(t, e) })
+			if !testing.Short() {
+				t.Run("extremes", func(t *testing.T) { admittest.RetryExtremes(t, e) })
+			}
 		})
 	}
 }
