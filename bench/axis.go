@@ -69,12 +69,12 @@ var Axes = []Axis{
 		func(s *Scenario, workers *int, x float64) error {
 			one := *s
 			one.Broken = 1
-			e, err := newExperiment(one, max(1, *workers), 1, 1)
+			e, err := Fit(one, max(1, *workers), 1)
 			if err != nil {
 				return err
 			}
-			return setWhole("broken", &s.Broken, x/e.beta(e.capacity(e.want)))
-		}, betaOf},
+			return setWhole("broken", &s.Broken, x/e.Beta(e.Capacity(e.Want)))
+		}, func(s *Scenario, workers int) float64 { return s.Beta(workers) }},
 	shares("rho", "of capacity", "ρ, what the steady checks take", func(s *Scenario) *float64 { return &s.Rho }),
 	shares("delta", "times a live one's", "δ, cost of serving a dead attempt", func(s *Scenario) *float64 { return &s.Delta }),
 	shares("loss", "of capacity", "capacity that is away from the return on", func(s *Scenario) *float64 { return &s.Slow }),
@@ -116,26 +116,17 @@ var Axes = []Axis{
 				return &keyError{"workers", fmt.Sprintf("%g is out of range: 1 to %d workers", x, mostWorkers)}
 			}
 			*workers = int(math.Round(x))
-			e, err := newExperiment(*s, 1, 1, 1)
+			e, err := Fit(*s, 1, 1)
 			if err != nil {
 				return err
 			}
-			s.Scale, s.CheckService = "none", e.want[0]
+			s.Scale, s.CheckService = "none", e.Want[0]
 			return nil
 		},
 		func(_ *Scenario, workers int) float64 { return float64(workers) }},
 	{"ttl_h", "intervals", "TTL/H: a lease's time to live over the check interval",
 		func(s *Scenario, _ *int, x float64) error { return setSeconds("ttl", &s.TTL, x*s.Interval.Seconds()) },
 		func(s *Scenario, _ int) float64 { return float64(s.TTL) / float64(s.Interval) }},
-}
-
-// betaOf is a scenario's β, or NaN where it cannot be run.
-func betaOf(s *Scenario, workers int) float64 {
-	e, err := newExperiment(*s, max(1, workers), 1, 1)
-	if err != nil {
-		return math.NaN()
-	}
-	return e.beta(e.capacity(e.want))
 }
 
 func findAxis(name string) (Axis, error) {

@@ -56,16 +56,16 @@ func TestSearchesInZones(t *testing.T) {
 	set := []string{"leases=400", "zones=3", "surge_zones=1", "broken=1"} // 134 in the first
 	for _, tt := range []struct{ queue string }{{"fifo"}, {"lifo"}} {
 		s := surgeAt(t, append(set, "queue="+tt.queue)...)
-		o := SimOptions{Options: Options{Seed: 1}}
-		b, err := FindBorder(t.Context(), s, o, 1)
+		o := Options{Seed: 1}
+		b, err := FindBorder(t.Context(), Virtual{}, s, o, 1)
 		if err != nil || b.Broken > 134 || b.Broken < 1 || math.IsNaN(b.Most) {
 			t.Errorf("the border of %s: %d leases of 134, %v", tt.queue, b.Broken, err)
 		}
-		all, err := Thresholds(t.Context(), s, []string{tt.queue}, o, 1, false)
+		all, err := Thresholds(t.Context(), Virtual{}, s, []string{tt.queue}, o, 1)
 		if err != nil || math.IsNaN(all[0].Most) || all[0].Most != b.Most {
 			t.Errorf("the threshold of %s: %+v, %v", tt.queue, all, err)
 		}
-		found, err := FindCollapse(t.Context(), s, o, 1)
+		found, err := FindCollapse(t.Context(), Virtual{}, s, o, 1)
 		if err != nil || math.Abs(found.Tips[0].Most-b.Most) > 1e-9*b.Most {
 			t.Errorf("the cliff of %s: %v", tt.queue, err)
 		}

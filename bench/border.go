@@ -120,8 +120,8 @@ type Border struct {
 }
 
 // FindBorder solves the fluid law for a scenario and measures the border by bisection over
-// B on the virtual engine: the B at which half of the seeds are not back.
-func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Border, error) {
+// B: the B at which half of the seeds are not back.
+func FindBorder(ctx context.Context, runner Runner, s Scenario, o Options, seeds int) (Border, error) {
 	tau := s.Timeout.Seconds()
 	o.drawSeed()
 	if o.Service == "" {
@@ -144,10 +144,10 @@ func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Borde
 		}
 	}
 	s.Duration = max(s.Duration, fluidTimeouts*s.Timeout)
-	f := &finder{o, seeds}
+	f := &finder{runner, o, seeds}
 	low, high := 0, s.mostBroken()
 	s.Broken = high
-	out.Most = betaOf(&s, workers)
+	out.Most = s.Beta(workers)
 	results, err := f.runs(ctx, s)
 	if err != nil {
 		return out, err
@@ -180,7 +180,7 @@ func FindBorder(ctx context.Context, s Scenario, o SimOptions, seeds int) (Borde
 	}
 	s.Broken = (low + high + 1) / 2 // above low, which is survived
 	out.Broken = s.Broken
-	b := betaOf(&s, workers)
+	b := s.Beta(workers)
 	out.Beta = &b
 	if out.Law != nil {
 		off := b / *out.Law - 1

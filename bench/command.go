@@ -22,7 +22,7 @@ func (x *experiment) command(on string) string {
 	case on == "virtual":
 		words[1] = "sim"
 	}
-	base, err := LoadScenario(x.asked.Name)
+	base, err := LoadScenario(x.Asked.Name)
 	if err != nil {
 		base, err = LoadScenario("surge")
 	}
@@ -31,11 +31,11 @@ func (x *experiment) command(on string) string {
 	}
 	words = append(words, base.Name)
 	for _, k := range keys {
-		if v := k.value(&x.asked); v != k.value(&base) {
+		if v := k.value(&x.Asked); v != k.value(&base) {
 			words = append(words, "--set", k.name+"="+v)
 		}
 	}
-	words = append(words, "--workers", fmt.Sprint(x.workers), "--seed", fmt.Sprint(x.seed), "--max-queue", fmt.Sprint(x.how.MaxQueue))
+	words = append(words, "--workers", fmt.Sprint(x.Workers), "--seed", fmt.Sprint(x.seed), "--max-queue", fmt.Sprint(x.how.MaxQueue))
 	if x.runbook != nil {
 		words = append(words, "--runbook", runbookFile, "--engine", on)
 	}

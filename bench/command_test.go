@@ -15,7 +15,7 @@ func TestCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.how = SimOptions{Options: Options{Idle: "park", MaxQueue: 5}, Service: "measured:a folder"}
+	x.how = Options{Idle: "park", MaxQueue: 5, Service: "measured:a folder"}
 	want := `leasestorm run surge --set name=own --set 'about=it'\''s' --set leases=10000 --set broken=1000 --set queue=slack:theta=0.3,guard=0 --workers 2 --seed 7 --max-queue 5 --idle park`
 	if got := x.command("real"); got != want {
 		t.Errorf("%s; want\n%s", got, want)

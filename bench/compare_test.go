@@ -68,7 +68,7 @@ func TestSuitesAreValid(t *testing.T) {
 			if err == nil { // and its parts can be made
 				x, _ := newExperiment(s, 1, 1, 1)
 				x.Leases = 1000
-				_, err = x.manager(x.Admit, x.want, x.TTL)
+				_, err = x.manager(x.Admit, x.Want, x.TTL)
 			}
 			if err != nil {
 				t.Errorf("%s, %s: %v", suite.Name, c.Folder, err)

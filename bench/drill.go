@@ -166,7 +166,7 @@ func (x *experiment) play(b Runbook) error {
 	if err := b.check(cmp.Or(b.Name, "runbook")); err != nil {
 		return err
 	}
-	for _, s := range []*Scenario{&x.Scenario, &x.asked} {
+	for _, s := range []*Scenario{&x.Scenario, &x.Asked} {
 		s.Operator, s.ThenQueue, s.ThenAdmit, s.ThenRetry = "none", "", "", ""
 	}
 	if last := len(x.phases) - 1; len(x.steps) > 0 {
@@ -237,19 +237,18 @@ type DrillScore struct {
 }
 
 // Drill plays a runbook on a scenario that has collapsed by its first step.
-func Drill(ctx context.Context, s Scenario, b Runbook, o SimOptions, real bool) (*DrillScore, error) {
+func Drill(ctx context.Context, runner Runner, s Scenario, b Runbook, o Options) (*DrillScore, error) {
 	o.Runbook = &b
-	res, err := runOn(ctx, real, s, o)
+	res, err := runner.Run(ctx, s, o)
 	if err != nil {
 		return nil, err
 	}
 	return &DrillScore{Runbook: b, Verdict: res.Verdict, Score: res.Rescue, Shed: res.Shed, Healthy: res.HealthyLost, Result: res}, nil
 }
 
-// SearchRunbook tries runbooks of throttle and restarts in batches, on the virtual engine,
-// and returns them with the best first: by the time to the last lease back. If ctx ends it,
+// SearchRunbook tries runbooks of throttle and restarts in batches, and returns them with the best first: by the time to the last lease back. If ctx ends it,
 // those that were tried are returned beside its error.
-func SearchRunbook(ctx context.Context, s Scenario, o SimOptions, first time.Duration) ([]DrillScore, error) {
+func SearchRunbook(ctx context.Context, runner Runner, s Scenario, o Options, first time.Duration) ([]DrillScore, error) {
 	var books []Runbook
 	for _, share := range []float64{1, 0.5, 0.25, 0.1} {
 		for _, every := range []float64{0.25, 0.5, 1, 2} { // timeouts
@@ -262,8 +261,8 @@ func SearchRunbook(ctx context.Context, s Scenario, o SimOptions, first time.Dur
 	}
 	o.drawSeed() // one for all of them
 	all := make([]DrillScore, len(books))
-	err := parallel(ctx, len(books), func(ctx context.Context, i int) error {
-		score, err := Drill(ctx, s, books[i], o, false)
+	err := parallel(ctx, runner, len(books), func(ctx context.Context, i int) error {
+		score, err := Drill(ctx, runner, s, books[i], o)
 		if err == nil {
 			all[i] = *score
 		}

@@ -27,7 +27,7 @@ func TestDrill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := Drill(t.Context(), surgeAt(t, "duration=40s"), b, SimOptions{Options: Options{Seed: 1}}, false)
+	d, err := Drill(t.Context(), Virtual{}, surgeAt(t, "duration=40s"), b, Options{Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestDrill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err = Drill(t.Context(), surgeAt(t, "duration=40s"), roll, SimOptions{Options: Options{Seed: 1}}, false); err != nil || d.Verdict != Recovered {
+	if d, err = Drill(t.Context(), Virtual{}, surgeAt(t, "duration=40s"), roll, Options{Seed: 1}); err != nil || d.Verdict != Recovered {
 		t.Errorf("%v, %v", d, err)
 	}
 }
@@ -53,7 +53,7 @@ func TestSearchRunbook(t *testing.T) {
 	if testing.Short() {
 		t.Skip("336 drills")
 	}
-	all, err := SearchRunbook(t.Context(), surgeAt(t, "leases=2000", "broken=200", "duration=30s"), SimOptions{Options: Options{Seed: 1}}, 8*time.Second)
+	all, err := SearchRunbook(t.Context(), Virtual{}, surgeAt(t, "leases=2000", "broken=200", "duration=30s"), Options{Seed: 1}, 8*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestRunbookIsPlayed(t *testing.T) {
 		t.Errorf("a run of a day and leases of 49.6: %v", err)
 	}
 	s := surgeAt(t, "broken=0", "outage=0s")
-	if _, err = Drill(t.Context(), s, b, SimOptions{Options: Options{Seed: 1}}, false); !errors.Is(err, ErrScenario) {
+	if _, err = Drill(t.Context(), Virtual{}, s, b, Options{Seed: 1}); !errors.Is(err, ErrScenario) {
 		t.Errorf("a runbook without an outage: %v", err)
 	}
 }

@@ -47,16 +47,17 @@ func CompareEngines(ctx context.Context, o Options, set []string, each func(Engi
 		if err != nil {
 			return all, err
 		}
-		real, err := Run(ctx, s, o)
+		real, err := Real{}.Run(ctx, s, o)
 		if err != nil {
 			return all, err
 		}
-		sim := SimOptions{Options: o, services: real.services}
-		sim.Workers = real.Workers
+		sim := Virtual{Services: real.services}
+		x := o
+		x.Workers = real.Workers
 		for class := range queue.Classes {
-			sim.service[class] = time.Duration(math.Round(real.Service[class.String()] * 1e3))
+			sim.Service[class] = time.Duration(math.Round(real.Service[class.String()] * 1e3))
 		}
-		virtual, err := Simulate(ctx, s, sim)
+		virtual, err := sim.Run(ctx, s, x)
 		if err != nil {
 			return all, err
 		}

@@ -51,7 +51,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	res, err := bench.Simulate(context.Background(), s, bench.SimOptions{Options: bench.Options{Seed: 1}})
+	res, err := bench.Virtual{}.Run(context.Background(), s, bench.Options{Seed: 1})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -51,13 +51,13 @@ func nameless(err error) bool {
 }
 
 // short runs 10 s of virtual time of a scenario at most, with 20,000 attempts in its queue.
-func short(t *testing.T, s Scenario, o SimOptions) error {
+func short(t *testing.T, s Scenario, o Options) error {
 	t.Helper()
-	if x, err := newExperiment(s, 1, 1, 1); err == nil && (x.Leases > 1_000_000 || x.launches(x.Launch, x.want) > 1e6 || x.Timeout < 20*time.Millisecond && x.Leases > 10_000) {
+	if x, err := newExperiment(s, 1, 1, 1); err == nil && (x.Leases > 1_000_000 || x.Launches(x.Launch, x.Want) > 1e6 || x.Timeout < 20*time.Millisecond && x.Leases > 10_000) {
 		return nil // it can be run, and takes longer than a test may
 	}
 	o.Seed, o.MaxQueue = 1, 20_000
-	res, err := Simulate(&looksLeft{t.Context(), 200}, s, o)
+	res, err := Virtual{}.Run(&looksLeft{t.Context(), 200}, s, o)
 	if err == nil && (res.Run < 0 || math.IsNaN(res.Beta) || res.Beta < 0 || math.IsInf(res.Capacity, 0)) {
 		t.Errorf("it ran for %v s at β %v, %v establishes a second", res.Run, res.Beta, res.Capacity)
 	}
@@ -119,7 +119,7 @@ func TestEveryKeyAtItsEnds(t *testing.T) {
 				}
 				s, err := smallest(t, set...)
 				if err == nil {
-					err = short(t, s, SimOptions{})
+					err = short(t, s, Options{})
 				}
 				if err != nil && nameless(err) {
 					t.Errorf("%v: %v", set, err)

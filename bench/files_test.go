@@ -145,7 +145,7 @@ func TestGridSurvivesTheDisk(t *testing.T) {
 		if err := NewGrid(dir, tinyGrid(t)); err != nil {
 			return err
 		}
-		_, err := RunGrid(t.Context(), dir, nil)
+		_, err := RunGrid(t.Context(), Virtual{}, dir, nil)
 		return err
 	}, func(t *testing.T, err error) {
 		if !errors.Is(err, filestest.ErrBroken) {
@@ -162,7 +162,7 @@ func TestGridSurvivesTheDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, err := RunGrid(t.Context(), dir, nil)
+		got, err := RunGrid(t.Context(), Virtual{}, dir, nil)
 		if err != nil || !reflect.DeepEqual(got.Points, want.Points) {
 			t.Fatalf("the resumed map differs: %v", err)
 		}
@@ -188,7 +188,7 @@ func TestFoldersInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Release()
-	if _, err := RunGrid(t.Context(), dir, nil); !errors.Is(err, record.ErrInUse) {
+	if _, err := RunGrid(t.Context(), Virtual{}, dir, nil); !errors.Is(err, record.ErrInUse) {
 		t.Errorf("a second map: %v", err)
 	}
 	if _, err := RunSuite(t.Context(), dir, noBars{}); !errors.Is(err, record.ErrInUse) {
@@ -218,7 +218,7 @@ func TestGridFileRefused(t *testing.T) {
 		if err := record.WriteFile(path, record.JSON(g)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := RunGrid(t.Context(), dir, nil); !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), path) {
+		if _, err := RunGrid(t.Context(), Virtual{}, dir, nil); !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v; want an error that names %s", name, err, path)
 		}
 	}
@@ -236,7 +236,7 @@ func TestGridLongLines(t *testing.T) {
 	if err := os.WriteFile(path, long, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := RunGrid(t.Context(), dir, nil)
+	got, err := RunGrid(t.Context(), Virtual{}, dir, nil)
 	if err != nil || !reflect.DeepEqual(got.Points, want.Points) {
 		t.Fatalf("%v", err)
 	}
@@ -246,7 +246,7 @@ func TestGridLongLines(t *testing.T) {
 	if err := os.WriteFile(path, append(long, "{\"contestant\":7}\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunGrid(t.Context(), dir, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(":%d: not a point", 1+bytes.Count(long, []byte("\n")))) {
+	if _, err := RunGrid(t.Context(), Virtual{}, dir, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(":%d: not a point", 1+bytes.Count(long, []byte("\n")))) {
 		t.Errorf("%v", err)
 	}
 }
@@ -261,7 +261,7 @@ func TestGridFollowsNoLink(t *testing.T) {
 	if err := os.Symlink(elsewhere, filepath.Join(dir, pointsFile)); err != nil {
 		t.Skip(err)
 	}
-	if _, err := RunGrid(t.Context(), dir, nil); err == nil {
+	if _, err := RunGrid(t.Context(), Virtual{}, dir, nil); err == nil {
 		t.Error("run through a link")
 	}
 	if text, _ := os.ReadFile(elsewhere); string(text) != "kept" {
@@ -272,22 +272,22 @@ func TestGridFollowsNoLink(t *testing.T) {
 // A search that ends early returns what is finished, and no more.
 func TestSearchesInterrupted(t *testing.T) {
 	s := surgeAt(t, "leases=200", "broken=20", "duration=1s")
-	o := SimOptions{Options: Options{Seed: 1, Workers: 1}}
+	o := Options{Seed: 1, Workers: 1}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if books, err := SearchRunbook(ctx, s, o, time.Second); !errors.Is(err, context.Canceled) || len(books) > 0 {
+	if books, err := SearchRunbook(ctx, Virtual{}, s, o, time.Second); !errors.Is(err, context.Canceled) || len(books) > 0 {
 		t.Errorf("%d runbooks that were not tried, %v", len(books), err)
 	}
-	if all, err := Thresholds(ctx, s, []string{"fifo"}, o, 2, false); !errors.Is(err, context.Canceled) || len(all) > 0 {
+	if all, err := Thresholds(ctx, Virtual{}, s, []string{"fifo"}, o, 2); !errors.Is(err, context.Canceled) || len(all) > 0 {
 		t.Errorf("%+v, %v", all, err)
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one after the other
 	const bad = "slack/none/fixed:wait=40"          // its guard refuses it when it is made
-	want, err := Thresholds(t.Context(), s, []string{"fifo"}, o, 2, false)
+	want, err := Thresholds(t.Context(), Virtual{}, s, []string{"fifo"}, o, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Thresholds(t.Context(), s, []string{"fifo", bad, "lifo"}, o, 2, false)
+	got, err := Thresholds(t.Context(), Virtual{}, s, []string{"fifo", bad, "lifo"}, o, 2)
 	if err == nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v, want %+v", err, got, want)
 	}

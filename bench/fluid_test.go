@@ -37,7 +37,7 @@ func TestFluidBorder(t *testing.T) {
 // The engine's border meets the law.
 func TestFindBorder(t *testing.T) {
 	s := surgeAt(t)
-	b, err := FindBorder(t.Context(), s, SimOptions{Options: Options{Seed: 1}}, 1)
+	b, err := FindBorder(t.Context(), Virtual{}, s, Options{Seed: 1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestFindBorder(t *testing.T) {
 		t.Errorf("%+v\n%s", b, b.Text())
 	}
 	s.Queue = "codel"
-	if b, err = FindBorder(t.Context(), s, SimOptions{Options: Options{Seed: 1}}, 1); err != nil || b.ByLaw {
+	if b, err = FindBorder(t.Context(), Virtual{}, s, Options{Seed: 1}, 1); err != nil || b.ByLaw {
 		t.Errorf("codel: %v, %+v", err, b)
 	}
 }
@@ -66,7 +66,7 @@ func TestFluidDisciplines(t *testing.T) {
 		t.Run(tt.queue+"/"+tt.retry+"/"+tt.service, func(t *testing.T) {
 			t.Parallel()
 			s := surgeAt(t, "leases=10000", "broken=100", "queue="+tt.queue, "retry="+tt.retry)
-			b, err := FindBorder(t.Context(), s, SimOptions{Options: Options{Seed: 1}, Service: tt.service}, 1)
+			b, err := FindBorder(t.Context(), Virtual{}, s, Options{Seed: 1, Service: tt.service}, 1)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -198,7 +198,7 @@ func (g *Grid) scenario(contestant, x, y int) (Scenario, int, error) {
 }
 
 // point runs a place over its seeds.
-func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
+func (g *Grid) point(ctx context.Context, runner Runner, p GridPoint) (GridPoint, error) {
 	s, workers, err := g.scenario(p.Contestant, p.X, p.Y)
 	if errors.Is(err, ErrScenario) {
 		p.Impossible = err.Error()
@@ -210,7 +210,7 @@ func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
 	p.Beta, p.Law = g.law(&s, workers)
 	var ttr []float64
 	for i := range g.Seeds {
-		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: seedAt(g.Seed, i), MaxQueue: gridQueue}, Service: g.Service})
+		res, err := runner.Run(ctx, s, Options{Workers: workers, Seed: seedAt(g.Seed, i), MaxQueue: gridQueue, Service: g.Service})
 		if refused(err) {
 			p.Impossible, p.Runs, p.Lost = err.Error(), 0, 0
 			return p, nil
@@ -236,7 +236,7 @@ func (g *Grid) point(ctx context.Context, p GridPoint) (GridPoint, error) {
 // leases, θ·TTL and slack's guard, in seconds.
 func (g *Grid) law(s *Scenario, workers int) (value, border float64) {
 	if g.Measure != "healthy" {
-		return betaOf(s, workers), batchLaw(s)
+		return s.Beta(workers), batchLaw(s)
 	}
 	_, v, err := queue.Catalog.Resolve(s.Queue)
 	retry, err2 := admit.MakeRetry(s.Retry, s.Timeout)

@@ -18,9 +18,9 @@ import (
 // coarse is the distance of the points that are run in any case.
 const coarse = 4
 
-// RunGrid runs what is missing of a map's folder, on all processors, and writes the whole.
+// RunGrid runs what is missing of a map's folder and writes the whole.
 // Whatever ends it, a point that was run is kept.
-func RunGrid(ctx context.Context, dir string, progress func(done, of int)) (_ *GridResult, err error) {
+func RunGrid(ctx context.Context, runner Runner, dir string, progress func(done, of int)) (_ *GridResult, err error) {
 	var g Grid
 	path := filepath.Join(dir, gridFile)
 	if err := readLayout(path, "map", &g, &g.Schema); err != nil {
@@ -34,7 +34,7 @@ func RunGrid(ctx context.Context, dir string, progress func(done, of int)) (_ *G
 		return nil, err
 	}
 	defer held.Release()
-	r := &gridRun{Grid: g, progress: progress}
+	r := &gridRun{Grid: g, runner: runner, progress: progress}
 	if err := r.open(filepath.Join(dir, pointsFile)); err != nil {
 		return nil, err
 	}
@@ -56,6 +56,7 @@ type place struct{ contestant, x, y int }
 // gridRun is a map on its way.
 type gridRun struct {
 	Grid
+	runner   Runner
 	mu       sync.Mutex
 	done     map[place]GridPoint // guarded by mu while run runs
 	file     files.File
@@ -167,9 +168,9 @@ func (r *gridRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
 // run runs the points.
 func (r *gridRun) run(ctx context.Context, list []place) error {
 	r.ran = 0
-	return parallel(ctx, len(list), func(ctx context.Context, i int) error {
+	return parallel(ctx, r.runner, len(list), func(ctx context.Context, i int) error {
 		at := list[i]
-		p, err := r.point(ctx, GridPoint{Contestant: at.contestant, X: at.x, Y: at.y})
+		p, err := r.point(ctx, r.runner, GridPoint{Contestant: at.contestant, X: at.x, Y: at.y})
 		if err != nil {
 			return err
 		}

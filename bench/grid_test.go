@@ -33,7 +33,7 @@ func runGrid(t *testing.T, g Grid) (string, *GridResult) {
 	if err := NewGrid(dir, g); err != nil {
 		t.Fatal(err)
 	}
-	res, err := RunGrid(t.Context(), dir, nil)
+	res, err := RunGrid(t.Context(), Virtual{}, dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestGridResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := RunGrid(ctx, again, func(done, _ int) {
+	_, err := RunGrid(ctx, Virtual{}, again, func(done, _ int) {
 		if done == 5 {
 			cancel()
 		}
@@ -115,7 +115,7 @@ func TestGridResumes(t *testing.T) {
 	if err := os.WriteFile(points, append(text, `{"contestant":0,"x`...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got, err := RunGrid(t.Context(), again, nil)
+	got, err := RunGrid(t.Context(), Virtual{}, again, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestGridResumes(t *testing.T) {
 	if err := os.WriteFile(points, []byte("{\"contestant\":7}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunGrid(t.Context(), again, nil); err == nil || !strings.Contains(err.Error(), ":1: not a point") {
+	if _, err := RunGrid(t.Context(), Virtual{}, again, nil); err == nil || !strings.Contains(err.Error(), ":1: not a point") {
 		t.Errorf("a strange line: %v", err)
 	}
 }
@@ -203,7 +203,7 @@ func TestAxes(t *testing.T) {
 func TestLine(t *testing.T) {
 	s := surgeAt(t, "duration=60s", "leases=2000", "broken=200")
 	l := Line{Scenario: s.TOML(), Contestants: []string{"fifo/token-bucket", "deadline", "slack:theta=0.05"}, Seeds: 2, Seed: 1, X: Range{Axis: "jitter", Unit: "s", Low: 0, High: 2, N: 3}}
-	if err := l.Sweep(t.Context(), nil); err != nil {
+	if err := l.Sweep(t.Context(), Virtual{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	at := func(c, i int) LinePoint { return l.Points[c*3+i] }
@@ -217,7 +217,7 @@ func TestLine(t *testing.T) {
 		t.Error(text)
 	}
 	for _, bad := range []Line{{Scenario: s.TOML()}, {Scenario: s.TOML(), Contestants: []string{"lilo"}, Seeds: 1, X: l.X}} {
-		if err := bad.Sweep(t.Context(), nil); !errors.Is(err, ErrScenario) {
+		if err := bad.Sweep(t.Context(), Virtual{}, nil); !errors.Is(err, ErrScenario) {
 			t.Errorf("%+v: %v", bad.Contestants, err)
 		}
 	}

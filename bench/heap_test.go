@@ -112,7 +112,7 @@ func (s *heapSim) serve() {
 	a := s.queue[s.head]
 	s.queue[s.head] = nil
 	s.head++
-	cost := float64(s.x.want[a.class])
+	cost := float64(s.x.Want[a.class])
 	if a.dead = s.now >= a.born+s.x.Timeout; a.dead {
 		cost *= s.x.Delta
 	}
@@ -174,12 +174,12 @@ func TestEngineAgainstHeap(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, _, err := x.plan(x.want, 0)
+			p, _, err := x.plan(x.Want, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			p.Watch = nil
-			v := &engine.Virtual{Workers: 1, Service: x.want, Seed: 1}
+			v := &engine.Virtual{Workers: 1, Service: x.Want, Seed: 1}
 			if _, err := v.Run(t.Context(), p); err != nil {
 				t.Fatal(err)
 			}
@@ -217,12 +217,12 @@ func BenchmarkSim(b *testing.B) {
 		events := uint64(0)
 		for range b.N {
 			b.StopTimer()
-			p, _, err := x.plan(x.want, 0)
+			p, _, err := x.plan(x.Want, 0)
 			if err != nil {
 				b.Fatal(err)
 			}
 			p.Watch, p.End = nil, end
-			v := &engine.Virtual{Workers: 1, Service: x.want, Seed: 1}
+			v := &engine.Virtual{Workers: 1, Service: x.Want, Seed: 1}
 			b.StartTimer()
 			if _, err := v.Run(b.Context(), p); err != nil {
 				b.Fatal(err)

@@ -36,13 +36,13 @@ func init() {
 
 // No part that reads the host's clock gets into a virtual run, wherever it is named.
 func TestHostClock(t *testing.T) {
-	refused := func(t *testing.T, key string, set []string, o SimOptions) {
+	refused := func(t *testing.T, key string, set []string, o Options) {
 		t.Helper()
 		s, err := smallest(t, set...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Simulate(t.Context(), s, o)
+		_, err = Virtual{}.Run(t.Context(), s, o)
 		if !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), key+": ") || !strings.Contains(err.Error(), "reads the host's clock") {
 			t.Errorf("%v: %v", set, err)
 		}
@@ -55,13 +55,13 @@ func TestHostClock(t *testing.T) {
 		if strings.HasPrefix(tt[0], "then_") {
 			set = append(set, "operator=switch", "operator_at=200ms")
 		}
-		refused(t, tt[0], set, SimOptions{Options: Options{Seed: 1}})
+		refused(t, tt[0], set, Options{Seed: 1})
 	}
 	for _, do := range []string{"switch-queue", "switch-admit", "switch-retry"} {
 		b, err := ParseRunbook("x.toml", fmt.Appendf(nil, "[[step]]\nat = \"0.2s\"\ndo = %q\nto = %q\n", do, hostClock))
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused(t, strings.Replace(do, "switch-", "then_", 1), nil, SimOptions{Options: Options{Seed: 1, Runbook: &b}})
+		refused(t, strings.Replace(do, "switch-", "then_", 1), nil, Options{Seed: 1, Runbook: &b})
 	}
 }

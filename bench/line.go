@@ -35,7 +35,7 @@ type LinePoint struct {
 }
 
 // Sweep runs the line's points.
-func (l *Line) Sweep(ctx context.Context, progress func(done, of int)) error {
+func (l *Line) Sweep(ctx context.Context, runner Runner, progress func(done, of int)) error {
 	base, err := ParseScenario("sweep.toml", []byte(l.Scenario))
 	if err != nil {
 		return err
@@ -63,8 +63,8 @@ func (l *Line) Sweep(ctx context.Context, progress func(done, of int)) error {
 	l.Title = fmt.Sprintf("%s: %d leases, %d broken, %d seeds, virtual", base.Name, base.Leases, base.Broken, l.Seeds)
 	l.Points = make([]LinePoint, len(l.Contestants)*l.X.N)
 	var done atomic.Int64
-	return parallel(ctx, len(l.Points), func(ctx context.Context, i int) error {
-		p, err := l.point(ctx, base, i/l.X.N, l.X.At(i%l.X.N))
+	return parallel(ctx, runner, len(l.Points), func(ctx context.Context, i int) error {
+		p, err := l.point(ctx, runner, base, i/l.X.N, l.X.At(i%l.X.N))
 		l.Points[i] = p
 		if n := done.Inc(); progress != nil {
 			progress(int(n), len(l.Points))
@@ -73,7 +73,7 @@ func (l *Line) Sweep(ctx context.Context, progress func(done, of int)) error {
 	})
 }
 
-func (l *Line) point(ctx context.Context, s Scenario, contestant int, x float64) (LinePoint, error) {
+func (l *Line) point(ctx context.Context, runner Runner, s Scenario, contestant int, x float64) (LinePoint, error) {
 	p := LinePoint{Contestant: contestant, X: x}
 	workers := max(1, l.Workers)
 	if err := l.fit(&s, &workers, contestant, x); err != nil {
@@ -82,7 +82,7 @@ func (l *Line) point(ctx context.Context, s Scenario, contestant int, x float64)
 	}
 	var results []*Result
 	for i := range l.Seeds {
-		res, err := Simulate(ctx, s, SimOptions{Options: Options{Workers: workers, Seed: seedAt(l.Seed, i), MaxQueue: gridQueue}, Service: l.Service})
+		res, err := runner.Run(ctx, s, Options{Workers: workers, Seed: seedAt(l.Seed, i), MaxQueue: gridQueue, Service: l.Service})
 		if refused(err) {
 			p.Refused = err.Error()
 			return p, nil

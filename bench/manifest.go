@@ -91,7 +91,7 @@ func (x *experiment) fill(f *record.Folder, log *record.Log, res *Result, start 
 			return err
 		}
 	}
-	m.Schema, m.Started, m.Command, m.Scenario = ManifestSchema, start, x.command(res.Engine), x.asked.TOML()
+	m.Schema, m.Started, m.Command, m.Scenario = ManifestSchema, start, x.command(res.Engine), x.Asked.TOML()
 	m.Result, m.Phases, m.Files = res, x.phases, f.Files()
 	return f.WriteJSON("manifest.json", m)
 }

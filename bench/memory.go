@@ -114,7 +114,7 @@ func (x *experiment) bytes(real bool) (perLease, perLook int64, err error) {
 	const few = 1 << 12
 	var tables [2]int64
 	for i := range tables {
-		t, err := lease.Make(x.Table, lease.Env{Leases: few << i, Workers: x.workers, Shards: x.shards})
+		t, err := lease.Make(x.Table, lease.Env{Leases: few << i, Workers: x.Workers, Shards: x.shards})
 		if err != nil {
 			return 0, 0, err
 		}
@@ -126,16 +126,16 @@ func (x *experiment) bytes(real bool) (perLease, perLook int64, err error) {
 	}
 	perLease = manager + fleet.BytesPerDroplet + timerBytes + orderBytes
 	most := x.Launch
-	for _, load := range x.sweep {
+	for _, load := range x.Loads {
 		most = max(most, load-x.Rho)
 	}
 	look := (x.Timeout / watchesPerTimeout).Seconds()
-	return perLease, int64(x.launches(most, x.want)*look) * itemBytes, nil
+	return perLease, int64(x.Launches(most, x.Want)*look) * itemBytes, nil
 }
 
 // reserve refuses a run that memory cannot hold, before it is made; release is called once it is.
 func (x *experiment) reserve(b *budget, real bool) (release func(), err error) {
-	if x.Leases < smallRun && x.Launch <= 1 && len(x.sweep) == 0 {
+	if x.Leases < smallRun && x.Launch <= 1 && len(x.Loads) == 0 {
 		return func() {}, nil
 	}
 	perLease, perLook, err := x.bytes(real)

@@ -84,7 +84,7 @@ func TestBytesPerLease(t *testing.T) {
 			continue
 		}
 		x := large(t, "100000", "broken=0", "outage=0s", "table="+e.Name, "interval=20s", "ttl=60s")
-		p, _, err := x.plan(x.want, 0)
+		p, _, err := x.plan(x.Want, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestMemoryGuard(t *testing.T) {
 		t.Errorf("the memory was looked at %d times in %d", used, looks)
 	}
 	s := surgeAt(t)
-	if _, err := Simulate(t.Context(), s, SimOptions{Options: Options{Seed: 1}}); err != nil {
+	if _, err := (Virtual{}).Run(t.Context(), s, Options{Seed: 1}); err != nil {
 		t.Error(err)
 	}
 }

@@ -8,14 +8,19 @@ import (
 	"go.uber.org/atomic"
 )
 
-// parallel does n things, begun in order, one a processor at a time. The first error, or
+// parallel does n runs, begun in order: one at a time where they must be alone, else as many
+// as there are processors. The first error, or
 // ctx's, ends it and is returned once all that were begun have returned.
-func parallel(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+func parallel(ctx context.Context, runner Runner, n int, do func(ctx context.Context, i int) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var next atomic.Int64
 	var all sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
+	at := runtime.GOMAXPROCS(0)
+	if runner.Alone() {
+		at = 1
+	}
+	for range min(n, at) {
 		all.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Inc() - 1)

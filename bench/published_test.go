@@ -24,7 +24,7 @@ func TestPublishedRetry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res := simulate(t, s, SimOptions{Options: Options{Seed: 1}})
+		res := simulate(t, s, Options{Seed: 1})
 		if lost := res.Verdict.Lost(); lost != tt.lost {
 			t.Errorf("%s: %s, and it is reported to come back: %v", tt.what, res.Verdict, !tt.lost)
 		}

@@ -77,9 +77,6 @@ func Wilson(k, n int) Probability {
 	return Probability{P: &p, Low: max(0, centre-half), High: min(1, centre+half), K: k, N: n}
 }
 
-// Runner runs a scenario: Run, or Simulate with its own options.
-type Runner func(ctx context.Context, s Scenario, o Options) (*Result, error)
-
 // Repeat runs a scenario over seeds o.Seed, o.Seed+1, …; if o.Seed is 0, the first is
 // random. Each run has a folder of its own in o.Folder, named by its seed.
 func Repeat(ctx context.Context, runner Runner, s Scenario, o Options, seeds int) (*Repetition, error) {
@@ -92,7 +89,7 @@ func Repeat(ctx context.Context, runner Runner, s Scenario, o Options, seeds int
 		if base != "" {
 			run.Folder = filepath.Join(base, fmt.Sprintf("s%d", run.Seed))
 		}
-		res, err := runner(ctx, s, run)
+		res, err := runner.Run(ctx, s, run)
 		if errors.Is(err, ErrFiles) {
 			rep.Runs = append(rep.Runs, res)
 		}

@@ -118,8 +118,8 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 	total := log.Total()
 	res := &Result{
 		Scenario: x.Name, Table: x.Table, Queue: x.Queue, Admit: x.Admit, Retry: x.Retry,
-		Then: changed(x.ThenQueue, x.ThenAdmit, x.ThenRetry), Leases: x.Leases, Broken: x.Broken, Seed: x.seed, Workers: x.workers,
-		Verdict: j.Verdict(), Capacity: x.capacity(s), Beta: x.beta(x.capacity(s)),
+		Then: changed(x.ThenQueue, x.ThenAdmit, x.ThenRetry), Leases: x.Leases, Broken: x.Broken, Seed: x.seed, Workers: x.Workers,
+		Verdict: j.Verdict(), Capacity: x.Capacity(s), Beta: x.Beta(x.Capacity(s)),
 		TTR: seconds(j.TTR()), Drain: seconds(j.Drain()),
 		ActiveMin: j.ActiveMin, ActiveEnd: j.ActiveEnd,
 		TimeToLease: quantiles(log.TimeToLease()),
@@ -154,7 +154,7 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 	default:
 		res.Ended = "verdict"
 	}
-	if len(x.sweep) > 0 {
+	if len(x.Loads) > 0 {
 		res.Points = x.points(log, s)
 	}
 	for class := range queue.Classes {
@@ -225,7 +225,7 @@ func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration
 		for _, row := range log.Rows() {
 			if at := time.Duration(row.Step) * step; at >= from && at+step <= until {
 				busy += row.Busy
-				span += step * time.Duration(x.workers)
+				span += step * time.Duration(x.Workers)
 			}
 		}
 		if span > 0 {

@@ -25,6 +25,10 @@ type Options struct {
 	Idle string
 	// MaxQueue, if not 0, ends a run whose queue is longer, with its verdict.
 	MaxQueue int
+	// Service is the distribution of service times: "fixed" (the default), "exponential",
+	// "lognormal:cv=2" with a coefficient of variation, or "measured:FOLDER", as in a run on
+	// the real engine, whose services have a distribution of their own.
+	Service string
 	// Runbook, if set, is what the operator does, instead of what the scenario says.
 	Runbook *Runbook
 	// Folder, if set, is made for the run's files; it must not exist.
@@ -50,12 +54,48 @@ func drawn(seed uint64) uint64 {
 	return seed
 }
 
+// Runner runs a scenario to a verdict. Studies are made of runs and know nothing else of
+// what is behind them: this host's cores, virtual time, somebody's service.
+type Runner interface {
+	// Run runs a scenario. The error is ctx's if it was interrupted, wraps ErrScenario where
+	// there can be no such run, and ErrFiles if the result is there and its files are not; a
+	// verdict, even that the run is invalid, is none.
+	Run(ctx context.Context, s Scenario, o Options) (*Result, error)
+	// Name is what results, manifests and flags call it.
+	Name() string
+	// Alone says that two runs at a time would measure each other.
+	Alone() bool
+}
+
+// Runners are those that there are, by Name.
+var Runners = []Runner{Real{}, Virtual{}}
+
+// RunnerOf returns the Runner of that name.
+func RunnerOf(name string) (Runner, error) {
+	var names []string
+	for _, r := range Runners {
+		if r.Name() == name {
+			return r, nil
+		}
+		names = append(names, r.Name())
+	}
+	return nil, &keyError{"engine", fmt.Sprintf("%q: want %s", name, strings.Join(names, " or "))}
+}
+
+// Real is the Runner on this host's cores: pinned goroutines and real work.
+type Real struct{}
+
+// Name implements Runner.
+func (Real) Name() string { return "real" }
+
+// Alone implements Runner.
+func (Real) Alone() bool { return true }
+
 // memoryLimit is the heap at which the parked collector runs all the same.
 const memoryLimit = 16 << 30
 
-// Run runs a scenario on this host's cores. The error is ctx's if it was interrupted;
-// a verdict, even that the run is invalid, is none.
-func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
+// Run implements Runner.
+func (Real) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	began := time.Now()
 	if o.Idle == "" {
 		o.Idle = engine.Idles[0]
@@ -63,20 +103,23 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if !slices.Contains(engine.Idles, o.Idle) {
 		return nil, &keyError{"idle", fmt.Sprintf("%q: want one of %s", o.Idle, strings.Join(engine.Idles, ", "))}
 	}
+	if o.Service != "" && o.Service != "fixed" {
+		return nil, &keyError{"service", fmt.Sprintf("%q: services on real cores have a distribution of their own; it goes with the virtual engine", o.Service)}
+	}
 	topology := host.ReadTopology()
 	place := topology.Place(o.Workers)
 	o.drawSeed()
-	x, err := newExperiment(s, len(place.Workers), o.Seed, shortestCheck)
+	x, err := newExperiment(s, len(place.Workers), o.Seed, ShortestCheck)
 	if err != nil {
 		return nil, err
 	}
-	x.how.Options = o
+	x.how = o
 	if o.Runbook != nil {
 		if err := x.play(*o.Runbook); err != nil {
 			return nil, err
 		}
 	}
-	x.shards = topology.Shards(lease.BytesSharded*int64(x.Leases), x.workers)
+	x.shards = topology.Shards(lease.BytesSharded*int64(x.Leases), x.Workers)
 	release, err := x.reserve(memory, true)
 	if err != nil {
 		return nil, err
@@ -90,14 +133,14 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		defer folder.Abandon()
 	}
 	real := &engine.Real{Placement: place, Idle: o.Idle, Batch: workerBatch(x), MemoryLimit: memoryLimit}
-	o.say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.workers, x.seed)
+	o.say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.Workers, x.seed)
 	usage := host.ReadUsage()
 	cal, service, err := x.calibrate(ctx, real)
 	if err != nil {
 		return nil, err
 	}
 	real.Service = service
-	o.say("calibrated: check %v, establish %v; capacity %s establishes/s, β %.2f", service[queue.Check], service[queue.Establish], rate(x.capacity(service)), x.beta(x.capacity(service)))
+	o.say("calibrated: check %v, establish %v; capacity %s establishes/s, β %.2f", service[queue.Check], service[queue.Establish], rate(x.Capacity(service)), x.Beta(x.Capacity(service)))
 	p, judge, err := x.plan(service, o.MaxQueue)
 	if err != nil {
 		return nil, err
@@ -123,7 +166,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if run.Unpinned != nil {
 		res.Noisy = append(res.Noisy, fmt.Sprintf("threads are not pinned (%v): the scheduler moves them; allow sched_setaffinity", run.Unpinned))
 	}
-	res.judgeHarness(x.Timeout, float64(service[queue.Establish])/float64(x.want[queue.Establish])-1)
+	res.judgeHarness(x.Timeout, float64(service[queue.Establish])/float64(x.Want[queue.Establish])-1)
 	res.blame(host.Throttling(host.ReadUsage().Sub(usage), len(place.Workers)+1))
 	res.Elapsed = time.Since(began).Seconds()
 	if folder != nil {
@@ -139,7 +182,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 // workerBatch is how many attempts a worker takes at a time: as many as an establish's
 // share of the timeout allows, for what is taken is out of the discipline's hands.
 func workerBatch(x *experiment) int {
-	return int(min(max(x.Timeout/5000/x.want[queue.Establish], 1), 32))
+	return int(min(max(x.Timeout/5000/x.Want[queue.Establish], 1), 32))
 }
 
 // calibrate fits the work to the service times that the scenario wants.
@@ -156,7 +199,7 @@ func (x *experiment) calibrate(ctx context.Context, real *engine.Real) (*engine.
 	// fitted is measured once more, and fitted again where it does not hold.
 	var service engine.Service
 	for range fitTries {
-		if service, err = cal.Fit(ctx, x.want, x.costs); err != nil {
+		if service, err = cal.Fit(ctx, x.Want, x.costs); err != nil {
 			return nil, service, err
 		}
 		again, err := cal.Measure(ctx, queue.Establish)

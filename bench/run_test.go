@@ -32,7 +32,7 @@ func tiny(t *testing.T, set ...string) Scenario {
 // through the same model in virtual time: TestSimulateConserves.)
 func TestRunConserves(t *testing.T) {
 	for _, set := range [][]string{{"queue=lifo-lockfree", "table=sharded"}, {"queue=deadline", "admit=token-bucket", "retry=backoff"}} {
-		res, err := Run(t.Context(), tiny(t, set...), Options{Workers: 1, Seed: 1})
+		res, err := Real{}.Run(t.Context(), tiny(t, set...), Options{Workers: 1, Seed: 1})
 		if err != nil {
 			t.Fatalf("%v: %v", set, err)
 		}
@@ -44,7 +44,7 @@ func TestRunConserves(t *testing.T) {
 
 func TestRunFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	res, err := Run(t.Context(), tiny(t), Options{Workers: 1, Folder: dir})
+	res, err := Real{}.Run(t.Context(), tiny(t), Options{Workers: 1, Folder: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +60,11 @@ func TestRunFolder(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	// Its services drive a virtual run, if the host let enough of them happen.
-	_, err = Simulate(t.Context(), tiny(t), SimOptions{Service: "measured:" + dir})
+	_, err = Virtual{}.Run(t.Context(), tiny(t), Options{Service: "measured:" + dir})
 	if (err == nil) != (m.Services != nil) || err != nil && !errors.Is(err, ErrScenario) {
 		t.Errorf("%d quantiles of services: %v", len(m.Services), err)
 	}
-	if _, err := Simulate(t.Context(), tiny(t), SimOptions{Service: "measured:" + t.TempDir()}); !errors.Is(err, ErrScenario) {
+	if _, err := (Virtual{}).Run(t.Context(), tiny(t), Options{Service: "measured:" + t.TempDir()}); !errors.Is(err, ErrScenario) {
 		t.Errorf("services of no run: %v", err)
 	}
 	p := pairOf(res, res)
@@ -84,7 +84,7 @@ func TestRunFolder(t *testing.T) {
 	if err := record.Check(t.Context(), dir, m.Files); !errors.Is(err, record.ErrTorn) {
 		t.Errorf("a file that was cut off: %v", err)
 	}
-	if _, err := Run(t.Context(), tiny(t), Options{Workers: 1, Folder: dir}); !errors.Is(err, record.ErrExists) {
+	if _, err := (Real{}).Run(t.Context(), tiny(t), Options{Workers: 1, Folder: dir}); !errors.Is(err, record.ErrExists) {
 		t.Errorf("a second run into the same folder: %v", err)
 	}
 }
@@ -93,7 +93,7 @@ func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	parent := t.TempDir()
-	_, err := Run(ctx, tiny(t), Options{Workers: 1, Folder: filepath.Join(parent, "run")})
+	_, err := Real{}.Run(ctx, tiny(t), Options{Workers: 1, Folder: filepath.Join(parent, "run")})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -104,29 +104,29 @@ func TestRunInterrupted(t *testing.T) {
 
 func TestExperiment(t *testing.T) {
 	s := tiny(t, "leases=1000000", "broken=100000", "timeout=1s", "interval=20s", "ttl=60s")
-	x, err := newExperiment(s, 4, 1, shortestCheck)
+	x, err := newExperiment(s, 4, 1, ShortestCheck)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x.want[queue.Check] != 20*time.Microsecond || x.want[queue.Establish] != 80*time.Microsecond {
-		t.Errorf("service times %v; want 20 µs and 80 µs", x.want)
+	if x.Want[queue.Check] != 20*time.Microsecond || x.Want[queue.Establish] != 80*time.Microsecond {
+		t.Errorf("service times %v; want 20 µs and 80 µs", x.Want)
 	}
-	if c := x.capacity(x.want); c < 49_999 || c > 50_001 || x.beta(c) < 2.66 || x.beta(c) > 2.67 {
-		t.Errorf("capacity %v, β %v; want 50,000 and 2.67", c, x.beta(c))
+	if c := x.Capacity(x.Want); c < 49_999 || c > 50_001 || x.Beta(c) < 2.66 || x.Beta(c) > 2.67 {
+		t.Errorf("capacity %v, β %v; want 50,000 and 2.67", c, x.Beta(c))
 	}
 	s.Scale, s.CheckService = "leases", 10*time.Microsecond
-	if x, err = newExperiment(s, 4, 1, shortestCheck); err != nil || x.Leases != 2_000_000 || x.Broken != 200_000 {
+	if x, err = newExperiment(s, 4, 1, ShortestCheck); err != nil || x.Leases != 2_000_000 || x.Broken != 200_000 {
 		t.Errorf("scale leases: %v, %d leases, %d broken; want 2·10^6 and 2·10^5", err, x.Leases, x.Broken)
 	}
 	s.Scale, s.CheckService = "none", 40*time.Microsecond
-	if x, err = newExperiment(s, 4, 1, shortestCheck); err != nil || x.Rho != 0.5 {
+	if x, err = newExperiment(s, 4, 1, ShortestCheck); err != nil || x.Rho != 0.5 {
 		t.Errorf("scale none: %v, ρ %v; want 0.5", err, x.Rho)
 	}
-	if _, err = newExperiment(s, 1, 1, shortestCheck); !errors.Is(err, ErrScenario) {
+	if _, err = newExperiment(s, 1, 1, ShortestCheck); !errors.Is(err, ErrScenario) {
 		t.Errorf("more checks than a worker can serve: %v", err)
 	}
 	s.Scale, s.Leases = "service", 100_000_000
-	if _, err = newExperiment(s, 1, 1, shortestCheck); !errors.Is(err, ErrScenario) {
+	if _, err = newExperiment(s, 1, 1, ShortestCheck); !errors.Is(err, ErrScenario) {
 		t.Errorf("10^8 leases on one worker: %v", err)
 	}
 }

@@ -28,14 +28,14 @@ func spareTimeout(s *Scenario) float64 { return 1 / (1 - s.Rho) }
 func spare(s *Scenario) float64 {
 	one := *s
 	one.Broken = 1
-	return 1 / betaOf(&one, 1)
+	return 1 / one.Beta(1)
 }
 
 var disturbances = []disturbance{
 	{"surge", func(s *Scenario) float64 {
 		all := *s
 		all.Broken = s.mostBroken()
-		return betaOf(&all, 1)
+		return all.Beta(1)
 	}, func(s *Scenario, size float64) error {
 		a, err := findAxis("beta")
 		if err != nil {
@@ -153,14 +153,14 @@ type Search struct {
 const tipTolerance = 0.01
 
 // FindCollapse looks for the smallest disturbance that tips a scenario over, and for the
-// single change that helps most against it, on the virtual engine.
-func FindCollapse(ctx context.Context, s Scenario, o SimOptions, seeds int) (*Search, error) {
+// single change that helps most against it.
+func FindCollapse(ctx context.Context, runner Runner, s Scenario, o Options, seeds int) (*Search, error) {
 	if s.Outage == 0 {
 		return nil, &keyError{"outage", "disturbances begin with the return of an outage; set outage"}
 	}
 	o.drawSeed()
-	out := &Search{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: seeds, Seed: o.Seed, Own: betaOf(&s, 1)}
-	f := &finder{o: o, seeds: seeds}
+	out := &Search{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: seeds, Seed: o.Seed, Own: s.Beta(1)}
+	f := &finder{runner, o, seeds}
 	if lost, err := f.lost(ctx, s.calm()); err != nil || lost {
 		if lost {
 			err = &keyError{"rho", "the scenario is lost with nothing gone wrong: there is no cliff to look for"}
@@ -169,7 +169,7 @@ func FindCollapse(ctx context.Context, s Scenario, o SimOptions, seeds int) (*Se
 	}
 	kinds := allDisturbances()
 	out.Tips = make([]Tip, len(kinds))
-	err := parallel(ctx, len(kinds), func(ctx context.Context, i int) (err error) {
+	err := parallel(ctx, f.runner, len(kinds), func(ctx context.Context, i int) (err error) {
 		out.Tips[i], err = f.tip(ctx, s, kinds[i])
 		return err
 	})
@@ -191,20 +191,21 @@ func FindCollapse(ctx context.Context, s Scenario, o SimOptions, seeds int) (*Se
 	return out, f.remedies(ctx, s, kinds[smallest], out)
 }
 
-// finder searches with so many seeds.
+// finder searches with a number of seeds.
 type finder struct {
-	o     SimOptions
-	seeds int
+	runner Runner
+	o      Options
+	seeds  int
 }
 
-// runs simulates the scenario with each seed.
+// runs runs the scenario with each seed.
 func (f *finder) runs(ctx context.Context, s Scenario) ([]*Result, error) {
 	all := make([]*Result, f.seeds)
 	for i := range all {
 		run := f.o
 		run.Seed, run.Folder, run.Progress = seedAt(f.o.Seed, i), "", nil
 		var err error
-		if all[i], err = Simulate(ctx, s, run); err != nil {
+		if all[i], err = f.runner.Run(ctx, s, run); err != nil {
 			return nil, err
 		}
 	}
@@ -310,7 +311,7 @@ func (f *finder) remedies(ctx context.Context, s Scenario, d disturbance, out *S
 		tries = append(tries, t)
 	}
 	out.Remedies = make([]Remedy, len(tries))
-	err := parallel(ctx, len(tries), func(ctx context.Context, i int) error {
+	err := parallel(ctx, f.runner, len(tries), func(ctx context.Context, i int) error {
 		r := Remedy{Change: tries[i].name}
 		err := tries[i].err
 		if err == nil {

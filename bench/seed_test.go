@@ -42,34 +42,34 @@ func TestSeedZero(t *testing.T) {
 		t.Skip("one goroutine: the long run has it")
 	}
 	tiny := surgeAt(t, "leases=500", "broken=25", "rho=0.5", "duration=5s")
-	o := SimOptions{Options: Options{Folder: "base"}, Service: "exponential"}
-	for name, find := range map[string]func(o SimOptions) (any, uint64, error){
-		"border": func(o SimOptions) (any, uint64, error) {
-			b, err := FindBorder(t.Context(), tiny, o, 2)
+	o := Options{Folder: "base", Service: "exponential"}
+	for name, find := range map[string]func(o Options) (any, uint64, error){
+		"border": func(o Options) (any, uint64, error) {
+			b, err := FindBorder(t.Context(), Virtual{}, tiny, o, 2)
 			return b, b.Seed, err
 		},
-		"collapse": func(o SimOptions) (any, uint64, error) {
-			s, err := FindCollapse(t.Context(), tiny, o, 1)
+		"collapse": func(o Options) (any, uint64, error) {
+			s, err := FindCollapse(t.Context(), Virtual{}, tiny, o, 1)
 			return s, s.Seed, err
 		},
-		"threshold": func(o SimOptions) (any, uint64, error) {
-			all, err := Thresholds(t.Context(), tiny, []string{"fifo"}, o, 2, false)
+		"threshold": func(o Options) (any, uint64, error) {
+			all, err := Thresholds(t.Context(), Virtual{}, tiny, []string{"fifo"}, o, 2)
 			return all, all[0].Seed, err
 		},
-		"line": func(o SimOptions) (any, uint64, error) {
+		"line": func(o Options) (any, uint64, error) {
 			l := Line{Scenario: tiny.TOML(), X: Range{Axis: "rho", Low: .4, High: .6, N: 2}, Contestants: []string{"fifo"}, Seeds: 2, Seed: o.Seed, Service: o.Service}
-			err := l.Sweep(t.Context(), nil)
+			err := l.Sweep(t.Context(), Virtual{}, nil)
 			return l, l.Seed, err
 		},
-		"repeat": func(o SimOptions) (any, uint64, error) {
+		"repeat": func(o Options) (any, uint64, error) {
 			var runs []string
-			rep, err := Repeat(t.Context(), func(_ context.Context, _ Scenario, o Options) (*Result, error) {
+			rep, err := Repeat(t.Context(), runnerFunc(func(_ context.Context, _ Scenario, o Options) (*Result, error) {
 				runs = append(runs, fmt.Sprint(o.Seed, o.Folder))
 				if o.Folder != filepath.Join("base", fmt.Sprintf("s%d", o.Seed)) {
 					t.Errorf("a run of seed %d in %s", o.Seed, o.Folder)
 				}
 				return &Result{Seed: o.Seed}, nil
-			}, tiny, o.Options, 3)
+			}), tiny, o, 3)
 			return runs, rep.Runs[0].Seed, err
 		},
 	} {
@@ -105,7 +105,7 @@ func TestSearchRunbookSeedZero(t *testing.T) {
 		t.Skip("one goroutine: the long run has it")
 	}
 	s := surgeAt(t, "leases=200", "broken=20", "duration=2s")
-	all, err := SearchRunbook(t.Context(), s, SimOptions{}, time.Second)
+	all, err := SearchRunbook(t.Context(), Virtual{}, s, Options{}, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,3 +149,12 @@ func TestContestantTwice(t *testing.T) {
 		t.Errorf("two cells in one folder: %v", err)
 	}
 }
+
+// runnerFunc is a Runner that is a function.
+type runnerFunc func(ctx context.Context, s Scenario, o Options) (*Result, error)
+
+func (f runnerFunc) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
+	return f(ctx, s, o)
+}
+func (runnerFunc) Name() string { return "func" }
+func (runnerFunc) Alone() bool  { return false }

@@ -17,18 +17,22 @@ import (
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
-// SimOptions are how a scenario is simulated.
-type SimOptions struct {
-	Options
-	// Service is the distribution of service times: "fixed" (the default),
-	// "exponential", "lognormal:cv=2" with a coefficient of variation, or
-	// "measured:FOLDER", as in a run on the real engine.
-	Service string
+// Virtual is the Runner that drives the model through a calendar of events, without waiting.
+// The same scenario, options and seed make the same files, to the byte.
+type Virtual struct {
+	// Service, if not 0, is what services take, whatever the scenario wants, and Services is
+	// their distribution: as a run on real cores has measured them.
+	Service  engine.Service
+	Services []record.Quantile
 
-	service  engine.Service // if not 0, what services take, whatever the scenario wants
-	services []record.Quantile
-	single   bool // engine.Virtual.Single
+	single bool // engine.Virtual.Single
 }
+
+// Name implements Runner.
+func (Virtual) Name() string { return "virtual" }
+
+// Alone implements Runner.
+func (Virtual) Alone() bool { return false }
 
 // virtualStart is the wall time at which virtual runs begin: the dependency's return on
 // the day, in UTC.
@@ -37,7 +41,7 @@ var virtualStart = time.Date(2025, 10, 20, 9, 25, 0, 0, time.UTC)
 // measured goes before the folder of a run whose services are drawn from.
 const measured = "measured:"
 
-// distribution reads SimOptions.Service.
+// distribution reads Options.Service.
 func distribution(name string) (engine.Distribution, error) {
 	switch name {
 	case "", "fixed":
@@ -64,16 +68,18 @@ func distribution(name string) (engine.Distribution, error) {
 	return nil, &keyError{"service", fmt.Sprintf("%q: want fixed, exponential, lognormal:cv=NUMBER or measured:FOLDER", name)}
 }
 
-// Simulate runs a scenario on the virtual engine: the same model without waiting. The
-// same scenario, options and seed make the same files, to the byte.
-func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
+// Run implements Runner.
+func (v Virtual) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	began := time.Now()
 	draw, err := distribution(o.Service)
 	if err != nil {
 		return nil, err
 	}
-	if o.services != nil {
-		draw = engine.Measured(o.services)
+	if o.Idle != "" {
+		return nil, &keyError{"idle", "nobody is idle in virtual time: it goes with the real engine"}
+	}
+	if v.Services != nil {
+		draw = engine.Measured(v.Services)
 	}
 	o.drawSeed()
 	x, err := newExperiment(s, max(1, o.Workers), o.Seed, 1)
@@ -89,8 +95,8 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 	if err := virtualParts(&x.Scenario); err != nil {
 		return nil, err
 	}
-	if o.service != (engine.Service{}) {
-		x.want = o.service
+	if v.Service != (engine.Service{}) {
+		x.Want = v.Service
 	}
 	var folder *record.Folder
 	if o.Folder != "" {
@@ -104,38 +110,30 @@ func Simulate(ctx context.Context, s Scenario, o SimOptions) (*Result, error) {
 		return nil, err
 	}
 	defer release()
-	p, judge, err := x.plan(x.want, o.MaxQueue)
+	p, judge, err := x.plan(x.Want, o.MaxQueue)
 	if err != nil {
 		return nil, err
 	}
 	release()
 	guard := &memoryGuard{b: memory, watch: p.Watch, next: memoryStep}
 	p.Watch = guard.Watch
-	v := &engine.Virtual{Workers: x.workers, Service: x.want, Draw: draw, Seed: o.Seed, Single: o.single}
-	run, err := v.Run(ctx, p)
+	virtual := &engine.Virtual{Workers: x.Workers, Service: x.Want, Draw: draw, Seed: o.Seed, Single: v.single}
+	run, err := virtual.Run(ctx, p)
 	if err = cmp.Or(err, guard.err); err != nil {
 		return nil, err
 	}
-	res, err := x.result(run, p, judge, x.want)
+	res, err := x.result(run, p, judge, x.Want)
 	if err != nil {
 		return res, err
 	}
 	res.Engine = "virtual"
 	if folder != nil {
-		if err := x.write(&o.Options, folder, p.Log, res, virtualStart, Manifest{}); err != nil {
+		if err := x.write(&o, folder, p.Log, res, virtualStart, Manifest{}); err != nil {
 			return res, err
 		}
 	}
 	res.Elapsed = time.Since(began).Seconds() // not in the files, which are the same everywhere
 	return res, nil
-}
-
-// runOn runs on the engine that is asked for.
-func runOn(ctx context.Context, real bool, s Scenario, o SimOptions) (*Result, error) {
-	if real {
-		return Run(ctx, s, o.Options)
-	}
-	return Simulate(ctx, s, o)
 }
 
 // virtualParts refuses parts that read the host's clock, wherever a scenario names one.

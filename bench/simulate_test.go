@@ -29,9 +29,14 @@ func surgeAt(t *testing.T, set ...string) Scenario {
 	return s
 }
 
-func simulate(t *testing.T, s Scenario, o SimOptions) *Result {
+func simulate(t *testing.T, s Scenario, o Options) *Result {
 	t.Helper()
-	res, err := Simulate(t.Context(), s, o)
+	return simulateBy(t, Virtual{}, s, o)
+}
+
+func simulateBy(t *testing.T, v Virtual, s Scenario, o Options) *Result {
+	t.Helper()
+	res, err := v.Run(t.Context(), s, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,11 +44,11 @@ func simulate(t *testing.T, s Scenario, o SimOptions) *Result {
 }
 
 // hashOf runs a scenario into a folder and returns a sum over all its files.
-func hashOf(t *testing.T, s Scenario, o SimOptions) string {
+func hashOf(t *testing.T, v Virtual, s Scenario, o Options) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
 	o.Folder = dir
-	simulate(t, s, o)
+	simulateBy(t, v, s, o)
 	sum := sha256.New()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -67,10 +72,9 @@ func TestStretchIsSingle(t *testing.T) {
 	} {
 		for _, workers := range []int{1, 3} {
 			for _, service := range []string{"fixed", "exponential"} {
-				o := SimOptions{Options: Options{Seed: 7, Workers: workers}, Service: service}
-				together := hashOf(t, surgeAt(t, set...), o)
-				o.single = true
-				if hashOf(t, surgeAt(t, set...), o) != together {
+				o := Options{Seed: 7, Workers: workers, Service: service}
+				together := hashOf(t, Virtual{}, surgeAt(t, set...), o)
+				if hashOf(t, Virtual{single: true}, surgeAt(t, set...), o) != together {
 					t.Errorf("%v, %d workers, %s: the runs differ", set, workers, service)
 				}
 			}
@@ -83,7 +87,7 @@ func TestSimulateIsDeterministic(t *testing.T) {
 	var first string
 	for i, procs := range []int{1, 2, 4} {
 		old := runtime.GOMAXPROCS(procs)
-		got := hashOf(t, surgeAt(t, "queue=lifo", "retry=backoff", "launch=0.1"), SimOptions{Options: Options{Seed: 7, Workers: 3}, Service: "exponential"})
+		got := hashOf(t, Virtual{}, surgeAt(t, "queue=lifo", "retry=backoff", "launch=0.1"), Options{Seed: 7, Workers: 3, Service: "exponential"})
 		runtime.GOMAXPROCS(old)
 		if i == 0 {
 			first = got
@@ -137,7 +141,7 @@ func TestVerdicts(t *testing.T) {
 	} {
 		for _, workers := range []int{1, 4} {
 			t.Run(fmt.Sprint(tt.set, workers), func(t *testing.T) {
-				res := simulate(t, surgeAt(t, tt.set...), SimOptions{Options: Options{Seed: 1, Workers: workers}})
+				res := simulate(t, surgeAt(t, tt.set...), Options{Seed: 1, Workers: workers})
 				if res.Verdict != tt.verdict || tt.verdict == Recovered && (*res.TTR < tt.min || *res.TTR > tt.max) {
 					t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, orDash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
 				}
@@ -159,7 +163,7 @@ func TestSimulateConserves(t *testing.T) {
 				if virtualParts(&s) != nil {
 					continue // a test's
 				}
-				_, err := Simulate(t.Context(), s, SimOptions{Options: Options{Seed: 5, Workers: 2}, Service: "exponential"})
+				_, err := Virtual{}.Run(t.Context(), s, Options{Seed: 5, Workers: 2, Service: "exponential"})
 				if q == "slack" && errors.Is(err, catalog.ErrParam) {
 					continue // waits that break its guard
 				}
@@ -192,7 +196,7 @@ func TestPolicies(t *testing.T) {
 		{[]string{"operator=switch", "then_admit=token-bucket", "duration=40s"}, Collapsed, 0, 0}, // the dead work is in the queue already
 	} {
 		t.Run(fmt.Sprint(tt.set), func(t *testing.T) {
-			res := simulate(t, surgeAt(t, tt.set...), SimOptions{Options: Options{Seed: 1}})
+			res := simulate(t, surgeAt(t, tt.set...), Options{Seed: 1})
 			if res.Verdict != tt.verdict || tt.verdict == Recovered && (*res.TTR < tt.min || *res.TTR > tt.max) {
 				t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, orDash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
 			}
@@ -210,7 +214,7 @@ func TestPolicies(t *testing.T) {
 func TestTablesAgree(t *testing.T) {
 	var first *Result
 	for _, table := range []string{"mutex", "sharded", "lockfree"} {
-		res := simulate(t, surgeAt(t, "queue=deadline", "table="+table), SimOptions{Options: Options{Seed: 3, Workers: 2}})
+		res := simulate(t, surgeAt(t, "queue=deadline", "table="+table), Options{Seed: 3, Workers: 2})
 		if first == nil {
 			first = res
 		} else if *res.TTR != *first.TTR || res.Shed != first.Shed || !reflect.DeepEqual(res.TimeToLease, first.TimeToLease) {
@@ -220,7 +224,7 @@ func TestTablesAgree(t *testing.T) {
 }
 
 func TestMaxQueue(t *testing.T) {
-	res := simulate(t, surgeAt(t), SimOptions{Options: Options{Seed: 1, MaxQueue: 3000}})
+	res := simulate(t, surgeAt(t), Options{Seed: 1, MaxQueue: 3000})
 	if res.Ended != "max-queue" || res.Verdict == Recovered || res.Verdict == Healthy {
 		t.Errorf("ended by %s, %s", res.Ended, res.Verdict)
 	}
@@ -228,12 +232,12 @@ func TestMaxQueue(t *testing.T) {
 
 func TestDistributions(t *testing.T) {
 	for _, bad := range []string{"normal", "lognormal", "lognormal:cv=0", "lognormal:cv=x"} {
-		if _, err := Simulate(t.Context(), surgeAt(t), SimOptions{Service: bad}); err == nil {
+		if _, err := (Virtual{}).Run(t.Context(), surgeAt(t), Options{Service: bad}); err == nil {
 			t.Errorf("service %q was taken", bad)
 		}
 	}
 	for _, service := range []string{"fixed", "exponential", "lognormal:cv=2"} {
-		res := simulate(t, surgeAt(t, "queue=deadline:margin=5"), SimOptions{Options: Options{Seed: 1, Workers: 4}, Service: service})
+		res := simulate(t, surgeAt(t, "queue=deadline:margin=5"), Options{Seed: 1, Workers: 4, Service: service})
 		if res.Verdict != Recovered {
 			t.Errorf("%s: %s", service, res.Verdict)
 		}
@@ -275,12 +279,12 @@ func BenchmarkVirtual(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				p, _, err := x.plan(x.want, 0)
+				p, _, err := x.plan(x.Want, 0)
 				if err != nil {
 					b.Fatal(err)
 				}
 				b.StartTimer()
-				v := &engine.Virtual{Workers: 1, Service: x.want, Seed: 1}
+				v := &engine.Virtual{Workers: 1, Service: x.Want, Seed: 1}
 				if _, err := v.Run(b.Context(), p); err != nil {
 					b.Fatal(err)
 				}

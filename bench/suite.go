@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -178,8 +179,8 @@ func NewComparison(contestants []string, dir, engine string, seed uint64, worker
 }
 
 func (s Suite) begin(dir, engine string, seed uint64, workers, seeds int) error {
-	if engine != "real" && engine != "virtual" {
-		return &keyError{"engine", fmt.Sprintf("%q: want real or virtual", engine)}
+	if _, err := RunnerOf(engine); err != nil {
+		return err
 	}
 	if seeds > 0 {
 		s.Seeds = seeds
@@ -282,6 +283,10 @@ func RunSuite(ctx context.Context, dir string, bars Bars) ([]*Result, error) {
 	if err := m.clean(ctx, dir); err != nil {
 		return nil, err
 	}
+	runner, err := RunnerOf(cmp.Or(m.Engine, "real"))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, suiteFile), err)
+	}
 	var all []*Result
 	for i, c := range m.Cells {
 		folder := filepath.Join(dir, c.Folder)
@@ -307,7 +312,7 @@ func RunSuite(ctx context.Context, dir string, bars Bars) ([]*Result, error) {
 			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
 		end := bars.Cell(i, len(m.Cells), c.Folder, estimate(s))
-		res, err := runOn(ctx, m.Engine != "virtual", s, SimOptions{Options: Options{Workers: m.Workers, Seed: c.Seed, Folder: folder}})
+		res, err := runner.Run(ctx, s, Options{Workers: m.Workers, Seed: c.Seed, Folder: folder})
 		if err != nil {
 			end("not finished")
 			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
@@ -358,7 +363,7 @@ func estimate(s Scenario) time.Duration {
 	if s.Operator != "none" {
 		t += s.OperatorAt + 8*s.Timeout
 	}
-	if x, err := newExperiment(s, 1, 1, shortestCheck); err == nil && len(x.sweep) > 0 {
+	if x, err := newExperiment(s, 1, 1, ShortestCheck); err == nil && len(x.Loads) > 0 {
 		t = 2*time.Second + x.end
 	}
 	return t

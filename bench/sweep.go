@@ -31,7 +31,7 @@ type Point struct {
 // empty queue has waited t·(1−1/load), so it is late from τ·load/(load−1) on.
 func (x *experiment) scheduleSweep() {
 	at := x.Steady
-	for i, load := range x.sweep {
+	for i, load := range x.Loads {
 		settle := 1.0
 		if load > 1 {
 			settle = math.Min(15, 1.1*load/(load-1))
@@ -49,17 +49,17 @@ func (x *experiment) scheduleSweep() {
 }
 
 // back says whether the i-th load comes after the highest.
-func (x *experiment) back(i int) bool { return i > slices.Index(x.sweep, slices.Max(x.sweep)) }
+func (x *experiment) back(i int) bool { return i > slices.Index(x.Loads, slices.Max(x.Loads)) }
 
 // sweepEvents begin each load with an empty queue.
 func (x *experiment) sweepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) []engine.Event {
 	var events []engine.Event
-	for i, load := range x.sweep {
+	for i, load := range x.Loads {
 		events = append(events, engine.Event{At: x.phases[1+2*i].Start, Do: func(now time.Duration) {
 			if x.Between == "restart" {
 				m.Restart(1)
 			}
-			f.SetLaunches(now, x.launches(load-x.Rho, s))
+			f.SetLaunches(now, x.Launches(load-x.Rho, s))
 		}})
 	}
 	return events
@@ -74,7 +74,7 @@ func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 		return t
 	}
 	var points []Point
-	for i, load := range x.sweep {
+	for i, load := range x.Loads {
 		phase := 2 + 2*i
 		from, to := x.phases[phase].Start, x.end
 		if phase+1 < len(x.phases) {
@@ -98,7 +98,7 @@ func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 		if span == 0 {
 			continue // the run ended before
 		}
-		all := span.Seconds() * float64(x.workers)
+		all := span.Seconds() * float64(x.Workers)
 		p.Offered, p.Goodput, p.Throughput = p.Offered/all, p.Goodput/all, p.Throughput/all
 		p.WastedWork = record.Share(wasted, busy)
 		points = append(points, p)

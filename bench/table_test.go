@@ -95,7 +95,7 @@ func TestOnlyInvalidRuns(t *testing.T) {
 
 // Quantiles of nothing are "–" in text and null in JSON.
 func TestQuantilesOfNothing(t *testing.T) {
-	res := simulate(t, surgeAt(t, "broken=0", "duration=5s"), SimOptions{Options: Options{Seed: 1}})
+	res := simulate(t, surgeAt(t, "broken=0", "duration=5s"), Options{Seed: 1})
 	if text := res.Text(); !strings.Contains(text, "p50 –, p99 –, p99.9 –, max – (0)") || !strings.Contains(text, "(the host's own gaps: –, –)") {
 		t.Error(text)
 	}

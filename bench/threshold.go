@@ -15,6 +15,7 @@ type Threshold struct {
 	Beta       *Spread  `json:"beta"`         // over the seeds; one that survived all that was tried is a lower bound. null: no seed counts
 	Most       float64  `json:"most_beta"`    // β of all leases
 	Tried      int      `json:"tried_broken"` // leases: the largest surge tried
+	All        bool     `json:"tried_all"`    // that is all leases that can break
 	BatchLaw   float64  `json:"batch_law_beta"`
 	FluidLaw   *float64 `json:"fluid_law_beta"` // null: by the law there is none, or it is not about this
 	Runs       int      `json:"runs"`
@@ -62,17 +63,17 @@ func bisectBroken(high int, tolerance float64, run func(broken int) (*Result, er
 }
 
 // Thresholds bisects for each contestant (queue, queue/admit or queue/admit/retry) and seed.
-// On the real engine one run comes after the other, each bisection to a twentieth; on the
-// virtual one to a two hundredth. Beside an error stand the contestants that were finished.
-func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOptions, seeds int, real bool) ([]Threshold, error) {
+// Where runs must be alone one comes after the other, each bisection to a twentieth; else to
+// a two hundredth. Beside an error stand the contestants that were finished.
+func Thresholds(ctx context.Context, runner Runner, s Scenario, contestants []string, o Options, seeds int) ([]Threshold, error) {
 	if s.Outage == 0 {
 		return nil, &keyError{"outage", "a threshold needs a surge; set outage"}
 	}
 	o.drawSeed()
 	s.Duration = max(s.Duration, 60*s.Timeout)
-	engine, tolerance, most := "virtual", 0.005, s.mostBroken()
-	if real {
-		engine, tolerance, most = "real", 0.05, min(s.mostBroken(), 4*s.Broken+1)
+	tolerance, most := 0.005, s.mostBroken()
+	if runner.Alone() {
+		tolerance, most = 0.05, min(s.mostBroken(), 4*s.Broken+1)
 	}
 	all := make([]Threshold, len(contestants))
 	bounds := make([][]bound, len(contestants))
@@ -91,10 +92,11 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 			return nil, err
 		}
 		t := &all[i]
-		t.Contestant, t.Engine, t.Seed, t.Tried, t.BatchLaw = c, engine, o.Seed, most, batchLaw(&scenarios[i])
+		t.Contestant, t.Engine, t.Seed, t.Tried, t.BatchLaw = c, runner.Name(), o.Seed, most, batchLaw(&scenarios[i])
+		t.All = most == scenarios[i].mostBroken()
 		every := scenarios[i]
 		every.Broken = every.mostBroken()
-		t.Most = betaOf(&every, max(1, o.Workers))
+		t.Most = every.Beta(max(1, o.Workers))
 		t.FluidLaw, _ = scenarios[i].fluidLaw(max(1, o.Workers), o.Service)
 	}
 	bisect := func(ctx context.Context, i int, seed uint64) error {
@@ -104,7 +106,7 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 			x.Broken = broken
 			opts.Seed, opts.Folder, opts.Progress = seed, "", nil
 			runs++
-			return runOn(ctx, real, x, opts)
+			return runner.Run(ctx, x, opts)
 		})
 		if err != nil {
 			return err
@@ -125,14 +127,7 @@ func Thresholds(ctx context.Context, s Scenario, contestants []string, o SimOpti
 		}
 		return err
 	}
-	var err error
-	if real {
-		for n := 0; n < len(contestants)*seeds && err == nil; n++ {
-			err = one(ctx, n)
-		}
-	} else {
-		err = parallel(ctx, len(contestants)*seeds, one)
-	}
+	err := parallel(ctx, runner, len(contestants)*seeds, one)
 	for i := range all {
 		all[i].sum(bounds[i])
 	}
@@ -177,7 +172,7 @@ func ThresholdText(all []Threshold) string {
 		row := []string{t.Contestant, t.Engine, t.Beta.text(), fmt.Sprintf("%.2f", t.BatchLaw), "–", orDash(t.FluidLaw, "%.2f"), "–", fmt.Sprint(t.Runs)}
 		switch b := t.Beta; {
 		case b == nil:
-		case b.Above == b.N && t.Engine == "virtual":
+		case b.Above == b.N && t.All:
 			row[2] = fmt.Sprintf("all leases (%.1f)", t.Most)
 		case b.Above == b.N:
 			row[2] += fmt.Sprintf(", %d leases, the most tried", t.Tried)

@@ -75,7 +75,7 @@ func TestThresholdMedian(t *testing.T) {
 		{"one invalid", append(at(2, 3, 1), invalid), "real", "2.00 (1.00–3.00)"},
 		{"all invalid", []bound{invalid, invalid}, "real", "–"},
 	} {
-		th := Threshold{Contestant: "x", Engine: tt.engine, Most: 20, Tried: 41, BatchLaw: 2}
+		th := Threshold{Contestant: "x", Engine: tt.engine, All: tt.engine == "virtual", Most: 20, Tried: 41, BatchLaw: 2}
 		th.sum(tt.bounds)
 		text := ThresholdText([]Threshold{th})
 		if !strings.Contains(text, tt.want+"  ") {
@@ -95,13 +95,13 @@ func TestThresholdMedian(t *testing.T) {
 func TestBorderOfFewLeases(t *testing.T) {
 	for _, set := range [][]string{{"leases=100"}, {"leases=300"}, {"leases=100", "rho=0.5"}} {
 		s := surgeAt(t, append([]string{"broken=1"}, set...)...)
-		o := SimOptions{Options: Options{Seed: 1}}
-		b, err := FindBorder(t.Context(), s, o, 1)
+		o := Options{Seed: 1}
+		b, err := FindBorder(t.Context(), Virtual{}, s, o, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Duration = max(s.Duration, fluidTimeouts*s.Timeout)
-		f := &finder{o, 1}
+		f := &finder{Virtual{}, o, 1}
 		for broken, want := range map[int]bool{b.Broken: true, b.Broken - 1: false} {
 			s.Broken = broken
 			if lost, err := f.lost(t.Context(), s); err != nil || lost != want {

@@ -7,10 +7,7 @@ import (
 )
 
 func borderCommand() *cobra.Command {
-	var (
-		f       scenarioFlags
-		service string
-	)
+	var f scenarioFlags
 	cmd := &cobra.Command{
 		Use:   "border SCENARIO",
 		Short: "find the surge from which a scenario no longer comes back: by the fluid law, and measured in virtual time",
@@ -27,7 +24,7 @@ docs/border.md has it.`,
 				return err
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
-			b, err := bench.FindBorder(cmd.Context(), s, bench.SimOptions{Options: f.opts, Service: service}, f.seeds)
+			b, err := bench.FindBorder(cmd.Context(), bench.Virtual{}, s, f.opts, f.seeds)
 			if err != nil {
 				return badScenario(err)
 			}
@@ -37,6 +34,6 @@ docs/border.md has it.`,
 	f.add(cmd)
 	hide(cmd, "broken", "out", "duration") // what is searched for, and what has no meaning here
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &service)
+	serviceFlag(cmd, &f.opts.Service)
 	return cmd
 }

@@ -88,7 +88,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"sim", "surge", "--seeds", "0b1"}, "is not a decimal number"},
 		{[]string{"bench", "generator", "--rate", "inf"}, "is not a decimal number"},
 		{[]string{"drill", "surge", "--search", "--out", "x"}, "leave out --out"},
-		{[]string{"drill", "surge", "--engine", "real", "--service", "exponential"}, "--service is of virtual time"},
+		{[]string{"drill", "surge", "--engine", "real", "--service", "exponential"}, "services on real cores have a distribution of their own"},
 	} {
 		status, stdout, stderr := call(t, tt.args...)
 		if status != exitUsage || stdout != "" || !strings.Contains(stderr, tt.want) || strings.Contains(stderr, "goroutine") {

@@ -37,7 +37,6 @@ func drillCommand() *cobra.Command {
 		search   bool
 		first    time.Duration
 		bestFile string
-		service  string
 	)
 	cmd := &cobra.Command{
 		Use:   "drill SCENARIO",
@@ -57,12 +56,9 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 			if err != nil {
 				return err
 			}
-			real, err := onReal(on)
+			runner, err := runnerOf(on)
 			if err != nil {
 				return err
-			}
-			if real && cmd.Flags().Changed("service") {
-				return usage(errors.New("--service is of virtual time; the real engine measures its services"))
 			}
 			if s.Outage == 0 || s.Operator != "none" {
 				return usage(errors.New("a drill needs a scenario with an outage and without an operator of its own, as surge is"))
@@ -71,12 +67,11 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 			if f.out != "none" {
 				f.opts.Folder = f.out
 			}
-			o := bench.SimOptions{Options: f.opts, Service: service}
 			if search {
 				if f.opts.Folder != "" {
 					return usage(errors.New("--search makes no files of its runs: leave out --out"))
 				}
-				return f.searchRunbook(cmd, s, o, first, bestFile)
+				return f.searchRunbook(cmd, runner, s, first, bestFile)
 			}
 			b, err := bench.ParseRunbook("the built-in runbook", []byte(defaultRunbook))
 			if runbook != "" {
@@ -85,7 +80,7 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 			if err != nil {
 				return usage(err)
 			}
-			d, err := bench.Drill(cmd.Context(), s, b, o, real)
+			d, err := bench.Drill(cmd.Context(), runner, s, b, f.opts)
 			if err != nil {
 				return badScenario(err)
 			}
@@ -95,8 +90,8 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 	f.add(cmd)
 	hide(cmd, "seeds")
 	cmd.Flags().Lookup("out").Usage = "folder to make for the run's files (default: none)"
-	serviceFlag(cmd, &service)
-	cmd.Flags().StringVar(&f.opts.Idle, "idle", engine.Idles[0], "what threads do on the real engine when there is nothing to do: "+strings.Join(engine.Idles, ", "))
+	serviceFlag(cmd, &f.opts.Service)
+	cmd.Flags().StringVar(&f.opts.Idle, "idle", "", "what threads do on the real engine when there is nothing to do: "+strings.Join(engine.Idles, ", "))
 	cmd.Flags().StringVar(&runbook, "runbook", "", "file of the runbook")
 	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
 	cmd.Flags().BoolVar(&search, "search", false, "look for the best batch size, pace and throttle (336 runbooks)")
@@ -110,14 +105,14 @@ func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
 }
 
-func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, s bench.Scenario, o bench.SimOptions, first time.Duration, bestFile string) error {
+func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, runner bench.Runner, s bench.Scenario, first time.Duration, bestFile string) error {
 	if first < 0 || first > time.Hour {
 		return usage(fmt.Errorf("--first %v is out of range: 0 to 1h", first))
 	}
 	if err := free(bestFile); err != nil {
 		return err
 	}
-	all, err := bench.SearchRunbook(cmd.Context(), s, o, first)
+	all, err := bench.SearchRunbook(cmd.Context(), runner, s, f.opts, first)
 	if err != nil && (len(all) == 0 || !errors.Is(err, context.Canceled)) {
 		return badScenario(err)
 	}

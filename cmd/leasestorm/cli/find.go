@@ -10,10 +10,7 @@ import (
 )
 
 func findCommand() *cobra.Command {
-	var (
-		f       scenarioFlags
-		service string
-	)
+	var f scenarioFlags
 	cmd := &cobra.Command{
 		Use:   "find-collapse SCENARIO",
 		Short: "find the smallest disturbance that tips a scenario over, and the single change that helps most",
@@ -30,7 +27,7 @@ against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
 				return err
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
-			r, err := bench.FindCollapse(cmd.Context(), s, bench.SimOptions{Options: f.opts, Service: service}, f.seeds)
+			r, err := bench.FindCollapse(cmd.Context(), bench.Virtual{}, s, f.opts, f.seeds)
 			if err != nil {
 				return badScenario(err)
 			}
@@ -52,6 +49,6 @@ against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
 	setDefault(cmd, "seeds", "3")
 	cmd.Flags().Lookup("out").Usage = "file to write the scenario to that reproduces it"
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &service)
+	serviceFlag(cmd, &f.opts.Service)
 	return cmd
 }

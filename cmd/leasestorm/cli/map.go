@@ -65,7 +65,7 @@ Axes:
 			}
 			hint.Store("to go on: leasestorm map --resume " + dir)
 			bar := newBar(os.Stderr, "points")
-			res, err := bench.RunGrid(cmd.Context(), dir, bar.set)
+			res, err := bench.RunGrid(cmd.Context(), bench.Virtual{}, dir, bar.set)
 			bar.close()
 			if err != nil {
 				return resumable(err)

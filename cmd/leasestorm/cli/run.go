@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -83,12 +82,10 @@ func badScenario(err error) error {
 	return err
 }
 
-// onReal reads --engine.
-func onReal(engine string) (bool, error) {
-	if engine != "real" && engine != "virtual" {
-		return false, usage(fmt.Errorf("--engine %q: want real or virtual", engine))
-	}
-	return engine == "real", nil
+// runnerOf reads --engine.
+func runnerOf(engine string) (bench.Runner, error) {
+	r, err := bench.RunnerOf(engine)
+	return r, badScenario(err)
 }
 
 // serviceFlag is --service.
@@ -162,7 +159,7 @@ func (f *scenarioFlags) run(cmd *cobra.Command, name string, runner bench.Runner
 
 // once makes one run. A result whose files cannot be written is printed all the same.
 func (f *scenarioFlags) once(cmd *cobra.Command, s bench.Scenario, runner bench.Runner) error {
-	res, err := runner(cmd.Context(), s, f.opts)
+	res, err := runner.Run(cmd.Context(), s, f.opts)
 	if err != nil && !errors.Is(err, bench.ErrFiles) {
 		return badScenario(err)
 	}
@@ -216,7 +213,7 @@ doing real work, and prints the verdict. Files go to a folder of their own in re
 Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
 4 the run is invalid: the harness could not keep up; 130 interrupted; 141 nobody reads the output.`,
 		Args: oneScenario,
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Run) },
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Real{}) },
 	}
 	f.add(cmd)
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
@@ -225,24 +222,17 @@ Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
 }
 
 func simCommand() *cobra.Command {
-	var (
-		f       scenarioFlags
-		service string
-	)
+	var f scenarioFlags
 	cmd := &cobra.Command{
 		Use:   "sim SCENARIO",
 		Short: "simulate a scenario: the same model without waiting",
 		Long: `Drives the same tables, disciplines, controllers and droplets through a calendar of
 events. The same scenario, flags and seed make the same files, to the byte, on every host.`,
 		Args: oneScenario,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.run(cmd, args[0], func(ctx context.Context, s bench.Scenario, o bench.Options) (*bench.Result, error) {
-				return bench.Simulate(ctx, s, bench.SimOptions{Options: o, Service: service})
-			})
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Virtual{}) },
 	}
 	f.add(cmd)
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &service)
+	serviceFlag(cmd, &f.opts.Service)
 	return cmd
 }

@@ -48,7 +48,7 @@ Axes:
 			}
 			defer folder.Abandon()
 			bar := newBar(os.Stderr, "points")
-			err = l.Sweep(cmd.Context(), bar.set)
+			err = l.Sweep(cmd.Context(), bench.Virtual{}, bar.set)
 			bar.close()
 			if err != nil {
 				return badScenario(err)

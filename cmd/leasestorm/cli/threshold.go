@@ -29,12 +29,12 @@ the extremes beside what the laws say. On the real engine a bisection takes two 
 			if on == "real" && s.Broken == 1 {
 				s.Broken = min(100_000, s.Leases) // a quarter of what is tried first
 			}
-			real, err := onReal(on)
+			runner, err := runnerOf(on)
 			if err != nil {
 				return err
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
-			all, err := bench.Thresholds(cmd.Context(), s, contestants, bench.SimOptions{Options: f.opts}, f.seeds, real)
+			all, err := bench.Thresholds(cmd.Context(), runner, s, contestants, f.opts, f.seeds)
 			if len(all) == 0 && err != nil {
 				return badScenario(err)
 			}
