@@ -25,9 +25,6 @@ func times(name, doc string, at func(*Scenario) *time.Duration) Axis {
 	}
 }
 
-// mostWorkers is what an engine has at most.
-const mostWorkers = 4096
-
 // setWhole and setSeconds set a key to the nearest value that it can have, and refuse what is
 // outside its range.
 func setWhole(key string, at *int, x float64) error {
@@ -100,9 +97,9 @@ var Axes = []Axis{
 	{"outage", "s", "how long the dependency is away; leases break at the scenario's rate, broken/outage",
 		func(s *Scenario, _ *int, x float64) error {
 			if s.Outage == 0 {
-				return &keyError{"outage", "an axis of outages needs a scenario with one, to know how fast leases break; set outage"}
+				return badKey("outage", "an axis of outages needs a scenario with one, to know how fast leases break; set outage")
 			}
-			broken := min(float64(s.mostBroken()), float64(s.Broken)*x/s.Outage.Seconds())
+			broken := min(float64(s.MostBroken()), float64(s.Broken)*x/s.Outage.Seconds())
 			if err := setWhole("broken", &s.Broken, broken); err != nil {
 				return err
 			}
@@ -112,8 +109,8 @@ var Axes = []Axis{
 	{"workers", "workers", "c, workers of the manager; the scenario's capacity is for one",
 		func(s *Scenario, workers *int, x float64) error {
 			// One worker fits the scenario; so many more serve the same droplets.
-			if !(x >= 1 && x <= mostWorkers) {
-				return &keyError{"workers", fmt.Sprintf("%g is out of range: 1 to %d workers", x, mostWorkers)}
+			if !(x >= 1 && x <= MaxWorkers) {
+				return badKey("workers", fmt.Sprintf("%g is out of range: 1 to %d workers", x, MaxWorkers))
 			}
 			*workers = int(math.Round(x))
 			e, err := Fit(*s, 1, 1)
@@ -194,7 +191,7 @@ func (r Range) validate() error {
 		return err
 	}
 	if why := r.wrong(); why != "" {
-		return &keyError{"axis " + r.Axis, fmt.Sprintf("low %g, high %g, n %d: %s", r.Low, r.High, r.N, why)}
+		return badKey("axis "+r.Axis, fmt.Sprintf("low %g, high %g, n %d: %s", r.Low, r.High, r.N, why))
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func TestAxesAtTheirEnds(t *testing.T) {
 				if err != nil && (!errors.Is(err, ErrScenario) || strings.Contains(err.Error(), "9223372036854775808") || strings.Contains(err.Error(), "2562047h")) {
 					t.Errorf("%s=%g of %v: %v", a.Name, x, base, err)
 				}
-				if workers < 1 || workers > mostWorkers {
+				if workers < 1 || workers > MaxWorkers {
 					t.Errorf("%s=%g: %d workers", a.Name, x, workers)
 				}
 			}

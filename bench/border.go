@@ -3,99 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-
-	"github.com/leasestorm/leasestorm/queue"
-	"github.com/leasestorm/leasestorm/queue/admit"
 )
-
-// fluid is the scenario as a fluid, served by workers with that distribution of services;
-// false where the law is not about it.
-func (s *Scenario) fluid(workers int, services string) (Fluid, bool) {
-	tau := s.Timeout.Seconds()
-	f := Fluid{
-		Rho: s.Rho, Checks: s.Sigma * s.Rho * s.Interval.Seconds() / tau,
-		Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Sigma: s.Sigma,
-		TTL: s.TTL.Seconds() / tau,
-	}
-	if s.Admit != "none" || s.Kappa != 0 || s.Slow != 0 || s.Pause != 0 || s.Launch != 0 || s.Operator != "none" ||
-		s.CheckJitter != 0 || s.RenewRate != 0 || s.Grace != 0 || s.ExpirySpread != 0 {
-		return f, false
-	}
-	e, v, err := queue.Catalog.Resolve(s.Queue)
-	if err != nil { // a composition
-		return f, false
-	}
-	switch e.Name {
-	case "fifo", "fifo-lockfree", "edf": // one timeout for all: the earliest deadline is the oldest
-	case "lifo", "lifo-lockfree":
-		f.Order = Newest
-	case "deadline":
-		f.Drop = true
-	case "slack":
-		f.Order, f.Drop = Establishes, true
-	default:
-		return f, false
-	}
-	f.Margin, f.Workers = v["margin"], workers
-	switch services {
-	case "", "fixed":
-	case "exponential":
-		f.Exponential = true
-	default:
-		return f, false
-	}
-	r, w, err := admit.Retries.Resolve(s.Retry)
-	if err != nil {
-		return f, false
-	}
-	switch r.Name {
-	case "immediate":
-	case "fixed":
-		f.Wait += w["wait"]
-	case "backoff":
-		for bound := w["base"]; len(f.Bounds) == 0 || f.Bounds[len(f.Bounds)-1] < w["cap"]; bound *= 2 {
-			f.Bounds = append(f.Bounds, min(bound, w["cap"]))
-		}
-	default:
-		return f, false
-	}
-	return f, true
-}
-
-// batchLaw is the β from which on a fifo does not come back, by the batch law with the
-// mean of the first retry's wait.
-func batchLaw(s *Scenario) float64 {
-	wait := s.Wait.Seconds()
-	if retry, err := admit.MakeRetry(s.Retry, s.Timeout); err == nil {
-		const draws = 1000
-		rng := rand.New(rand.NewPCG(1, 1))
-		for range draws {
-			wait += retry.Wait(admit.Failure{Tries: 1, Timeout: s.Timeout}, rng).Seconds() / draws
-		}
-	}
-	return 1 + (1+wait/s.Timeout.Seconds())/s.Delta
-}
-
-// fluidLaw is the β from which on the scenario is lost by the fluid law, nil where it never
-// is; false where the law is not about it.
-func (s *Scenario) fluidLaw(workers int, services string) (beta *float64, ok bool) {
-	f, ok := s.fluid(workers, services)
-	if !ok {
-		return nil, false
-	}
-	return f.beta(), true
-}
-
-// beta is the border as β*; nil if there is none.
-func (f Fluid) beta() *float64 {
-	b, ok := f.Border()
-	if !ok {
-		return nil
-	}
-	b /= 1 - f.Rho
-	return &b
-}
 
 // Border is where a scenario tips over.
 type Border struct {
@@ -132,20 +40,20 @@ func FindBorder(ctx context.Context, runner Runner, s Scenario, o Options, seeds
 		Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: seeds, Seed: o.Seed,
 	}
 	if s.Outage == 0 {
-		return out, &keyError{"outage", "a border needs a surge; set outage"}
+		return out, badKey("outage", "a border needs a surge; set outage")
 	}
 	workers := max(1, o.Workers)
 	var law Fluid
-	if law, out.ByLaw = s.fluid(workers, o.Service); out.ByLaw {
+	if law, out.ByLaw = Of(&s, workers, o.Service); out.ByLaw {
 		if back, ok := law.Recovery(law.Checks); ok {
 			out.LawBack = &back
 		} else {
-			out.Law = law.beta()
+			out.Law = law.BorderBeta()
 		}
 	}
 	s.Duration = max(s.Duration, fluidTimeouts*s.Timeout)
 	f := &finder{runner, o, seeds}
-	low, high := 0, s.mostBroken()
+	low, high := 0, s.MostBroken()
 	s.Broken = high
 	out.Most = s.Beta(workers)
 	results, err := f.runs(ctx, s)
@@ -166,7 +74,7 @@ func FindBorder(ctx context.Context, runner Runner, s Scenario, o Options, seeds
 		out.Broken = high
 		return out, nil
 	}
-	for high-low > max(1, s.mostBroken()/1000) {
+	for high-low > max(1, s.MostBroken()/1000) {
 		s.Broken = (low + high) / 2
 		lost, err := f.lost(ctx, s)
 		if err != nil {

@@ -100,7 +100,7 @@ func TestRunbookFile(t *testing.T) {
 	b := Runbook{Name: "bell \a, \"quotes\" 'and' \x7f", About: "two\nlines \\ \x00 \u00e9 日", Steps: []Step{{At: "1s", Do: "throttle", Value: 1.0 / 3}, {At: "2s", Do: "switch-queue", To: "slack:theta=0.3,guard=0"}}}
 	again, err := ParseRunbook("again.toml", []byte(b.TOML()))
 	for i := range again.Steps {
-		again.Steps[i].at = 0
+		again.Steps[i].After = 0
 	}
 	if err != nil || again.Name != b.Name || again.About != b.About || !slices.Equal(again.Steps, b.Steps) {
 		t.Errorf("%v:\n%s\n%+v\n%+v", err, b.TOML(), b, again)

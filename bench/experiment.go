@@ -56,14 +56,14 @@ func (x *experiment) check() error {
 		case len(x.Loads) > 0:
 			key, mend = "loads", "leave out loads, or lower measure or timeout"
 		}
-		return &keyError{key, fmt.Sprintf("the run may last %v and its leases live %v longer, and a table holds deadlines up to %v: %s", x.end, x.TTL, LastDeadline.Round(time.Hour), mend)}
+		return badKey(key, fmt.Sprintf("the run may last %v and its leases live %v longer, and a table holds deadlines up to %v: %s", x.end, x.TTL, LastDeadline.Round(time.Hour), mend))
 	}
 	if n := len(x.steps); n > 0 && x.act(n-1) >= x.end {
 		key, mend := "operator_at", "lower operator_at"
-		if x.steps[n-1].at > x.OperatorAt {
+		if x.steps[n-1].After > x.OperatorAt {
 			key, mend = "restart_every", "lower restart_every, restarts or operator_at"
 		}
-		return &keyError{key, fmt.Sprintf("the operator's last step is %v after the return, and the run ends %v after it: %s, or raise duration", x.steps[n-1].at, x.end-x.outage.To, mend)}
+		return badKey(key, fmt.Sprintf("the operator's last step is %v after the return, and the run ends %v after it: %s, or raise duration", x.steps[n-1].After, x.end-x.outage.To, mend))
 	}
 	shares := []float64{x.Launch}
 	for _, load := range x.Loads {
@@ -75,7 +75,7 @@ func (x *experiment) check() error {
 			if i > 0 {
 				key = "loads"
 			}
-			return &keyError{key, fmt.Sprintf("%g of capacity is %.3g launches a second, more than %g: lower it, or make services longer by fewer leases, a larger sigma or fewer --workers", share, rate, float64(mostLaunches))}
+			return badKey(key, fmt.Sprintf("%g of capacity is %.3g launches a second, more than %g: lower it, or make services longer by fewer leases, a larger sigma or fewer --workers", share, rate, float64(mostLaunches)))
 		}
 	}
 	return nil
@@ -95,7 +95,7 @@ func (x *experiment) schedule() {
 	x.end = x.outage.To + x.Duration
 	x.disturb()
 	x.phases = append(x.phases, record.Phase{Name: "outage", Start: x.outage.From}, record.Phase{Name: "return", Start: x.outage.To})
-	if x.steps = x.operator(); len(x.steps) > 0 {
+	if x.steps = x.Steps(); len(x.steps) > 0 {
 		x.phases = append(x.phases, record.Phase{Name: "operator", Start: x.act(0)})
 	}
 }

@@ -79,7 +79,7 @@ func (x *Fitted) renewSlower() error {
 	// Nomad: a TTL of at least the nodes over the rate; here the interval with it.
 	grow := x.Rho / x.RenewRate
 	if ttl := grow * float64(x.TTL); ttl > float64(LastDeadline) {
-		return &keyError{"renew_rate", fmt.Sprintf("%g makes leases live %.3g times as long, %.3g days, and a table holds %.1f: raise it, or lower ttl", x.RenewRate, grow, ttl/float64(day), float64(LastDeadline)/float64(day))}
+		return badKey("renew_rate", fmt.Sprintf("%g makes leases live %.3g times as long, %.3g days, and a table holds %.1f: raise it, or lower ttl", x.RenewRate, grow, ttl/float64(day), float64(LastDeadline)/float64(day)))
 	}
 	x.Interval, x.TTL = time.Duration(grow*float64(x.Interval)), time.Duration(grow*float64(x.TTL))
 	x.Renewal = grow
@@ -103,19 +103,19 @@ func (x *Fitted) fit(shortest time.Duration) error {
 	case "leases":
 		n := capacity / check
 		if n >= mostLeases {
-			return &keyError{service, fmt.Sprintf("%v for a check makes %.3g leases, more than %.0f: raise it, or lower rho or interval", x.CheckService, n, float64(mostLeases))}
+			return badKey(service, fmt.Sprintf("%v for a check makes %.3g leases, more than %.0f: raise it, or lower rho or interval", x.CheckService, n, float64(mostLeases)))
 		}
 		x.Broken = int(float64(x.Broken) * n / float64(x.Leases))
 		x.Leases = int(n)
-		x.Broken = min(x.Broken, x.mostBroken())
+		x.Broken = min(x.Broken, x.MostBroken())
 	default:
 		x.Rho = float64(x.Leases) * check / work
 	}
 	if x.Rho >= 1 {
-		return &keyError{"leases", fmt.Sprintf("%d leases whose checks take %v each need %.2f of %d workers: lower leases or check_service", x.Leases, x.CheckService, x.Rho, x.Workers)}
+		return badKey("leases", fmt.Sprintf("%d leases whose checks take %v each need %.2f of %d workers: lower leases or check_service", x.Leases, x.CheckService, x.Rho, x.Workers))
 	}
 	if x.Leases < 1 || check < float64(shortest) {
-		return &keyError{"leases", fmt.Sprintf("%d leases on %d workers leave %v for a check, and the path around it alone takes about %v: lower leases, or raise rho, interval or --workers", x.Leases, x.Workers, time.Duration(check), shortest)}
+		return badKey("leases", fmt.Sprintf("%d leases on %d workers leave %v for a check, and the path around it alone takes about %v: lower leases, or raise rho, interval or --workers", x.Leases, x.Workers, time.Duration(check), shortest))
 	}
 	for class, cost := range x.Costs {
 		took := cost * check
@@ -124,7 +124,7 @@ func (x *Fitted) fit(shortest time.Duration) error {
 			if service != "leases" {
 				mend = "lower check_service or sigma, or raise timeout"
 			}
-			return &keyError{service, fmt.Sprintf("the service of %s takes %.3g s and the timeout is %v, so that none is done in time: %s", queue.Class(class), took/1e9, x.Timeout, mend)}
+			return badKey(service, fmt.Sprintf("the service of %s takes %.3g s and the timeout is %v, so that none is done in time: %s", queue.Class(class), took/1e9, x.Timeout, mend))
 		}
 		x.Want[class] = max(1, time.Duration(took))
 	}

@@ -108,7 +108,7 @@ func NewGrid(dir string, g Grid) error {
 	if err := g.validate(); err != nil {
 		return err
 	}
-	g.Schema, g.Build, g.Seed = ManifestSchema, ReadBuildInfo(), drawn(g.Seed)
+	g.Schema, g.Build, g.Seed = ManifestSchema, ReadBuildInfo(), DrawSeed(g.Seed)
 	return layOut(dir, gridFile, g)
 }
 
@@ -120,13 +120,13 @@ func (g *Grid) validate() error {
 		return fmt.Errorf("%w: broken and beta are one axis", ErrScenario)
 	}
 	if g.Measure != "" && g.Measure != "collapse" && g.Measure != "healthy" {
-		return &keyError{"measure", fmt.Sprintf("%q: want collapse or healthy", g.Measure)}
+		return badKey("measure", fmt.Sprintf("%q: want collapse or healthy", g.Measure))
 	}
 	if len(g.Contestants) == 0 || g.Seeds < 1 || g.Seeds > MaxSeeds {
 		return fmt.Errorf("%w: a map needs a contestant and 1 to %d seeds", ErrScenario, MaxSeeds)
 	}
 	if g.Workers < 0 || g.Workers > MaxWorkers {
-		return &keyError{"workers", fmt.Sprintf("%d is out of range: 0 to %d", g.Workers, MaxWorkers)}
+		return badKey("workers", fmt.Sprintf("%d is out of range: 0 to %d", g.Workers, MaxWorkers))
 	}
 	for _, r := range []Range{g.X, g.Y} {
 		if err := r.validate(); err != nil {
@@ -141,7 +141,7 @@ func (g *Grid) validate() error {
 		return err
 	}
 	for _, c := range g.Contestants {
-		if err := contest(&s, c); err != nil {
+		if err := s.Contest(c); err != nil {
 			return err
 		}
 		if err := s.Validate(); err != nil {
@@ -160,25 +160,13 @@ func (g *Grid) validate() error {
 	return tried
 }
 
-// contest sets what a contestant's name says: queue, queue/admit or queue/admit/retry.
-func contest(s *Scenario, name string) error {
-	parts := strings.Split(name, "/")
-	if len(parts) > 3 || parts[0] == "" {
-		return fmt.Errorf("%w: contestant %q: want queue, queue/admit or queue/admit/retry", ErrScenario, name)
-	}
-	for i, field := range []*string{&s.Queue, &s.Admit, &s.Retry}[:len(parts)] {
-		*field = parts[i]
-	}
-	return nil
-}
-
 // scenario is what is run at a place. beta comes last, as it depends on the other axis.
 func (g *Grid) scenario(contestant, x, y int) (Scenario, int, error) {
 	s, err := ParseScenario("scenario_toml", []byte(g.Scenario))
 	if err != nil {
 		return s, 0, err
 	}
-	if err := contest(&s, g.Contestants[contestant]); err != nil {
+	if err := s.Contest(g.Contestants[contestant]); err != nil {
 		return s, 0, err
 	}
 	workers := max(1, g.Workers)
@@ -211,7 +199,7 @@ func (g *Grid) point(ctx context.Context, runner Runner, p GridPoint) (GridPoint
 	var ttr []float64
 	for i := range g.Seeds {
 		res, err := runner.Run(ctx, s, Options{Workers: workers, Seed: seedAt(g.Seed, i), MaxQueue: gridQueue, Service: g.Service})
-		if refused(err) {
+		if Refused(err) {
 			p.Impossible, p.Runs, p.Lost = err.Error(), 0, 0
 			return p, nil
 		}
@@ -236,7 +224,7 @@ func (g *Grid) point(ctx context.Context, runner Runner, p GridPoint) (GridPoint
 // leases, θ·TTL and slack's guard, in seconds.
 func (g *Grid) law(s *Scenario, workers int) (value, border float64) {
 	if g.Measure != "healthy" {
-		return s.Beta(workers), batchLaw(s)
+		return s.Beta(workers), Batch(s)
 	}
 	_, v, err := queue.Catalog.Resolve(s.Queue)
 	retry, err2 := admit.MakeRetry(s.Retry, s.Timeout)

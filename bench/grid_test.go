@@ -66,7 +66,7 @@ func TestGridAdaptive(t *testing.T) {
 		border, known := laws[[2]int{p.Contestant, p.Y}]
 		if !known {
 			border = math.Inf(1)
-			if law, _ := s.fluidLaw(1, ""); law != nil {
+			if law, _ := Beta(&s, 1, ""); law != nil {
 				border = *law
 			}
 			laws[[2]int{p.Contestant, p.Y}] = border

@@ -78,8 +78,11 @@ func findKey(name string) (key, error) {
 	for i, k := range keys {
 		names[i] = k.name
 	}
-	return key{}, &keyError{name, "unknown key; there are: " + strings.Join(names, ", ")}
+	return key{}, badKey(name, "unknown key; there are: "+strings.Join(names, ", "))
 }
+
+// badKey is the error that a key's value cannot be, and why.
+func badKey(key, what string) error { return &keyError{key, what} }
 
 // keyError is a value that cannot be.
 type keyError struct{ key, what string }
@@ -88,7 +91,7 @@ func (e *keyError) Error() string { return fmt.Sprintf("%v: %s: %s", ErrScenario
 func (e *keyError) Unwrap() error { return ErrScenario }
 
 func (k key) bad(format string, args ...any) error {
-	return &keyError{k.name, fmt.Sprintf(format, args...)}
+	return badKey(k.name, fmt.Sprintf(format, args...))
 }
 
 // set takes a value as a TOML file has it.

@@ -47,18 +47,18 @@ func (l *Line) Sweep(ctx context.Context, runner Runner, progress func(done, of 
 		return err
 	}
 	if base.Outage == 0 {
-		return &keyError{"outage", "a sweep's TTR needs a surge; set outage"}
+		return badKey("outage", "a sweep's TTR needs a surge; set outage")
 	}
 	for _, c := range l.Contestants {
 		s := base
-		if err := contest(&s, c); err != nil {
+		if err := s.Contest(c); err != nil {
 			return err
 		}
 		if err := s.Validate(); err != nil {
 			return err
 		}
 	}
-	l.Seed = drawn(l.Seed)
+	l.Seed = DrawSeed(l.Seed)
 	l.Schema, l.Build = ManifestSchema, ReadBuildInfo()
 	l.Title = fmt.Sprintf("%s: %d leases, %d broken, %d seeds, virtual", base.Name, base.Leases, base.Broken, l.Seeds)
 	l.Points = make([]LinePoint, len(l.Contestants)*l.X.N)
@@ -83,7 +83,7 @@ func (l *Line) point(ctx context.Context, runner Runner, s Scenario, contestant 
 	var results []*Result
 	for i := range l.Seeds {
 		res, err := runner.Run(ctx, s, Options{Workers: workers, Seed: seedAt(l.Seed, i), MaxQueue: gridQueue, Service: l.Service})
-		if refused(err) {
+		if Refused(err) {
 			p.Refused = err.Error()
 			return p, nil
 		}
@@ -115,7 +115,7 @@ func (l *Line) fit(s *Scenario, workers *int, contestant int, x float64) error {
 	if err := l.X.apply(s, workers, x); err != nil {
 		return err
 	}
-	if err := contest(s, l.Contestants[contestant]); err != nil {
+	if err := s.Contest(l.Contestants[contestant]); err != nil {
 		return err
 	}
 	return s.Validate()

@@ -1,14 +1,18 @@
 package bench
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/internal/files"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
@@ -94,4 +98,22 @@ func (x *experiment) fill(f *record.Folder, log *record.Log, res *Result, start 
 	m.Schema, m.Started, m.Command, m.Scenario = ManifestSchema, start, x.command(res.Engine), x.Asked.TOML()
 	m.Result, m.Phases, m.Files = res, x.phases, f.Files()
 	return f.WriteJSON("manifest.json", m)
+}
+
+// ReadManifest reads a finished run and checks that its files are whole.
+func ReadManifest(dir string) (Manifest, error) { return readManifest(context.Background(), dir) }
+
+func readManifest(ctx context.Context, dir string) (m Manifest, err error) {
+	path := filepath.Join(dir, "manifest.json")
+	text, err := files.Read(path)
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("%s: not a manifest: %w", path, err)
+	}
+	if m.Schema != ManifestSchema || m.Result == nil {
+		return m, fmt.Errorf("%s: schema %d, and this program reads %d, with a result", path, m.Schema, ManifestSchema)
+	}
+	return m, record.Check(ctx, dir, m.Files)
 }

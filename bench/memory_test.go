@@ -39,7 +39,7 @@ func large(t *testing.T, leases string, set ...string) *experiment {
 func TestMemoryIsReserved(t *testing.T) {
 	x := large(t, "2147483648")
 	_, err := x.reserve(room(16<<30, 0), false)
-	if !errors.Is(err, ErrMemory) || refused(err) || !strings.Contains(err.Error(), "leases: 2147483648 leases take 128 GiB") || !strings.Contains(err.Error(), "may have 16 GiB: lower leases") {
+	if !errors.Is(err, ErrMemory) || Refused(err) || !strings.Contains(err.Error(), "leases: 2147483648 leases take 128 GiB") || !strings.Contains(err.Error(), "may have 16 GiB: lower leases") {
 		t.Errorf("2^31 leases in 16 GiB: %v", err)
 	}
 	perLease, _, err := x.bytes(false)

@@ -43,11 +43,11 @@ func (o *Options) say(format string, args ...any) {
 }
 
 // drawSeed makes a seed where none was asked for.
-func (o *Options) drawSeed() { o.Seed = drawn(o.Seed) }
+func (o *Options) drawSeed() { o.Seed = DrawSeed(o.Seed) }
 
-// drawn is the seed that was asked for or, of 0, a random one that is short enough to be
+// DrawSeed is the seed that was asked for or, of 0, a random one that is short enough to be
 // typed. What runs several seeds draws once, at its beginning, and names what it drew.
-func drawn(seed uint64) uint64 {
+func DrawSeed(seed uint64) uint64 {
 	if seed == 0 {
 		seed = rand.Uint64()>>32 + 1
 	}
@@ -79,7 +79,7 @@ func RunnerOf(name string) (Runner, error) {
 		}
 		names = append(names, r.Name())
 	}
-	return nil, &keyError{"engine", fmt.Sprintf("%q: want %s", name, strings.Join(names, " or "))}
+	return nil, badKey("engine", fmt.Sprintf("%q: want %s", name, strings.Join(names, " or ")))
 }
 
 // Real is the Runner on this host's cores: pinned goroutines and real work.
@@ -101,10 +101,10 @@ func (Real) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		o.Idle = engine.Idles[0]
 	}
 	if !slices.Contains(engine.Idles, o.Idle) {
-		return nil, &keyError{"idle", fmt.Sprintf("%q: want one of %s", o.Idle, strings.Join(engine.Idles, ", "))}
+		return nil, badKey("idle", fmt.Sprintf("%q: want one of %s", o.Idle, strings.Join(engine.Idles, ", ")))
 	}
 	if o.Service != "" && o.Service != "fixed" {
-		return nil, &keyError{"service", fmt.Sprintf("%q: services on real cores have a distribution of their own; it goes with the virtual engine", o.Service)}
+		return nil, badKey("service", fmt.Sprintf("%q: services on real cores have a distribution of their own; it goes with the virtual engine", o.Service))
 	}
 	topology := host.ReadTopology()
 	place := topology.Place(o.Workers)

@@ -28,9 +28,9 @@ import (
 // ErrScenario is returned, wrapped, for a scenario that cannot be run as written.
 var ErrScenario = errors.New("bad scenario")
 
-// refused says whether an error is that there can be no such scenario: by its own numbers,
+// Refused says whether an error is that there can be no such scenario: by its own numbers,
 // or by those of a part that is made for it.
-func refused(err error) bool {
+func Refused(err error) bool {
 	return errors.Is(err, ErrScenario) || errors.Is(err, catalog.ErrParam)
 }
 
@@ -173,12 +173,12 @@ func (s *Scenario) loads() ([]float64, error) {
 		}
 		x, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 		if err != nil || !(x > s.Rho && x <= 100) {
-			return nil, &keyError{"loads", fmt.Sprintf("%q is not a load: want numbers above rho = %g, which the checks take, up to 100, with commas between them", text, s.Rho)}
+			return nil, badKey("loads", fmt.Sprintf("%q is not a load: want numbers above rho = %g, which the checks take, up to 100, with commas between them", text, s.Rho))
 		}
 		all = append(all, x)
 	}
 	if len(all) > mostLoads {
-		return nil, &keyError{"loads", fmt.Sprintf("%d loads: want %d at most", len(all), mostLoads)}
+		return nil, badKey("loads", fmt.Sprintf("%d loads: want %d at most", len(all), mostLoads))
 	}
 	return all, nil
 }
@@ -188,8 +188,8 @@ const mostLoads = 1000
 // leastLaunch is the smallest share of capacity, beside 0, that launches may ask for.
 const leastLaunch = 1e-6
 
-// mostBroken is how many leases can break: all, or those of the zones that surge.
-func (s *Scenario) mostBroken() int { return fleet.Eligible(s.Leases, s.Zones, s.SurgeZones) }
+// MostBroken is how many leases can break: all, or those of the zones that surge.
+func (s *Scenario) MostBroken() int { return fleet.Eligible(s.Leases, s.Zones, s.SurgeZones) }
 
 func notInName(r rune) bool {
 	return r == '/' || r == '\\' || unicode.IsSpace(r) || unicode.IsControl(r)
@@ -213,7 +213,7 @@ func (s *Scenario) Validate() error {
 			return err
 		}
 	}
-	bad := func(key, format string, args ...any) error { return &keyError{key, fmt.Sprintf(format, args...)} }
+	bad := func(key, format string, args ...any) error { return badKey(key, fmt.Sprintf(format, args...)) }
 	switch {
 	case s.Name == "":
 		return bad("name", "missing: a scenario has a name")
@@ -235,8 +235,8 @@ func (s *Scenario) Validate() error {
 		return bad("between", "%q: want restart or nothing", s.Between)
 	case s.SurgeZones > s.Zones:
 		return bad("surge_zones", "%d is out of range: 0 (all) to %d zones", s.SurgeZones, s.Zones)
-	case s.Broken > s.mostBroken():
-		return bad("broken", "%d leases are more than the %d of the zones that surge", s.Broken, s.mostBroken())
+	case s.Broken > s.MostBroken():
+		return bad("broken", "%d leases are more than the %d of the zones that surge", s.Broken, s.MostBroken())
 	case s.Operator != "none" && s.Outage == 0:
 		return bad("operator", "%q acts after the return, and there is no outage; set outage", s.Operator)
 	case (s.Slow > 0 || s.Pause > 0) && s.Outage == 0:

@@ -7,90 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 )
-
-// disturbance is something that goes wrong, of a size that all kinds have in common: the
-// work that it adds or takes away, in timeouts of the spare capacity. A surge's size is β.
-type disturbance struct {
-	name string
-	most func(s *Scenario) float64
-	set  func(s *Scenario, size float64) error
-}
-
-// slowTimeouts is how long a slow spell lasts, in timeouts.
-const slowTimeouts = 10
-
-// spareTimeout is a timeout of all capacity, in timeouts of the spare.
-func spareTimeout(s *Scenario) float64 { return 1 / (1 - s.Rho) }
-
-// spare is how many establishes a timeout of the spare capacity serves.
-func spare(s *Scenario) float64 {
-	one := *s
-	one.Broken = 1
-	return 1 / one.Beta(1)
-}
-
-var disturbances = []disturbance{
-	{"surge", func(s *Scenario) float64 {
-		all := *s
-		all.Broken = s.mostBroken()
-		return all.Beta(1)
-	}, func(s *Scenario, size float64) error {
-		a, err := findAxis("beta")
-		if err != nil {
-			return err
-		}
-		workers := 1
-		err = a.set(s, &workers, size)
-		s.Broken = min(s.Broken, s.mostBroken())
-		return err
-	}},
-	{"pause", func(s *Scenario) float64 { return 20 * spareTimeout(s) }, func(s *Scenario, size float64) error {
-		s.Pause, s.PauseAt = time.Duration(size/spareTimeout(s)*float64(s.Timeout)), 0
-		return nil
-	}},
-	{"slow workers", func(s *Scenario) float64 { return 0.99 * slowTimeouts * spareTimeout(s) }, func(s *Scenario, size float64) error {
-		s.Slow, s.SlowFor = size/spareTimeout(s)/slowTimeouts, slowTimeouts*s.Timeout
-		return nil
-	}},
-}
-
-// combination is several at once, each of an equal part of the size.
-func combination(parts ...disturbance) disturbance {
-	var names []string
-	for _, p := range parts {
-		names = append(names, p.name)
-	}
-	n := float64(len(parts))
-	return disturbance{strings.Join(names, " and "), func(s *Scenario) float64 {
-		most := math.Inf(1)
-		for _, p := range parts {
-			most = min(most, n*p.most(s))
-		}
-		return most
-	}, func(s *Scenario, size float64) error {
-		for _, p := range parts {
-			if err := p.set(s, size/n); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}
-}
-
-func allDisturbances() []disturbance {
-	d := disturbances
-	return append(slices.Clone(d), combination(d[0], d[1]), combination(d[0], d[2]))
-}
-
-// calm is the scenario without anything that goes wrong.
-func (s Scenario) calm() Scenario {
-	s.Broken, s.Slow, s.Pause = 0, 0, 0
-	// Checks that come to nothing are seen once leases lapse.
-	s.Duration = max(s.Duration, 2*s.TTL+20*s.Timeout)
-	return s
-}
 
 // changes are single changes that an operator could make, to see which helps most.
 var changes = []struct {
@@ -152,18 +69,18 @@ type Search struct {
 // tolerance of a bisection, as a share of the size.
 const tipTolerance = 0.01
 
-// FindCollapse looks for the smallest disturbance that tips a scenario over, and for the
+// FindCollapse looks for the smallest Disturbance that tips a scenario over, and for the
 // single change that helps most against it.
 func FindCollapse(ctx context.Context, runner Runner, s Scenario, o Options, seeds int) (*Search, error) {
 	if s.Outage == 0 {
-		return nil, &keyError{"outage", "disturbances begin with the return of an outage; set outage"}
+		return nil, badKey("outage", "disturbances begin with the return of an outage; set outage")
 	}
 	o.drawSeed()
 	out := &Search{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: seeds, Seed: o.Seed, Own: s.Beta(1)}
 	f := &finder{runner, o, seeds}
-	if lost, err := f.lost(ctx, s.calm()); err != nil || lost {
+	if lost, err := f.lost(ctx, s.Calm()); err != nil || lost {
 		if lost {
-			err = &keyError{"rho", "the scenario is lost with nothing gone wrong: there is no cliff to look for"}
+			err = badKey("rho", "the scenario is lost with nothing gone wrong: there is no cliff to look for")
 		}
 		return nil, err
 	}
@@ -229,11 +146,11 @@ func mostLost(all []*Result) bool {
 	return 2*n >= len(all)
 }
 
-// tip bisects on the size of a disturbance.
-func (f *finder) tip(ctx context.Context, base Scenario, d disturbance) (Tip, error) {
+// tip bisects on the size of a Disturbance.
+func (f *finder) tip(ctx context.Context, base Scenario, d Disturbance) (Tip, error) {
 	t := Tip{Disturbance: d.name, Most: d.most(&base)}
 	at := func(size float64) (Scenario, error) {
-		s := base.calm()
+		s := base.Calm()
 		err := d.set(&s, size)
 		s.Duration += s.Pause + s.SlowFor
 		return s, err
@@ -268,29 +185,14 @@ func (f *finder) tip(ctx context.Context, base Scenario, d disturbance) (Tip, er
 		return t, err
 	}
 	t.scenario.Name = "collapse-" + base.Name
-	t.scenario.About = "the smallest disturbance that tips " + base.Name + " over, and a twentieth more"
+	t.scenario.About = "the smallest Disturbance that tips " + base.Name + " over, and a twentieth more"
 	tipped, err := at(size)
-	t.What = tipped.disturbed()
+	t.What = tipped.Disturbed()
 	return t, err
 }
 
-// disturbed is what goes wrong in a scenario, in its own units.
-func (s *Scenario) disturbed() string {
-	var all []string
-	if s.Broken > 0 {
-		all = append(all, fmt.Sprintf("%d leases broken (%.1f %%)", s.Broken, 100*float64(s.Broken)/float64(s.Leases)))
-	}
-	if s.Pause > 0 {
-		all = append(all, fmt.Sprintf("a pause of %v", s.Pause.Round(time.Millisecond)))
-	}
-	if s.Slow > 0 {
-		all = append(all, fmt.Sprintf("%.0f %% of the capacity away for %v", 100*s.Slow, s.SlowFor))
-	}
-	return strings.Join(all, ", ")
-}
-
 // remedies tries each single change against the smallest disturbance.
-func (f *finder) remedies(ctx context.Context, s Scenario, d disturbance, out *Search) error {
+func (f *finder) remedies(ctx context.Context, s Scenario, d Disturbance, out *Search) error {
 	type try struct {
 		name string
 		s    Scenario
@@ -329,7 +231,7 @@ func (f *finder) remedies(ctx context.Context, s Scenario, d disturbance, out *S
 		}
 		if err != nil {
 			r.Fails = strings.TrimPrefix(err.Error(), ErrScenario.Error()+": ")
-			if !refused(err) {
+			if !Refused(err) {
 				return err
 			}
 		}

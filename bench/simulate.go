@@ -53,7 +53,7 @@ func distribution(name string) (engine.Distribution, error) {
 		if cv, err := strconv.ParseFloat(text, 64); err == nil && cv > 0 && cv <= 100 {
 			return engine.Lognormal(cv), nil
 		}
-		return nil, &keyError{"service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name)}
+		return nil, badKey("service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name))
 	}
 	if dir, ok := strings.CutPrefix(name, measured); ok {
 		m, err := ReadManifest(dir)
@@ -61,11 +61,11 @@ func distribution(name string) (engine.Distribution, error) {
 			err = errors.New("it has no distribution of services: want the folder of a run on the real engine")
 		}
 		if err != nil {
-			return nil, &keyError{"service", fmt.Sprintf("%q: %v", name, err)}
+			return nil, badKey("service", fmt.Sprintf("%q: %v", name, err))
 		}
 		return engine.Measured(m.Services), nil
 	}
-	return nil, &keyError{"service", fmt.Sprintf("%q: want fixed, exponential, lognormal:cv=NUMBER or measured:FOLDER", name)}
+	return nil, badKey("service", fmt.Sprintf("%q: want fixed, exponential, lognormal:cv=NUMBER or measured:FOLDER", name))
 }
 
 // Run implements Runner.
@@ -76,7 +76,7 @@ func (v Virtual) Run(ctx context.Context, s Scenario, o Options) (*Result, error
 		return nil, err
 	}
 	if o.Idle != "" {
-		return nil, &keyError{"idle", "nobody is idle in virtual time: it goes with the real engine"}
+		return nil, badKey("idle", "nobody is idle in virtual time: it goes with the real engine")
 	}
 	if v.Services != nil {
 		draw = engine.Measured(v.Services)
@@ -148,7 +148,7 @@ func virtualParts(s *Scenario) error {
 		{"retry", s.Retry, readsClock(admit.Retries)}, {"then_retry", s.ThenRetry, readsClock(admit.Retries)},
 	} {
 		if part.clock(part.ref) {
-			return &keyError{part.key, fmt.Sprintf("%q reads the host's clock: it runs on the real engine only", part.ref)}
+			return badKey(part.key, fmt.Sprintf("%q reads the host's clock: it runs on the real engine only", part.ref))
 		}
 	}
 	return nil

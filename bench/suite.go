@@ -3,7 +3,6 @@ package bench
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,14 +13,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/internal/files"
-	"github.com/leasestorm/leasestorm/bench/record"
 )
-
-// MaxWorkers is how many workers a run may have.
-const MaxWorkers = 4096
-
-// MaxSeeds is over how many seeds a run may be repeated.
-const MaxSeeds = 10_000
 
 // Suite is a set of runs that belong together.
 type Suite struct {
@@ -108,7 +100,7 @@ type Cell struct {
 // plan lays out the cells, shuffled by seed so that the host's moods hit all contestants
 // alike; of seed 0 it draws one. No two cells share a folder.
 func (s Suite) plan(seed uint64, workers int) SuiteManifest {
-	seed = drawn(seed)
+	seed = DrawSeed(seed)
 	taken := map[string]bool{}
 	m := SuiteManifest{Schema: ManifestSchema, Suite: s.Name, Started: time.Now().UTC(), Seed: seed, Workers: workers, Build: ReadBuildInfo()}
 	for i := range s.Seeds {
@@ -130,11 +122,6 @@ func (s Suite) plan(seed uint64, workers int) SuiteManifest {
 	rng := rand.New(rand.NewPCG(seed, 0x7375697465))
 	rng.Shuffle(len(m.Cells), func(i, j int) { m.Cells[i], m.Cells[j] = m.Cells[j], m.Cells[i] })
 	return m
-}
-
-// FileName is a part's reference as a piece of a file's name.
-func FileName(ref string) string {
-	return strings.NewReplacer(":", "-", "=", "", ",", "-", "+", "-", "/", "-").Replace(ref)
 }
 
 // suiteFile is where a suite's folder keeps its manifest.
@@ -164,7 +151,7 @@ func NewComparison(contestants []string, dir, engine string, seed uint64, worker
 	for _, c := range contestants {
 		s := Default()
 		s.Name = "surge"
-		if err := contest(&s, c); err != nil {
+		if err := s.Contest(c); err != nil {
 			return err
 		}
 		if err := s.Validate(); err != nil {
@@ -190,43 +177,6 @@ func (s Suite) begin(dir, engine string, seed uint64, workers, seeds int) error 
 	return layOut(dir, suiteFile, m)
 }
 
-// layOut makes the folder of something that can be resumed, with what it is to have.
-func layOut(dir, file string, v any) error {
-	f, err := record.Create(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Abandon()
-	if err := f.WriteJSON(file, v); err != nil {
-		return err
-	}
-	if err := f.Commit(); err != nil {
-		return err
-	}
-	if f.Path() != filepath.Clean(dir) {
-		return fmt.Errorf("%s: %w", dir, record.ErrExists)
-	}
-	return nil
-}
-
-// lock keeps other processes out of the folder of something that can be resumed.
-func lock(dir string) (*files.Lock, error) { return files.Take(filepath.Join(dir, ".lock"), dir) }
-
-// readLayout reads it back; schema is v's.
-func readLayout(path, what string, v any, schema *int) error {
-	text, err := files.Read(path)
-	if err != nil {
-		return fmt.Errorf("not a %s's folder: %w", what, err)
-	}
-	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("%s: not a %s's manifest: %w", path, what, err)
-	}
-	if *schema != ManifestSchema {
-		return fmt.Errorf("%s: schema %d, and this program writes %d: use the version that began the %s", path, *schema, ManifestSchema, what)
-	}
-	return nil
-}
-
 // readSuite reads a suite's manifest.
 func readSuite(dir string) (m SuiteManifest, err error) {
 	path := filepath.Join(dir, suiteFile)
@@ -247,24 +197,6 @@ func readSuite(dir string) (m SuiteManifest, err error) {
 		}
 	}
 	return m, nil
-}
-
-// ReadManifest reads a finished run and checks that its files are whole.
-func ReadManifest(dir string) (Manifest, error) { return readManifest(context.Background(), dir) }
-
-func readManifest(ctx context.Context, dir string) (m Manifest, err error) {
-	path := filepath.Join(dir, "manifest.json")
-	text, err := files.Read(path)
-	if err != nil {
-		return m, err
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("%s: not a manifest: %w", path, err)
-	}
-	if m.Schema != ManifestSchema || m.Result == nil {
-		return m, fmt.Errorf("%s: schema %d, and this program reads %d, with a result", path, m.Schema, ManifestSchema)
-	}
-	return m, record.Check(ctx, dir, m.Files)
 }
 
 // RunSuite runs the cells of a suite's folder that are not finished, and returns the

@@ -67,13 +67,13 @@ func bisectBroken(high int, tolerance float64, run func(broken int) (*Result, er
 // a two hundredth. Beside an error stand the contestants that were finished.
 func Thresholds(ctx context.Context, runner Runner, s Scenario, contestants []string, o Options, seeds int) ([]Threshold, error) {
 	if s.Outage == 0 {
-		return nil, &keyError{"outage", "a threshold needs a surge; set outage"}
+		return nil, badKey("outage", "a threshold needs a surge; set outage")
 	}
 	o.drawSeed()
 	s.Duration = max(s.Duration, 60*s.Timeout)
-	tolerance, most := 0.005, s.mostBroken()
+	tolerance, most := 0.005, s.MostBroken()
 	if runner.Alone() {
-		tolerance, most = 0.05, min(s.mostBroken(), 4*s.Broken+1)
+		tolerance, most = 0.05, min(s.MostBroken(), 4*s.Broken+1)
 	}
 	all := make([]Threshold, len(contestants))
 	bounds := make([][]bound, len(contestants))
@@ -84,20 +84,20 @@ func Thresholds(ctx context.Context, runner Runner, s Scenario, contestants []st
 			return nil, err // the laws take their time
 		}
 		scenarios[i] = s
-		if err := contest(&scenarios[i], c); err != nil {
+		if err := scenarios[i].Contest(c); err != nil {
 			return nil, err
 		}
-		scenarios[i].Broken = min(s.Broken, s.mostBroken())
+		scenarios[i].Broken = min(s.Broken, s.MostBroken())
 		if err := scenarios[i].Validate(); err != nil {
 			return nil, err
 		}
 		t := &all[i]
-		t.Contestant, t.Engine, t.Seed, t.Tried, t.BatchLaw = c, runner.Name(), o.Seed, most, batchLaw(&scenarios[i])
-		t.All = most == scenarios[i].mostBroken()
+		t.Contestant, t.Engine, t.Seed, t.Tried, t.BatchLaw = c, runner.Name(), o.Seed, most, Batch(&scenarios[i])
+		t.All = most == scenarios[i].MostBroken()
 		every := scenarios[i]
-		every.Broken = every.mostBroken()
+		every.Broken = every.MostBroken()
 		t.Most = every.Beta(max(1, o.Workers))
-		t.FluidLaw, _ = scenarios[i].fluidLaw(max(1, o.Workers), o.Service)
+		t.FluidLaw, _ = Beta(&scenarios[i], max(1, o.Workers), o.Service)
 	}
 	bisect := func(ctx context.Context, i int, seed uint64) error {
 		runs := 0
