@@ -11,8 +11,10 @@ import (
 // Axis is a number of a scenario that a map or a search varies.
 type Axis struct {
 	Name, Unit, Doc string
-	set             func(s *Scenario, workers *int, x float64) error
-	get             func(s *Scenario, workers int) float64
+	// Set sets the axis to a value, of a scenario or of the number of workers.
+	Set func(s *Scenario, workers *int, x float64) error
+	// Get is where a scenario stands on it.
+	Get func(s *Scenario, workers int) float64
 }
 
 // times is an axis of a time in seconds.
@@ -126,7 +128,8 @@ var Axes = []Axis{
 		func(s *Scenario, _ int) float64 { return float64(s.TTL) / float64(s.Interval) }},
 }
 
-func findAxis(name string) (Axis, error) {
+// FindAxis returns the axis of that name.
+func FindAxis(name string) (Axis, error) {
 	var names []string
 	for _, a := range Axes {
 		if a.Name == name {
@@ -156,7 +159,7 @@ func ParseRange(text string) (Range, error) {
 	if !ok {
 		return bad("no axis named")
 	}
-	a, err := findAxis(name)
+	a, err := FindAxis(name)
 	if err != nil {
 		return Range{}, err
 	}
@@ -185,9 +188,9 @@ func ParseRange(text string) (Range, error) {
 // MaxSteps is how many values of an axis may be looked at.
 const MaxSteps = 1000
 
-// validate is for a range that a file has.
-func (r Range) validate() error {
-	if _, err := findAxis(r.Axis); err != nil {
+// Validate is for a range that a file has.
+func (r Range) Validate() error {
+	if _, err := FindAxis(r.Axis); err != nil {
 		return err
 	}
 	if why := r.wrong(); why != "" {
@@ -222,11 +225,11 @@ func (r Range) At(i int) float64 {
 	return r.Low + u*(r.High-r.Low)
 }
 
-// apply sets the axis to a value.
-func (r Range) apply(s *Scenario, workers *int, x float64) error {
-	a, err := findAxis(r.Axis)
+// Apply sets the axis to a value.
+func (r Range) Apply(s *Scenario, workers *int, x float64) error {
+	a, err := FindAxis(r.Axis)
 	if err != nil {
 		return err
 	}
-	return a.set(s, workers, x)
+	return a.Set(s, workers, x)
 }

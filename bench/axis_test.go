@@ -14,12 +14,12 @@ func TestAxesAtTheirEnds(t *testing.T) {
 	for _, a := range Axes {
 		for _, x := range []float64{0, -1, 1e-300, 1e-9, 0.5, 1, 1e6, 1e12, 1e300, math.Inf(1), math.Inf(-1), math.NaN()} {
 			for _, base := range bases {
-				s, err := smallest(t, base...)
+				s, err := tiniest(t, base...)
 				if err != nil {
 					t.Fatal(err)
 				}
 				workers := 1
-				if err = a.set(&s, &workers, x); err == nil {
+				if err = a.Set(&s, &workers, x); err == nil {
 					err = s.Validate()
 				}
 				if err != nil && (!errors.Is(err, ErrScenario) || strings.Contains(err.Error(), "9223372036854775808") || strings.Contains(err.Error(), "2562047h")) {
@@ -31,16 +31,16 @@ func TestAxesAtTheirEnds(t *testing.T) {
 			}
 		}
 	}
-	s, err := smallest(t, "broken=0", "outage=0s")
+	s, err := tiniest(t, "broken=0", "outage=0s")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := findAxis("outage")
+	a, err := FindAxis("outage")
 	if err != nil {
 		t.Fatal(err)
 	}
 	workers := 1
-	if err := a.set(&s, &workers, 1); err == nil || !strings.Contains(err.Error(), "set outage") {
+	if err := a.Set(&s, &workers, 1); err == nil || !strings.Contains(err.Error(), "set outage") {
 		t.Errorf("an axis of outages without one: %v", err)
 	}
 	if _, err := ParseRange("timeout=1:1e300:3:log"); err == nil || !strings.Contains(err.Error(), "up to 1e12") {
@@ -48,26 +48,15 @@ func TestAxesAtTheirEnds(t *testing.T) {
 	}
 }
 
-// Where only some zones surge, the searches go as far as their leases.
-func TestSearchesInZones(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one goroutine: the long run has it")
+// tiniest is a run of some thousand events.
+func tiniest(t *testing.T, set ...string) (Scenario, error) {
+	t.Helper()
+	s, err := LoadScenario("surge")
+	if err != nil {
+		t.Fatal(err)
 	}
-	set := []string{"leases=400", "zones=3", "surge_zones=1", "broken=1"} // 134 in the first
-	for _, tt := range []struct{ queue string }{{"fifo"}, {"lifo"}} {
-		s := surgeAt(t, append(set, "queue="+tt.queue)...)
-		o := Options{Seed: 1}
-		b, err := FindBorder(t.Context(), Virtual{}, s, o, 1)
-		if err != nil || b.Broken > 134 || b.Broken < 1 || math.IsNaN(b.Most) {
-			t.Errorf("the border of %s: %d leases of 134, %v", tt.queue, b.Broken, err)
-		}
-		all, err := Thresholds(t.Context(), Virtual{}, s, []string{tt.queue}, o, 1)
-		if err != nil || math.IsNaN(all[0].Most) || all[0].Most != b.Most {
-			t.Errorf("the threshold of %s: %+v, %v", tt.queue, all, err)
-		}
-		found, err := FindCollapse(t.Context(), Virtual{}, s, o, 1)
-		if err != nil || math.Abs(found.Tips[0].Most-b.Most) > 1e-9*b.Most {
-			t.Errorf("the cliff of %s: %v", tt.queue, err)
-		}
+	if err := s.Set("leases=200", "broken=60", "timeout=100ms", "interval=500ms", "ttl=1500ms", "steady=50ms", "outage=50ms", "duration=1s", "spread=10ms"); err != nil {
+		t.Fatal(err)
 	}
+	return s, s.Set(set...)
 }

@@ -31,7 +31,7 @@ type Border struct {
 // B: the B at which half of the seeds are not back.
 func FindBorder(ctx context.Context, runner Runner, s Scenario, o Options, seeds int) (Border, error) {
 	tau := s.Timeout.Seconds()
-	o.drawSeed()
+	o.Seed = DrawSeed(o.Seed)
 	if o.Service == "" {
 		o.Service = "fixed"
 	}
@@ -51,7 +51,7 @@ func FindBorder(ctx context.Context, runner Runner, s Scenario, o Options, seeds
 			out.Law = law.BorderBeta()
 		}
 	}
-	s.Duration = max(s.Duration, fluidTimeouts*s.Timeout)
+	s.Duration = max(s.Duration, FluidTimeouts*s.Timeout)
 	f := &finder{runner, o, seeds}
 	low, high := 0, s.MostBroken()
 	s.Broken = high

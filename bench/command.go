@@ -30,10 +30,8 @@ func (x *experiment) command(on string) string {
 		panic(err) // it is built in
 	}
 	words = append(words, base.Name)
-	for _, k := range keys {
-		if v := k.value(&x.Asked); v != k.value(&base) {
-			words = append(words, "--set", k.name+"="+v)
-		}
+	for _, set := range x.Asked.Differences(&base) {
+		words = append(words, "--set", set)
 	}
 	words = append(words, "--workers", fmt.Sprint(x.Workers), "--seed", fmt.Sprint(x.seed), "--max-queue", fmt.Sprint(x.how.MaxQueue))
 	if x.runbook != nil {

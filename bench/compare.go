@@ -153,7 +153,7 @@ func Compare(all []*Result) []CompareRow {
 			}
 			return 0
 		}
-		return cmp.Or(unknown(a)-unknown(b), cmp.Compare(orZero(a.Collapse.P), orZero(b.Collapse.P)), cmp.Compare(back(a), back(b)), cmp.Compare(ttr(a), ttr(b)))
+		return cmp.Or(unknown(a)-unknown(b), cmp.Compare(OrZero(a.Collapse.P), OrZero(b.Collapse.P)), cmp.Compare(back(a), back(b)), cmp.Compare(ttr(a), ttr(b)))
 	})
 	return rows
 }
@@ -188,8 +188,8 @@ func compareRow(runs []*Result) CompareRow {
 var compareHead = []string{"queue", "admission", "retry", "verdict", "TTR (s)", "η", "establishes/s", "wasted work (%)", "shed", "fairness", "p99 time to lease (s)", "healthy leases lost", "push + pop (ns, allocations)", "admit + done (ns, allocations)"}
 
 func (r CompareRow) fields() []string {
-	return []string{r.Queue, r.Admit, r.Retry, count(r.Verdicts, len(r.Runs)), r.TTR.text(), orDash(r.Eta, "%.2f"), rateOrDash(r.Goodput),
-		orDash(percent(r.Wasted), "%.0f"), orDash(r.Shed, "%.0f"), orDash(r.Fairness, "%.3f"), orDash(r.P99, "%.2f"), orDash(r.Healthy, "%.0f"), costText(r.QueueCost), costText(r.AdmitCost)}
+	return []string{r.Queue, r.Admit, r.Retry, count(r.Verdicts, len(r.Runs)), r.TTR.text(), Dash(r.Eta, "%.2f"), RateOrDash(r.Goodput),
+		Dash(percent(r.Wasted), "%.0f"), Dash(r.Shed, "%.0f"), Dash(r.Fairness, "%.3f"), Dash(r.P99, "%.2f"), Dash(r.Healthy, "%.0f"), costText(r.QueueCost), costText(r.AdmitCost)}
 }
 
 // CompareText is the ranked table, for a terminal or in Markdown.
@@ -235,7 +235,7 @@ func PreventText(rows []CompareRow, markdown bool) string {
 		r := &rows[i]
 		name := r.Then
 		if name == "" {
-			name = changed(r.Queue, r.Admit, r.Retry)
+			name = Changed(r.Queue, r.Admit, r.Retry)
 		}
 		if pairs[name] == nil {
 			pairs[name] = &pair{}
@@ -292,20 +292,9 @@ func FairnessText(rows []CompareRow, markdown bool) string {
 			}
 		}
 		table = append(table, []string{
-			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), orDash(r.Fairness, "%.3f"),
-			middle(own, "%.0f %%", 100) + ", " + middle(ownWait, "%.3f", 1), middle(others, "%.0f %%", 100) + ", " + middle(othersWait, "%.3f", 1), orDash(r.Healthy, "%.0f"),
+			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), Dash(r.Fairness, "%.3f"),
+			middle(own, "%.0f %%", 100) + ", " + middle(ownWait, "%.3f", 1), middle(others, "%.0f %%", 100) + ", " + middle(othersWait, "%.3f", 1), Dash(r.Healthy, "%.0f"),
 		})
 	}
 	return tableText(table, markdown)
-}
-
-// changed names what differs from a plain fifo.
-func changed(q, a, r string) string {
-	var all []string
-	for _, part := range [][3]string{{"queue", q, "fifo"}, {"admit", a, "none"}, {"retry", r, "immediate"}} {
-		if part[1] != part[2] && part[1] != "" {
-			all = append(all, part[0]+"="+part[1])
-		}
-	}
-	return strings.Join(all, " ")
 }

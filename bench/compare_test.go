@@ -62,13 +62,8 @@ func TestSuitesAreValid(t *testing.T) {
 			if err == nil {
 				err = s.Set(c.Set...)
 			}
-			if err == nil {
-				_, err = newExperiment(s, 1, 1, 1)
-			}
 			if err == nil { // and its parts can be made
-				x, _ := newExperiment(s, 1, 1, 1)
-				x.Leases = 1000
-				_, err = x.manager(x.Admit, x.Want, x.TTL)
+				err = Check(s, 1)
 			}
 			if err != nil {
 				t.Errorf("%s, %s: %v", suite.Name, c.Folder, err)

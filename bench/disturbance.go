@@ -11,9 +11,9 @@ import (
 // Disturbance is something that goes wrong, of a size that all kinds have in common: the
 // work that it adds or takes away, in timeouts of the spare capacity. A surge's size is β.
 type Disturbance struct {
-	name string
-	most func(s *Scenario) float64
-	set  func(s *Scenario, size float64) error
+	Name string
+	Most func(s *Scenario) float64             // largest size that there is
+	Set  func(s *Scenario, size float64) error // makes it happen to a scenario
 }
 
 // slowTimeouts is how long a slow spell lasts, in timeouts.
@@ -22,25 +22,25 @@ const slowTimeouts = 10
 // spareTimeout is a timeout of all capacity, in timeouts of the spare.
 func spareTimeout(s *Scenario) float64 { return 1 / (1 - s.Rho) }
 
-// spare is how many establishes a timeout of the spare capacity serves.
-func spare(s *Scenario) float64 {
+// Spare is how many establishes a timeout of the spare capacity serves.
+func (s *Scenario) Spare() float64 {
 	one := *s
 	one.Broken = 1
 	return 1 / one.Beta(1)
 }
 
-var disturbances = []Disturbance{
+var single = []Disturbance{
 	{"surge", func(s *Scenario) float64 {
 		all := *s
 		all.Broken = s.MostBroken()
 		return all.Beta(1)
 	}, func(s *Scenario, size float64) error {
-		a, err := findAxis("beta")
+		a, err := FindAxis("beta")
 		if err != nil {
 			return err
 		}
 		workers := 1
-		err = a.set(s, &workers, size)
+		err = a.Set(s, &workers, size)
 		s.Broken = min(s.Broken, s.MostBroken())
 		return err
 	}},
@@ -58,18 +58,18 @@ var disturbances = []Disturbance{
 func combination(parts ...Disturbance) Disturbance {
 	var names []string
 	for _, p := range parts {
-		names = append(names, p.name)
+		names = append(names, p.Name)
 	}
 	n := float64(len(parts))
 	return Disturbance{strings.Join(names, " and "), func(s *Scenario) float64 {
 		most := math.Inf(1)
 		for _, p := range parts {
-			most = min(most, n*p.most(s))
+			most = min(most, n*p.Most(s))
 		}
 		return most
 	}, func(s *Scenario, size float64) error {
 		for _, p := range parts {
-			if err := p.set(s, size/n); err != nil {
+			if err := p.Set(s, size/n); err != nil {
 				return err
 			}
 		}
@@ -77,12 +77,13 @@ func combination(parts ...Disturbance) Disturbance {
 	}}
 }
 
-func allDisturbances() []Disturbance {
-	d := disturbances
+// Disturbances are those that there are, by themselves and two at a time.
+func Disturbances() []Disturbance {
+	d := single
 	return append(slices.Clone(d), combination(d[0], d[1]), combination(d[0], d[2]))
 }
 
-// calm is the scenario without anything that goes wrong.
+// Calm is the scenario without anything that goes wrong.
 func (s Scenario) Calm() Scenario {
 	s.Broken, s.Slow, s.Pause = 0, 0, 0
 	// Checks that come to nothing are seen once leases lapse.
@@ -90,7 +91,7 @@ func (s Scenario) Calm() Scenario {
 	return s
 }
 
-// disturbed is what goes wrong in a scenario, in its own units.
+// Disturbed is what goes wrong in a scenario, in its own units.
 func (s *Scenario) Disturbed() string {
 	var all []string
 	if s.Broken > 0 {

@@ -41,7 +41,7 @@ func SearchRunbook(ctx context.Context, runner Runner, s Scenario, o Options, fi
 			}
 		}
 	}
-	o.drawSeed() // one for all of them
+	o.Seed = DrawSeed(o.Seed) // one for all of them
 	all := make([]DrillScore, len(books))
 	err := parallel(ctx, runner, len(books), func(ctx context.Context, i int) error {
 		score, err := Drill(ctx, runner, s, books[i], o)
@@ -88,7 +88,7 @@ func batches(first, timeout time.Duration, share, every, throttle float64, round
 // Text is the score for a person.
 func (d *DrillScore) Text() string {
 	return fmt.Sprintf("%s: %s; the last lease is back %s after the first step; %d attempts shed, %d healthy leases lost\n",
-		d.Runbook.Name, d.Verdict, orDash(d.Score, "%.2f s"), d.Shed, d.Healthy)
+		d.Runbook.Name, d.Verdict, Dash(d.Score, "%.2f s"), d.Shed, d.Healthy)
 }
 
 // DrillTable is the best so many, the worst that worked, and how many did not.
@@ -102,7 +102,7 @@ func DrillTable(all []DrillScore, best int) string {
 	}
 	for i, d := range all {
 		if i < min(best, worked) || i == worked-1 {
-			rows = append(rows, []string{fmt.Sprint(i + 1), orDash(d.Score, "%.2f"), fmt.Sprint(d.Shed), fmt.Sprint(d.Healthy), d.Runbook.About})
+			rows = append(rows, []string{fmt.Sprint(i + 1), Dash(d.Score, "%.2f"), fmt.Sprint(d.Shed), fmt.Sprint(d.Healthy), d.Runbook.About})
 		}
 	}
 	return columns(rows) + fmt.Sprintf("%d of %d runbooks did not bring all leases back\n", len(all)-worked, len(all))

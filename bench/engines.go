@@ -37,7 +37,7 @@ var engineCells = []contestant{
 
 // CompareEngines runs built-in scenarios on both engines; set, as of --set, changes them all.
 func CompareEngines(ctx context.Context, o Options, set []string, each func(EnginePair)) ([]EnginePair, error) {
-	o.drawSeed()
+	o.Seed = DrawSeed(o.Seed)
 	var all []EnginePair
 	for _, c := range engineCells {
 		s, err := LoadScenario(c.scenario)
@@ -51,7 +51,7 @@ func CompareEngines(ctx context.Context, o Options, set []string, each func(Engi
 		if err != nil {
 			return all, err
 		}
-		sim := Virtual{Services: real.services}
+		sim := Virtual{Services: real.Services}
 		x := o
 		x.Workers = real.Workers
 		for class := range queue.Classes {
@@ -102,8 +102,8 @@ func (p EnginePair) Text() string {
 		mark = "  " + p.Because
 	}
 	return fmt.Sprintf("%-46s %6.2f  %-21s %6s /%6s %8s %9s /%9s %+7.1f%% %5.0f%% /%4.0f%%%s\n", p.Scenario+" "+p.Contestant, p.Beta,
-		string(p.Real)+" / "+string(p.Virtual), orDash(p.TTR[0], "%.2f"), orDash(p.TTR[1], "%.2f"), orDash(percent(p.TTROff), "%+.1f%%"),
-		rate(p.Goodput[0]), rate(p.Goodput[1]), 100*p.GoodputOff, 100*p.WastedWork[0], 100*p.WastedWork[1], mark)
+		string(p.Real)+" / "+string(p.Virtual), Dash(p.TTR[0], "%.2f"), Dash(p.TTR[1], "%.2f"), Dash(percent(p.TTROff), "%+.1f%%"),
+		Rate(p.Goodput[0]), Rate(p.Goodput[1]), 100*p.GoodputOff, 100*p.WastedWork[0], 100*p.WastedWork[1], mark)
 }
 
 func percent(x *float64) *float64 {

@@ -70,12 +70,12 @@ func (x *experiment) check() error {
 		shares = append(shares, load-x.Rho)
 	}
 	for i, share := range shares {
-		if rate := x.Launches(share, x.Want); rate > mostLaunches {
+		if rate := x.Launches(share, x.Want); rate > MostLaunches {
 			key := "launch"
 			if i > 0 {
 				key = "loads"
 			}
-			return badKey(key, fmt.Sprintf("%g of capacity is %.3g launches a second, more than %g: lower it, or make services longer by fewer leases, a larger sigma or fewer --workers", share, rate, float64(mostLaunches)))
+			return badKey(key, fmt.Sprintf("%g of capacity is %.3g launches a second, more than %g: lower it, or make services longer by fewer leases, a larger sigma or fewer --workers", share, rate, float64(MostLaunches)))
 		}
 	}
 	return nil
@@ -219,4 +219,16 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 		p.Events = x.sweepEvents(m, f, s)
 	}
 	return p, j, nil
+}
+
+// Check says whether a run of the scenario can be laid out on a number of workers and its parts
+// be made, without making it.
+func Check(s Scenario, workers int) error {
+	x, err := newExperiment(s, workers, 1, 1)
+	if err != nil {
+		return err
+	}
+	x.Leases = min(x.Leases, 1000)
+	_, err = x.manager(x.Admit, x.Want, x.TTL)
+	return err
 }

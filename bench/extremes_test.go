@@ -42,8 +42,8 @@ func nameless(err error) bool {
 	if !errors.Is(err, ErrScenario) {
 		return true
 	}
-	for _, k := range keys {
-		if strings.Contains(err.Error(), k.name+": ") {
+	for _, k := range Keys() {
+		if strings.Contains(err.Error(), k.Name+": ") {
 			return false
 		}
 	}
@@ -74,37 +74,36 @@ func TestEveryKeyAtItsEnds(t *testing.T) {
 		t.Skip("one goroutine: the long run has it")
 	}
 	ends := map[string][]string{}
-	for _, k := range keys {
-		var s Scenario
+	for _, k := range Keys() {
 		show := func(x float64) string { return fmt.Sprintf("%.0f", x) }
 		bad := []string{"nan", "inf", "-inf", "1e400", "0x10", "", "-1", "9223372036854775808"}
-		switch k.at(&s).(type) {
-		case *string:
+		switch k.Zero().(type) {
+		case string:
 			continue
-		case *time.Duration:
+		case time.Duration:
 			show = func(x float64) string { return time.Duration(x * 1e9).String() }
 			bad = append(bad, "2562047h", "9999999h", "1")
-		case *float64:
+		case float64:
 			show = func(x float64) string { return fmt.Sprintf("%g", x) }
-			if k.min == 0 {
-				ends[k.name] = append(ends[k.name], "1e-300", "1e-12", "1e-5")
+			if k.Min == 0 {
+				ends[k.Name] = append(ends[k.Name], "1e-300", "1e-12", "1e-5")
 			}
 		}
-		ends[k.name] = append(ends[k.name], show(k.min), show(k.max))
+		ends[k.Name] = append(ends[k.Name], show(k.Min), show(k.Max))
 		for _, text := range bad {
 			s, err := smallest(t)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err = s.Set(k.name + "=" + text); err == nil || nameless(err) {
-				t.Errorf("%s=%s: %v", k.name, text, err)
+			if err = s.Set(k.Name + "=" + text); err == nil || nameless(err) {
+				t.Errorf("%s=%s: %v", k.Name, text, err)
 			}
 		}
 	}
 	var all []string
-	for _, k := range keys {
-		for _, end := range ends[k.name] {
-			all = append(all, k.name+"="+end)
+	for _, k := range Keys() {
+		for _, end := range ends[k.Name] {
+			all = append(all, k.Name+"="+end)
 		}
 	}
 	for _, base := range []string{"", "operator=both", "scale=leases", "scale=none"} {

@@ -39,7 +39,7 @@ func finished(t *testing.T, dir string) map[string][]byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadManifest(filepath.Dir(path)); err != nil {
+		if _, err := ReadManifest(t.Context(), filepath.Dir(path)); err != nil {
 			t.Errorf("looks finished and is not: %v", err)
 		}
 		all[filepath.Base(filepath.Dir(path))] = text
@@ -271,7 +271,7 @@ func TestGridFollowsNoLink(t *testing.T) {
 
 // A search that ends early returns what is finished, and no more.
 func TestSearchesInterrupted(t *testing.T) {
-	s := surgeAt(t, "leases=200", "broken=20", "duration=1s")
+	s := surgeStudy(t, "leases=200", "broken=20", "duration=1s")
 	o := Options{Seed: 1, Workers: 1}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

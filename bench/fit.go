@@ -141,5 +141,5 @@ const mostLeases = 1<<32 - 1
 // after the start of the run.
 var LastDeadline = min(lease.MaxDeadline, queue.Millis(1<<32-1).Duration())
 
-// mostLaunches a second is what a fleet makes.
-const mostLaunches = 1e9
+// MostLaunches is the rate of launches that a fleet makes, in launches a second.
+const MostLaunches = 1e9

@@ -35,8 +35,19 @@ const (
 	Establishes
 )
 
-// fluidSteps a timeout, and how many timeouts the fluid is followed.
-const fluidSteps, fluidTimeouts = 500, 60
+// fluidSteps is the number of steps per timeout.
+const fluidSteps = 500
+
+// FluidTimeouts is how many timeouts the fluid is followed.
+const FluidTimeouts = 60
+
+// The judge of runs and the fluid law share two constants. A recovery must hold for
+// HoldTimeouts; a collapse is as many on end in which the good establishes of a timeout are
+// less than CollapseShare of what the capacity serves.
+const (
+	HoldTimeouts  = 5
+	CollapseShare = 0.05
+)
 
 // fluidNothing is work that is none.
 const fluidNothing = 1e-15
@@ -74,7 +85,7 @@ func (f Fluid) Recovers(b float64) bool {
 // is good for 5 timeouts on end and more than half of what was lost is lost still.
 func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 	const h = 1.0 / fluidSteps
-	const n = fluidSteps * (fluidTimeouts - holdTimeouts) // it must hold, too
+	const n = fluidSteps * (FluidTimeouts - HoldTimeouts) // it must hold, too
 	if f.Sigma == 0 {
 		f.Sigma = 1
 	}
@@ -113,9 +124,9 @@ func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 		if goods[k] = r.good; r.lost-r.good <= min(0.001*f.Checks, 0.01*b) {
 			return float64(k+1) * h, true
 		}
-		if k < fluidSteps || r.good-goods[k-fluidSteps] >= collapseShare {
+		if k < fluidSteps || r.good-goods[k-fluidSteps] >= CollapseShare {
 			starved, leftAt = k, r.lost-r.good
-		} else if k-starved >= holdTimeouts*fluidSteps && r.lost-r.good > leftAt/2 {
+		} else if k-starved >= HoldTimeouts*fluidSteps && r.lost-r.good > leftAt/2 {
 			return 0, false
 		}
 	}
@@ -128,7 +139,7 @@ func (f *Fluid) lapse() int {
 	if f.TTL > 0 {
 		left = f.TTL - f.Checks/(f.Sigma*f.Rho)
 	}
-	for at := 0.0; at < min(left, fluidTimeouts); n++ {
+	for at := 0.0; at < min(left, FluidTimeouts); n++ {
 		at += 1 + f.Wait
 		if len(f.Bounds) > 0 {
 			at += f.Bounds[min(n, len(f.Bounds)-1)] / 2

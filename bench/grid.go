@@ -90,12 +90,12 @@ func (g *Grid) marks() (all []GridMark) {
 			return nil
 		}
 		s.Broken = int(m.share * float64(s.Leases))
-		ax, err1 := findAxis(g.X.Axis)
-		ay, err2 := findAxis(g.Y.Axis)
+		ax, err1 := FindAxis(g.X.Axis)
+		ay, err2 := FindAxis(g.Y.Axis)
 		if err1 != nil || err2 != nil {
 			return nil
 		}
-		x, y := ax.get(&s, g.Workers), ay.get(&s, g.Workers)
+		x, y := ax.Get(&s, g.Workers), ay.Get(&s, g.Workers)
 		if x >= g.X.Low && x <= g.X.High && y >= g.Y.Low && y <= g.Y.High {
 			all = append(all, GridMark{x, y, m.text})
 		}
@@ -129,11 +129,11 @@ func (g *Grid) validate() error {
 		return badKey("workers", fmt.Sprintf("%d is out of range: 0 to %d", g.Workers, MaxWorkers))
 	}
 	for _, r := range []Range{g.X, g.Y} {
-		if err := r.validate(); err != nil {
+		if err := r.Validate(); err != nil {
 			return err
 		}
 	}
-	if _, err := distribution(g.Service); err != nil {
+	if _, err := ServiceLaw(context.Background(), g.Service); err != nil {
 		return err
 	}
 	s, err := ParseScenario("scenario_toml", []byte(g.Scenario))
@@ -176,10 +176,10 @@ func (g *Grid) scenario(contestant, x, y int) (Scenario, int, error) {
 		first, second = second, first
 		at = [2]int{y, x}
 	}
-	if err := first.apply(&s, &workers, first.At(at[0])); err != nil {
+	if err := first.Apply(&s, &workers, first.At(at[0])); err != nil {
 		return s, 0, err
 	}
-	if err := second.apply(&s, &workers, second.At(at[1])); err != nil {
+	if err := second.Apply(&s, &workers, second.At(at[1])); err != nil {
 		return s, 0, err
 	}
 	return s, workers, s.Validate()

@@ -183,7 +183,7 @@ func TestAxes(t *testing.T) {
 		}
 		before, workers := s, 1
 		x, known := values[a.Name]
-		if err := a.set(&s, &workers, x); err != nil || !known {
+		if err := a.Set(&s, &workers, x); err != nil || !known {
 			t.Errorf("axis %s: %v", a.Name, err)
 			continue
 		}
@@ -193,7 +193,7 @@ func TestAxes(t *testing.T) {
 		if s == before && workers == 1 {
 			t.Errorf("axis %s changes nothing", a.Name)
 		}
-		if got := a.get(&s, workers); a.Name != "jitter" && a.Name != "theta" && (got < x*0.99 || got > x*1.01) {
+		if got := a.Get(&s, workers); a.Name != "jitter" && a.Name != "theta" && (got < x*0.99 || got > x*1.01) {
 			t.Errorf("axis %s: set to %g, is %g", a.Name, x, got)
 		}
 	}
@@ -201,7 +201,7 @@ func TestAxes(t *testing.T) {
 
 // A sweep of the retry wait: without jitter a token bucket idles in step with the droplets.
 func TestLine(t *testing.T) {
-	s := surgeAt(t, "duration=60s", "leases=2000", "broken=200")
+	s := surgeStudy(t, "duration=60s", "leases=2000", "broken=200")
 	l := Line{Scenario: s.TOML(), Contestants: []string{"fifo/token-bucket", "deadline", "slack:theta=0.05"}, Seeds: 2, Seed: 1, X: Range{Axis: "jitter", Unit: "s", Low: 0, High: 2, N: 3}}
 	if err := l.Sweep(t.Context(), Virtual{}, nil); err != nil {
 		t.Fatal(err)

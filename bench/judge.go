@@ -27,10 +27,8 @@ func (v Verdict) Lost() bool { return v == Collapsed || v == Degraded }
 // less than 5 % of capacity while more than 1 % of what was lost is still lost, and
 // after which more than half of what was lost at their start still is.
 const (
-	steadyShare   = 0.999
-	holdTimeouts  = 5
-	collapseShare = 0.05
-	collapseLost  = 0.01
+	steadyShare  = 0.999
+	collapseLost = 0.01
 	// watchesPerTimeout is how finely the judge looks: η needs it.
 	watchesPerTimeout = 100
 )
@@ -97,7 +95,7 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 		j.longAt = now
 	}
 	j.progress(now, s)
-	hold := holdTimeouts * j.Timeout
+	hold := HoldTimeouts * j.Timeout
 	if j.collapse && j.CollapsedAt == 0 {
 		j.CollapsedAt = now
 	}
@@ -126,7 +124,7 @@ func (j *Judge) progress(now time.Duration, s engine.State) {
 	if j.seen <= watchesPerTimeout {
 		return
 	}
-	few := float64(s.Good-before) < collapseShare*j.Capacity*j.Timeout.Seconds()
+	few := float64(s.Good-before) < CollapseShare*j.Capacity*j.Timeout.Seconds()
 	if !few || float64(j.Leases-s.Active) <= collapseLost*float64(j.lost) {
 		j.starved = 0
 		return
@@ -135,7 +133,7 @@ func (j *Judge) progress(now time.Duration, s engine.State) {
 	if j.starved == 0 {
 		j.starved, j.leftAt = now, left
 	}
-	if now-j.starved >= holdTimeouts*j.Timeout {
+	if now-j.starved >= HoldTimeouts*j.Timeout {
 		if 2*left > j.leftAt {
 			j.collapse = true
 		}
@@ -151,7 +149,7 @@ func (j *Judge) Verdict() Verdict {
 		return Healthy
 	case j.collapse || j.QueueFull && j.starved > 0:
 		return Collapsed
-	case j.below && j.end-max(j.belowAt, j.Return) >= holdTimeouts*j.Timeout:
+	case j.below && j.end-max(j.belowAt, j.Return) >= HoldTimeouts*j.Timeout:
 		return Recovered
 	}
 	return Degraded

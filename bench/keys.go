@@ -10,20 +10,34 @@ import (
 	"unicode/utf8"
 )
 
-// key is one number or name of a scenario: how it is written in a file, by --set and in
-// a manifest, and what it may be.
-type key struct {
-	name     string
+// Key is one number or name of a scenario: how it is written in a file, by --set and in a
+// manifest, and what it may be.
+type Key struct {
+	Name     string
 	at       func(*Scenario) any // *int, *float64, *time.Duration or *string
-	min, max float64             // times in seconds; not for names
-	unit     string
-	doc      string
+	Min, Max float64             // inclusive; times in seconds; not for names
+	Unit     string
+	Doc      string
+}
+
+// Zero is the key's zero value, which tells its kind: an int, a float64, a time.Duration or a
+// string.
+func (k Key) Zero() any {
+	switch k.at(new(Scenario)).(type) {
+	case *int:
+		return 0
+	case *float64:
+		return 0.0
+	case *time.Duration:
+		return time.Duration(0)
+	}
+	return ""
 }
 
 // keys are all of them, in the order of a manifest.
-var keys = []key{
-	{name: "name", at: func(s *Scenario) any { return &s.Name }, doc: "folders are named after it"},
-	{name: "about", at: func(s *Scenario) any { return &s.About }, doc: "one line on what it is"},
+var keys = []Key{
+	{Name: "name", at: func(s *Scenario) any { return &s.Name }, Doc: "folders are named after it"},
+	{Name: "about", at: func(s *Scenario) any { return &s.About }, Doc: "one line on what it is"},
 	{"leases", func(s *Scenario) any { return &s.Leases }, 1, 1 << 31, "leases", "N, leases under management"},
 	{"broken", func(s *Scenario) any { return &s.Broken }, 0, 1 << 31, "leases", "B, leases that lapse in the outage"},
 	{"timeout", func(s *Scenario) any { return &s.Timeout }, 0.01, 3600, "s", "τ, how long a droplet waits for an answer"},
@@ -43,16 +57,16 @@ var keys = []key{
 	{"pause", func(s *Scenario) any { return &s.Pause }, 0, 3600, "s", "no worker works for so long"},
 	{"pause_at", func(s *Scenario) any { return &s.PauseAt }, 0, 86400, "s", "when the pause begins, after the return"},
 	{"launch", func(s *Scenario) any { return &s.Launch }, 0, 100, "of capacity", "what users' launches ask for"},
-	{name: "operator", at: func(s *Scenario) any { return &s.Operator }, doc: "what the operator does: none, throttle, restart, both, switch"},
-	{name: "then_queue", at: func(s *Scenario) any { return &s.ThenQueue }, doc: "discipline that the operator switches to; empty: none"},
-	{name: "then_admit", at: func(s *Scenario) any { return &s.ThenAdmit }, doc: "admission controller that the operator switches to; empty: none"},
-	{name: "then_retry", at: func(s *Scenario) any { return &s.ThenRetry }, doc: "retry policy that the operator gives the droplets; empty: none"},
+	{Name: "operator", at: func(s *Scenario) any { return &s.Operator }, Doc: "what the operator does: none, throttle, restart, both, switch"},
+	{Name: "then_queue", at: func(s *Scenario) any { return &s.ThenQueue }, Doc: "discipline that the operator switches to; empty: none"},
+	{Name: "then_admit", at: func(s *Scenario) any { return &s.ThenAdmit }, Doc: "admission controller that the operator switches to; empty: none"},
+	{Name: "then_retry", at: func(s *Scenario) any { return &s.ThenRetry }, Doc: "retry policy that the operator gives the droplets; empty: none"},
 	{"operator_at", func(s *Scenario) any { return &s.OperatorAt }, 0, 86400, "s", "when the operator acts, after the return"},
 	{"throttle", func(s *Scenario) any { return &s.Throttle }, 0.001, 100, "of capacity", "rate of work of all classes that the operator's throttle lets in"},
 	{"restarts", func(s *Scenario) any { return &s.Restarts }, 1, 1000, "restarts", "how often the operator restarts the manager"},
 	{"restart_every", func(s *Scenario) any { return &s.RestartEvery }, 0.001, 86400, "s", "between two restarts"},
-	{name: "loads", at: func(s *Scenario) any { return &s.Loads }, doc: "offered loads of a sweep, in shares of capacity, checks included; empty: no sweep"},
-	{name: "between", at: func(s *Scenario) any { return &s.Between }, doc: "between two loads of a sweep: restart (each begins with an empty queue) or nothing (what is left stays)"},
+	{Name: "loads", at: func(s *Scenario) any { return &s.Loads }, Doc: "offered loads of a sweep, in shares of capacity, checks included; empty: no sweep"},
+	{Name: "between", at: func(s *Scenario) any { return &s.Between }, Doc: "between two loads of a sweep: restart (each begins with an empty queue) or nothing (what is left stays)"},
 	{"measure", func(s *Scenario) any { return &s.Measure }, 0.1, 3600, "s", "how long each load of a sweep is measured"},
 	{"zones", func(s *Scenario) any { return &s.Zones }, 1, 256, "zones", "availability zones of the droplets"},
 	{"surge_zones", func(s *Scenario) any { return &s.SurgeZones }, 0, 256, "zones", "the broken leases are of the first so many zones; 0: of all"},
@@ -60,25 +74,25 @@ var keys = []key{
 	{"grace", func(s *Scenario) any { return &s.Grace }, 0, 86400, "s", "leases that would lapse in the outage live so long after it; 0: they lapse"},
 	{"check_jitter", func(s *Scenario) any { return &s.CheckJitter }, 0, 0.99, "of the interval", "each check interval is drawn from 1 less this to 1 of interval"},
 	{"renew_rate", func(s *Scenario) any { return &s.RenewRate }, 0, 0.99, "of capacity", "interval and TTL grow until checks take no more than this (Nomad's way); 0: they do not"},
-	{name: "scale", at: func(s *Scenario) any { return &s.Scale }, doc: "what is fitted to the host: service (how long a check takes), leases (their number), none"},
+	{Name: "scale", at: func(s *Scenario) any { return &s.Scale }, Doc: "what is fitted to the host: service (how long a check takes), leases (their number), none"},
 	{"check_service", func(s *Scenario) any { return &s.CheckService }, 1e-7, 10, "s", "a check's service, for scale leases and none"},
-	{name: "table", at: func(s *Scenario) any { return &s.Table }, doc: "lease table"},
-	{name: "queue", at: func(s *Scenario) any { return &s.Queue }, doc: "queue discipline"},
-	{name: "admit", at: func(s *Scenario) any { return &s.Admit }, doc: "admission controller"},
-	{name: "retry", at: func(s *Scenario) any { return &s.Retry }, doc: "retry policy"},
+	{Name: "table", at: func(s *Scenario) any { return &s.Table }, Doc: "lease table"},
+	{Name: "queue", at: func(s *Scenario) any { return &s.Queue }, Doc: "queue discipline"},
+	{Name: "admit", at: func(s *Scenario) any { return &s.Admit }, Doc: "admission controller"},
+	{Name: "retry", at: func(s *Scenario) any { return &s.Retry }, Doc: "retry policy"},
 }
 
-func findKey(name string) (key, error) {
+func findKey(name string) (Key, error) {
 	for _, k := range keys {
-		if k.name == name {
+		if k.Name == name {
 			return k, nil
 		}
 	}
 	names := make([]string, len(keys))
 	for i, k := range keys {
-		names[i] = k.name
+		names[i] = k.Name
 	}
-	return key{}, badKey(name, "unknown key; there are: "+strings.Join(names, ", "))
+	return Key{}, badKey(name, "unknown key; there are: "+strings.Join(names, ", "))
 }
 
 // badKey is the error that a key's value cannot be, and why.
@@ -90,12 +104,12 @@ type keyError struct{ key, what string }
 func (e *keyError) Error() string { return fmt.Sprintf("%v: %s: %s", ErrScenario, e.key, e.what) }
 func (e *keyError) Unwrap() error { return ErrScenario }
 
-func (k key) bad(format string, args ...any) error {
-	return badKey(k.name, fmt.Sprintf(format, args...))
+func (k Key) bad(format string, args ...any) error {
+	return badKey(k.Name, fmt.Sprintf(format, args...))
 }
 
 // set takes a value as a TOML file has it.
-func (k key) set(s *Scenario, value any) error {
+func (k Key) set(s *Scenario, value any) error {
 	switch p := k.at(s).(type) {
 	case *string:
 		text, ok := value.(string)
@@ -136,7 +150,7 @@ func (k key) set(s *Scenario, value any) error {
 }
 
 // parse takes a value as a command line has it.
-func (k key) parse(s *Scenario, text string) error {
+func (k Key) parse(s *Scenario, text string) error {
 	number, ok := Decimal(text)
 	switch k.at(s).(type) {
 	case *int:
@@ -172,7 +186,7 @@ func Decimal(text string) (number string, ok bool) {
 }
 
 // check says whether the value is within its bounds.
-func (k key) check(s *Scenario) error {
+func (k Key) check(s *Scenario) error {
 	x, shown := 0.0, ""
 	switch p := k.at(s).(type) {
 	case *int:
@@ -191,9 +205,9 @@ func (k key) check(s *Scenario) error {
 }
 
 // within says whether a number is within the key's bounds.
-func (k key) within(x float64, shown string) error {
-	if !(x >= k.min && x <= k.max) {
-		return k.bad("%s is out of range: %.10g to %.10g %s", shown, k.min, k.max, k.unit)
+func (k Key) within(x float64, shown string) error {
+	if !(x >= k.Min && x <= k.Max) {
+		return k.bad("%s is out of range: %.10g to %.10g %s", shown, k.Min, k.Max, k.Unit)
 	}
 	return nil
 }
@@ -202,12 +216,12 @@ func (k key) within(x float64, shown string) error {
 func (s *Scenario) Settings() [][2]string {
 	var all [][2]string
 	for _, k := range keys {
-		all = append(all, [2]string{k.name, k.value(s)})
+		all = append(all, [2]string{k.Name, k.value(s)})
 	}
 	return all
 }
 
-func (k key) value(s *Scenario) string {
+func (k Key) value(s *Scenario) string {
 	switch p := k.at(s).(type) {
 	case *int:
 		return strconv.Itoa(*p)
@@ -254,7 +268,7 @@ func (s *Scenario) TOML() string {
 		case *string, *time.Duration:
 			v = quote(v)
 		}
-		fmt.Fprintf(&b, "%s = %s\n", k.name, v)
+		fmt.Fprintf(&b, "%s = %s\n", k.Name, v)
 	}
 	return b.String()
 }
@@ -277,11 +291,16 @@ func (s *Scenario) Set(assignments ...string) error {
 	return s.Validate()
 }
 
-// Keys are the names of all keys with a line on each.
-func Keys() [][2]string {
-	var all [][2]string
+// Keys are all keys, in the order of a manifest.
+func Keys() []Key { return slices.Clone(keys) }
+
+// Differences are the keys in which a scenario differs from another, with its own values, as
+// a command line has them.
+func (s *Scenario) Differences(from *Scenario) (set []string) {
 	for _, k := range keys {
-		all = append(all, [2]string{k.name, k.doc})
+		if v := k.value(s); v != k.value(from) {
+			set = append(set, k.Name+"="+v)
+		}
 	}
-	return slices.Clip(all)
+	return set
 }

@@ -43,7 +43,7 @@ func (l *Line) Sweep(ctx context.Context, runner Runner, progress func(done, of 
 	if len(l.Contestants) == 0 || l.Seeds < 1 {
 		return fmt.Errorf("%w: a sweep needs a contestant and a seed at least", ErrScenario)
 	}
-	if err := l.X.validate(); err != nil {
+	if err := l.X.Validate(); err != nil {
 		return err
 	}
 	if base.Outage == 0 {
@@ -112,7 +112,7 @@ func (p *LinePoint) sum(results []*Result) {
 // fit makes the scenario of a point. The axis comes first: what it sets of a contestant's
 // parts is the contestant's, if it names that part.
 func (l *Line) fit(s *Scenario, workers *int, contestant int, x float64) error {
-	if err := l.X.apply(s, workers, x); err != nil {
+	if err := l.X.Apply(s, workers, x); err != nil {
 		return err
 	}
 	if err := s.Contest(l.Contestants[contestant]); err != nil {

@@ -80,7 +80,7 @@ func (x *experiment) write(o *Options, f *record.Folder, log *record.Log, res *R
 		return fmt.Errorf("%w: %w", ErrFiles, f.Keep(err))
 	}
 	if res.Folder = f.Path(); res.Folder != o.Folder {
-		o.say("%s exists by now: the run is in %s", o.Folder, res.Folder)
+		o.Say("%s exists by now: the run is in %s", o.Folder, res.Folder)
 	}
 	return nil
 }
@@ -101,9 +101,7 @@ func (x *experiment) fill(f *record.Folder, log *record.Log, res *Result, start 
 }
 
 // ReadManifest reads a finished run and checks that its files are whole.
-func ReadManifest(dir string) (Manifest, error) { return readManifest(context.Background(), dir) }
-
-func readManifest(ctx context.Context, dir string) (m Manifest, err error) {
+func ReadManifest(ctx context.Context, dir string) (m Manifest, err error) {
 	path := filepath.Join(dir, "manifest.json")
 	text, err := files.Read(path)
 	if err != nil {

@@ -82,7 +82,7 @@ func Wilson(k, n int) Probability {
 func Repeat(ctx context.Context, runner Runner, s Scenario, o Options, seeds int) (*Repetition, error) {
 	rep := &Repetition{Verdicts: map[Verdict]int{}}
 	base := o.Folder
-	o.drawSeed()
+	o.Seed = DrawSeed(o.Seed)
 	for i := range seeds {
 		run := o
 		run.Seed = seedAt(o.Seed, i)
@@ -97,7 +97,7 @@ func Repeat(ctx context.Context, runner Runner, s Scenario, o Options, seeds int
 			rep.sum()
 			return rep, err
 		}
-		o.say("%d of %d: %s, TTR %s", i+1, seeds, res.Verdict, orDash(res.TTR, "%.2f s"))
+		o.Say("%d of %d: %s, TTR %s", i+1, seeds, res.Verdict, Dash(res.TTR, "%.2f s"))
 		rep.Runs = append(rep.Runs, res)
 	}
 	rep.sum()
@@ -131,7 +131,7 @@ func (rep *Repetition) Text() string {
 	var b strings.Builder
 	b.WriteString(Table(rep.Runs))
 	c := rep.Collapse
-	fmt.Fprintf(&b, "\nverdicts: %s\ncollapse probability %s (95 %%: %.2f to %.2f; %d of %d valid runs)\n", count(rep.Verdicts, len(rep.Runs)), orDash(c.P, "%.2f"), c.Low, c.High, c.K, c.N)
+	fmt.Fprintf(&b, "\nverdicts: %s\ncollapse probability %s (95 %%: %.2f to %.2f; %d of %d valid runs)\n", count(rep.Verdicts, len(rep.Runs)), Dash(c.P, "%.2f"), c.Low, c.High, c.K, c.N)
 	if t := rep.TTR; t != nil {
 		fmt.Fprintf(&b, "TTR %.2f s (%.2f to %.2f; n = %d)\n", t.Median, t.Min, t.Max, t.N)
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
@@ -62,7 +63,8 @@ type Result struct {
 	Elapsed     float64            `json:"elapsed_s"`            // with set-up and calibration
 	Folder      string             `json:"folder,omitempty"`
 
-	services []record.Quantile
+	// Services is the distribution of service times over what was calibrated.
+	Services []record.Quantile `json:"-"`
 }
 
 // Quantiles of N times, in seconds; null of none.
@@ -118,7 +120,7 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 	total := log.Total()
 	res := &Result{
 		Scenario: x.Name, Table: x.Table, Queue: x.Queue, Admit: x.Admit, Retry: x.Retry,
-		Then: changed(x.ThenQueue, x.ThenAdmit, x.ThenRetry), Leases: x.Leases, Broken: x.Broken, Seed: x.seed, Workers: x.Workers,
+		Then: Changed(x.ThenQueue, x.ThenAdmit, x.ThenRetry), Leases: x.Leases, Broken: x.Broken, Seed: x.seed, Workers: x.Workers,
 		Verdict: j.Verdict(), Capacity: x.Capacity(s), Beta: x.Beta(x.Capacity(s)),
 		TTR: seconds(j.TTR()), Drain: seconds(j.Drain()),
 		ActiveMin: j.ActiveMin, ActiveEnd: j.ActiveEnd,
@@ -127,7 +129,7 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 		Slip: pair(log.Slip()), Valid: true, Run: r.Elapsed.Seconds(),
 		Goodput: map[string]float64{}, Service: map[string]float64{},
 	}
-	res.services = log.Services()
+	res.Services = log.Services()
 	if f, ok := p.Source.(*fleet.Fleet); ok {
 		res.HealthyLost = f.Healthy()
 		res.zones(f.Zones())
@@ -264,8 +266,8 @@ func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
 	if d := max(res.ClockDrift, -res.ClockDrift); d > noisyClock {
 		noisy("the clock (%s) came %.0f ppm from the monotonic clock", res.Clock, res.ClockDrift)
 	}
-	gaps := "(the host's own gaps: " + orDash(res.HostGap.P999, "%.1f ms") + ")"
-	switch p50, p999 := orZero(res.Slip.P50), orZero(res.Slip.P999); {
+	gaps := "(the host's own gaps: " + Dash(res.HostGap.P999, "%.1f ms") + ")"
+	switch p50, p999 := OrZero(res.Slip.P50), OrZero(res.Slip.P999); {
 	case p50 > noisySlip*ms:
 		invalid("the generator was behind for good: slip p50 %.1f ms is above %.0f %% of the timeout", p50, 100*noisySlip)
 	case p999 > invalidSlip*ms:
@@ -300,4 +302,15 @@ func (res *Result) blame(quota string) {
 	default:
 		res.Because += "; a likely cause: " + quota + " (lift it for the run: cpu.max, or cpu.cfs_quota_us of version 1)"
 	}
+}
+
+// Changed names what differs from a plain fifo.
+func Changed(q, a, r string) string {
+	var all []string
+	for _, part := range [][3]string{{"queue", q, "fifo"}, {"admit", a, "none"}, {"retry", r, "immediate"}} {
+		if part[1] != part[2] && part[1] != "" {
+			all = append(all, part[0]+"="+part[1])
+		}
+	}
+	return strings.Join(all, " ")
 }

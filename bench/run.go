@@ -36,7 +36,8 @@ type Options struct {
 	Progress io.Writer // what happens, a line each; nil is nobody
 }
 
-func (o *Options) say(format string, args ...any) {
+// Say tells Progress, if there is one.
+func (o *Options) Say(format string, args ...any) {
 	if o.Progress != nil {
 		fmt.Fprintf(o.Progress, format+"\n", args...)
 	}
@@ -133,14 +134,14 @@ func (Real) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		defer folder.Abandon()
 	}
 	real := &engine.Real{Placement: place, Idle: o.Idle, Batch: workerBatch(x), MemoryLimit: memoryLimit}
-	o.say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.Workers, x.seed)
+	o.Say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.Workers, x.seed)
 	usage := host.ReadUsage()
 	cal, service, err := x.calibrate(ctx, real)
 	if err != nil {
 		return nil, err
 	}
 	real.Service = service
-	o.say("calibrated: check %v, establish %v; capacity %s establishes/s, β %.2f", service[queue.Check], service[queue.Establish], rate(x.Capacity(service)), x.Beta(x.Capacity(service)))
+	o.Say("calibrated: check %v, establish %v; capacity %s establishes/s, β %.2f", service[queue.Check], service[queue.Establish], Rate(x.Capacity(service)), x.Beta(x.Capacity(service)))
 	p, judge, err := x.plan(service, o.MaxQueue)
 	if err != nil {
 		return nil, err
@@ -172,7 +173,7 @@ func (Real) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if folder != nil {
 		res.Folder = o.Folder
 		info, build := host.ReadInfo(), ReadBuildInfo()
-		if err := x.write(&o, folder, p.Log, res, run.Start, Manifest{Sweep: lease.ScanForm(), Placement: &place, Host: &info, Build: &build, Usage: &run.Usage, Services: res.services}); err != nil {
+		if err := x.write(&o, folder, p.Log, res, run.Start, Manifest{Sweep: lease.ScanForm(), Placement: &place, Host: &info, Build: &build, Usage: &run.Usage, Services: res.Services}); err != nil {
 			return res, err
 		}
 	}

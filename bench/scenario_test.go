@@ -15,7 +15,7 @@ func TestBuiltinScenarios(t *testing.T) {
 		if s.About == "" {
 			t.Errorf("%s does not say what it is", s.Name)
 		}
-		if _, err := newExperiment(s, 1, 1, ShortestCheck); err != nil {
+		if _, err := Fit(s, 1, ShortestCheck); err != nil {
 			t.Errorf("%s on one worker: %v", s.Name, err)
 		}
 	}

@@ -75,7 +75,7 @@ func FindCollapse(ctx context.Context, runner Runner, s Scenario, o Options, see
 	if s.Outage == 0 {
 		return nil, badKey("outage", "disturbances begin with the return of an outage; set outage")
 	}
-	o.drawSeed()
+	o.Seed = DrawSeed(o.Seed)
 	out := &Search{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: seeds, Seed: o.Seed, Own: s.Beta(1)}
 	f := &finder{runner, o, seeds}
 	if lost, err := f.lost(ctx, s.Calm()); err != nil || lost {
@@ -84,7 +84,7 @@ func FindCollapse(ctx context.Context, runner Runner, s Scenario, o Options, see
 		}
 		return nil, err
 	}
-	kinds := allDisturbances()
+	kinds := Disturbances()
 	out.Tips = make([]Tip, len(kinds))
 	err := parallel(ctx, f.runner, len(kinds), func(ctx context.Context, i int) (err error) {
 		out.Tips[i], err = f.tip(ctx, s, kinds[i])
@@ -148,10 +148,10 @@ func mostLost(all []*Result) bool {
 
 // tip bisects on the size of a Disturbance.
 func (f *finder) tip(ctx context.Context, base Scenario, d Disturbance) (Tip, error) {
-	t := Tip{Disturbance: d.name, Most: d.most(&base)}
+	t := Tip{Disturbance: d.Name, Most: d.Most(&base)}
 	at := func(size float64) (Scenario, error) {
 		s := base.Calm()
-		err := d.set(&s, size)
+		err := d.Set(&s, size)
 		s.Duration += s.Pause + s.SlowFor
 		return s, err
 	}
@@ -221,7 +221,7 @@ func (f *finder) remedies(ctx context.Context, s Scenario, d Disturbance, out *S
 			if t, err = f.tip(ctx, tries[i].s, d); err == nil {
 				r.Size, r.Most = t.Size, t.Most
 				if t.Size != nil {
-					gain := *t.Size * spare(&tries[i].s) / (*out.Smallest.Size * spare(&s))
+					gain := *t.Size * tries[i].s.Spare() / (*out.Smallest.Size * s.Spare())
 					r.Gain = &gain
 				}
 			}

@@ -9,7 +9,7 @@ import (
 // The smallest surge is where the fluid law has the border, the scenario that is printed
 // collapses, and a change that helps is said to.
 func TestFindCollapse(t *testing.T) {
-	s := surgeAt(t, "leases=2000", "broken=50", "rho=0.5")
+	s := surgeStudy(t, "leases=2000", "broken=50", "rho=0.5")
 	r, err := FindCollapse(t.Context(), Virtual{}, s, Options{Seed: 1}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func TestFindCollapse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res := simulate(t, bad, Options{Seed: 1}); res.Verdict != Collapsed && res.Verdict != Degraded {
+	if res := simulateStudy(t, bad, Options{Seed: 1}); res.Verdict != Collapsed && res.Verdict != Degraded {
 		t.Errorf("the scenario that was found: %s", res.Verdict)
 	}
 	if first := r.Remedies[0]; first.Gain != nil && *first.Gain < 2 {
@@ -38,7 +38,7 @@ func TestFindCollapse(t *testing.T) {
 }
 
 func TestFindCollapseRefuses(t *testing.T) {
-	for _, s := range []Scenario{surgeAt(t, "broken=0", "outage=0s"), surgeAt(t, "rho=0.9", "launch=0.5", "leases=2000", "broken=0")} {
+	for _, s := range []Scenario{surgeStudy(t, "broken=0", "outage=0s"), surgeStudy(t, "rho=0.9", "launch=0.5", "leases=2000", "broken=0")} {
 		if _, err := FindCollapse(t.Context(), Virtual{}, s, Options{Seed: 1}, 1); !errors.Is(err, ErrScenario) {
 			t.Errorf("%+v: %v", s, err)
 		}

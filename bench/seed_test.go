@@ -41,7 +41,7 @@ func TestSeedZero(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine: the long run has it")
 	}
-	tiny := surgeAt(t, "leases=500", "broken=25", "rho=0.5", "duration=5s")
+	tiny := surgeStudy(t, "leases=500", "broken=25", "rho=0.5", "duration=5s")
 	o := Options{Folder: "base", Service: "exponential"}
 	for name, find := range map[string]func(o Options) (any, uint64, error){
 		"border": func(o Options) (any, uint64, error) {
@@ -88,7 +88,7 @@ func TestSeedZero(t *testing.T) {
 
 func TestGridSeedZero(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "map")
-	day := surgeAt(t)
+	day := surgeStudy(t)
 	g := Grid{Scenario: day.TOML(), X: Range{Axis: "rho", Low: .1, High: .5, N: 2}, Y: Range{Axis: "broken", Low: 1, High: 9, N: 2}, Contestants: []string{"fifo"}, Seeds: 1}
 	if err := NewGrid(dir, g); err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestSearchRunbookSeedZero(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine: the long run has it")
 	}
-	s := surgeAt(t, "leases=200", "broken=20", "duration=2s")
+	s := surgeStudy(t, "leases=200", "broken=20", "duration=2s")
 	all, err := SearchRunbook(t.Context(), Virtual{}, s, Options{}, time.Second)
 	if err != nil {
 		t.Fatal(err)

@@ -41,8 +41,8 @@ var virtualStart = time.Date(2025, 10, 20, 9, 25, 0, 0, time.UTC)
 // measured goes before the folder of a run whose services are drawn from.
 const measured = "measured:"
 
-// distribution reads Options.Service.
-func distribution(name string) (engine.Distribution, error) {
+// ServiceLaw is the distribution of services that Options.Service names.
+func ServiceLaw(ctx context.Context, name string) (engine.Distribution, error) {
 	switch name {
 	case "", "fixed":
 		return engine.Fixed, nil
@@ -56,7 +56,7 @@ func distribution(name string) (engine.Distribution, error) {
 		return nil, badKey("service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name))
 	}
 	if dir, ok := strings.CutPrefix(name, measured); ok {
-		m, err := ReadManifest(dir)
+		m, err := ReadManifest(ctx, dir)
 		if err == nil && len(m.Services) < 2 {
 			err = errors.New("it has no distribution of services: want the folder of a run on the real engine")
 		}
@@ -71,7 +71,7 @@ func distribution(name string) (engine.Distribution, error) {
 // Run implements Runner.
 func (v Virtual) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	began := time.Now()
-	draw, err := distribution(o.Service)
+	draw, err := ServiceLaw(ctx, o.Service)
 	if err != nil {
 		return nil, err
 	}

@@ -222,7 +222,7 @@ func RunSuite(ctx context.Context, dir string, bars Bars) ([]*Result, error) {
 	var all []*Result
 	for i, c := range m.Cells {
 		folder := filepath.Join(dir, c.Folder)
-		done, err := readManifest(ctx, folder)
+		done, err := ReadManifest(ctx, folder)
 		if err == nil {
 			all = append(all, done.Result)
 			continue
@@ -249,7 +249,7 @@ func RunSuite(ctx context.Context, dir string, bars Bars) ([]*Result, error) {
 			end("not finished")
 			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
-		end(fmt.Sprintf("%s, TTR %s", res.Verdict, orDash(res.TTR, "%.2f s")))
+		end(fmt.Sprintf("%s, TTR %s", res.Verdict, Dash(res.TTR, "%.2f s")))
 		all = append(all, res)
 	}
 	return all, nil
@@ -271,7 +271,7 @@ func (m *SuiteManifest) clean(ctx context.Context, dir string) error {
 		if cell := files.Final(name); cells[cell] {
 			folder := filepath.Join(dir, cell)
 			if _, err := os.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
-				if _, err := readManifest(ctx, path); err == nil {
+				if _, err := ReadManifest(ctx, path); err == nil {
 					if err := files.Disk.Rename(path, folder); err != nil {
 						return err
 					}
@@ -295,8 +295,8 @@ func estimate(s Scenario) time.Duration {
 	if s.Operator != "none" {
 		t += s.OperatorAt + 8*s.Timeout
 	}
-	if x, err := newExperiment(s, 1, 1, ShortestCheck); err == nil && len(x.Loads) > 0 {
-		t = 2*time.Second + x.end
+	if length, ok := RampLength(s); ok {
+		t = 2*time.Second + length
 	}
 	return t
 }

@@ -105,3 +105,12 @@ func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 	}
 	return points
 }
+
+// RampLength is how long a scenario's ramp of loads takes; ok is false if it has none.
+func RampLength(s Scenario) (length time.Duration, ok bool) {
+	x, err := newExperiment(s, 1, 1, ShortestCheck)
+	if err != nil || len(x.Loads) == 0 {
+		return 0, false
+	}
+	return x.end, true
+}

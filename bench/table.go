@@ -29,7 +29,7 @@ func Table(all []*Result) string {
 		}
 		rows = append(rows, []string{
 			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprint(r.Broken), middle(beta, "%.2f", 1), count(verdicts, len(g)),
-			spread(ttr, "%.2f"), middle(eta, "%.2f", 1), rateOrDash(medianOf(goodput)), middle(wasted, "%.0f %%", 100), middle(launches, "%.0f %%", 100), middle(slip, "%.2f ms", 1),
+			spread(ttr, "%.2f"), middle(eta, "%.2f", 1), RateOrDash(medianOf(goodput)), middle(wasted, "%.0f %%", 100), middle(launches, "%.0f %%", 100), middle(slip, "%.2f ms", 1),
 		})
 	}
 	return columns(rows)
@@ -152,7 +152,7 @@ func WriteBenchmarks(w io.Writer, all []*Result) error {
 			}
 			goodput := fmt.Sprintf("%.1f", r.Goodput["establish"])
 			if r.Goodput["establish"] < 9.995 {
-				goodput = rate(r.Goodput["establish"])
+				goodput = Rate(r.Goodput["establish"])
 			}
 			line += fmt.Sprintf(" %s establish/s %.2f wasted-%%", goodput, 100*r.WastedWork)
 			if r.Slip.P999 != nil {

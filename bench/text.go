@@ -17,13 +17,13 @@ func (res *Result) Text() string {
 	}
 	line("contestant", "%s / %s / %s / %s (table / queue / admit / retry)", res.Table, res.Queue, res.Admit, res.Retry)
 	line("scenario", "%s, %d leases, %d broken, %d workers, seed %d", res.Scenario, res.Leases, res.Broken, res.Workers, res.Seed)
-	line("capacity", "%s establishes/s, β %.2f", rate(res.Capacity), res.Beta)
-	line("recovery", "TTR %s, queue drained %s, efficiency %s", orDash(res.TTR, "%.2f s"), orDash(res.Drain, "%.2f s"), orDash(res.Efficiency, "%.2f"))
-	line("goodput", "%s establishes/s, %s checks/s; wasted work %.0f %%; %d shed", rate(res.Goodput["establish"]), rate(res.Goodput["check"]), 100*res.WastedWork, res.Shed)
+	line("capacity", "%s establishes/s, β %.2f", Rate(res.Capacity), res.Beta)
+	line("recovery", "TTR %s, queue drained %s, efficiency %s", Dash(res.TTR, "%.2f s"), Dash(res.Drain, "%.2f s"), Dash(res.Efficiency, "%.2f"))
+	line("goodput", "%s establishes/s, %s checks/s; wasted work %.0f %%; %d shed", Rate(res.Goodput["establish"]), Rate(res.Goodput["check"]), 100*res.WastedWork, res.Shed)
 	line("active leases", "%d at least, %d at the end", res.ActiveMin, res.ActiveEnd)
 	q := res.TimeToLease
-	line("time to lease", "p50 %s, p99 %s, p99.9 %s, max %s (%d)", orDash(q.P50, "%.2f s"), orDash(q.P99, "%.2f s"), orDash(q.P999, "%.2f s"), orDash(q.Max, "%.2f s"), q.N)
-	line("slip", "p50 %s, p99.9 %s (the host's own gaps: %s, %s)", orDash(res.Slip.P50, "%.3f ms"), orDash(res.Slip.P999, "%.2f ms"), orDash(res.HostGap.P50, "%.3f ms"), orDash(res.HostGap.P999, "%.2f ms"))
+	line("time to lease", "p50 %s, p99 %s, p99.9 %s, max %s (%d)", Dash(q.P50, "%.2f s"), Dash(q.P99, "%.2f s"), Dash(q.P999, "%.2f s"), Dash(q.Max, "%.2f s"), q.N)
+	line("slip", "p50 %s, p99.9 %s (the host's own gaps: %s, %s)", Dash(res.Slip.P50, "%.3f ms"), Dash(res.Slip.P999, "%.2f ms"), Dash(res.HostGap.P50, "%.3f ms"), Dash(res.HostGap.P999, "%.2f ms"))
 	for _, n := range res.Noisy {
 		line("noisy", "%s", n)
 	}
@@ -39,33 +39,4 @@ func (res *Result) Text() string {
 		line("files", "%s", res.Folder)
 	}
 	return b.String()
-}
-
-// rate is a number of things a second; a small one keeps its digits.
-func rate(x float64) string {
-	if x < 9.995 {
-		return fmt.Sprintf("%.3g", x)
-	}
-	return fmt.Sprintf("%.0f", x)
-}
-
-func rateOrDash(x *float64) string {
-	if x == nil {
-		return "–"
-	}
-	return rate(*x)
-}
-
-func orZero(x *float64) float64 {
-	if x == nil {
-		return 0
-	}
-	return *x
-}
-
-func orDash(x *float64, format string) string {
-	if x == nil {
-		return "–"
-	}
-	return fmt.Sprintf(format, *x)
 }

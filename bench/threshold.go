@@ -69,7 +69,7 @@ func Thresholds(ctx context.Context, runner Runner, s Scenario, contestants []st
 	if s.Outage == 0 {
 		return nil, badKey("outage", "a threshold needs a surge; set outage")
 	}
-	o.drawSeed()
+	o.Seed = DrawSeed(o.Seed)
 	s.Duration = max(s.Duration, 60*s.Timeout)
 	tolerance, most := 0.005, s.MostBroken()
 	if runner.Alone() {
@@ -169,7 +169,7 @@ const invalidTries = 3
 func ThresholdText(all []Threshold) string {
 	rows := [][]string{{"contestant", "engine", "largest β survived", "batch law", "over it", "fluid law", "over it", "runs"}}
 	for _, t := range all {
-		row := []string{t.Contestant, t.Engine, t.Beta.text(), fmt.Sprintf("%.2f", t.BatchLaw), "–", orDash(t.FluidLaw, "%.2f"), "–", fmt.Sprint(t.Runs)}
+		row := []string{t.Contestant, t.Engine, t.Beta.text(), fmt.Sprintf("%.2f", t.BatchLaw), "–", Dash(t.FluidLaw, "%.2f"), "–", fmt.Sprint(t.Runs)}
 		switch b := t.Beta; {
 		case b == nil:
 		case b.Above == b.N && t.All:

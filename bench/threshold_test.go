@@ -94,13 +94,13 @@ func TestThresholdMedian(t *testing.T) {
 // The border of few leases is a surge that is lost, one lease above one that is survived.
 func TestBorderOfFewLeases(t *testing.T) {
 	for _, set := range [][]string{{"leases=100"}, {"leases=300"}, {"leases=100", "rho=0.5"}} {
-		s := surgeAt(t, append([]string{"broken=1"}, set...)...)
+		s := surgeStudy(t, append([]string{"broken=1"}, set...)...)
 		o := Options{Seed: 1}
 		b, err := FindBorder(t.Context(), Virtual{}, s, o, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Duration = max(s.Duration, fluidTimeouts*s.Timeout)
+		s.Duration = max(s.Duration, FluidTimeouts*s.Timeout)
 		f := &finder{Virtual{}, o, 1}
 		for broken, want := range map[int]bool{b.Broken: true, b.Broken - 1: false} {
 			s.Broken = broken

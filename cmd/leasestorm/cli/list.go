@@ -31,7 +31,7 @@ func listCommand() *cobra.Command {
 			}
 			fmt.Fprintln(w, "\nkeys of a scenario (--set KEY=VALUE)")
 			for _, k := range bench.Keys() {
-				fmt.Fprintf(w, "  %-14s %s\n", k[0], k[1])
+				fmt.Fprintf(w, "  %-14s %s\n", k.Name, k.Doc)
 			}
 			return nil
 		},
