@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
 // runbookFile is where a run's folder has the runbook that was played.
@@ -22,9 +23,9 @@ func (x *experiment) command(on string) string {
 	case on == "virtual":
 		words[1] = "sim"
 	}
-	base, err := LoadScenario(x.Asked.Name)
+	base, err := scenario.Load(x.Asked.Name)
 	if err != nil {
-		base, err = LoadScenario("surge")
+		base, err = scenario.Load("surge")
 	}
 	if err != nil {
 		panic(err) // it is built in

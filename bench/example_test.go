@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
@@ -43,7 +44,7 @@ func Example() {
 			return youngest{inner, cfg.Timeout / 2}, err
 		},
 	})
-	s, err := bench.LoadScenario("surge")
+	s, err := scenario.Load("surge")
 	if err == nil {
 		err = s.Set("leases=10000", "broken=1000", "queue=youngest")
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/fleet"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/lease/dwfm"
 	"github.com/leasestorm/leasestorm/queue"
@@ -19,14 +20,14 @@ const step = 100 * time.Millisecond
 
 // experiment is a fitted scenario laid out as a run.
 type experiment struct {
-	Fitted
+	scenario.Fitted
 	shards  int // that the host suggests for the table; 0: nothing
 	seed    uint64
 	costs   dwfm.Costs
-	outage  dwfm.Outage // To is the return; 0 where there is no outage
-	steps   []Step      // what the operator does
-	runbook *Runbook    // that says so; nil: the scenario does
-	how     Options     // that it was asked for with
+	outage  dwfm.Outage       // To is the return; 0 where there is no outage
+	steps   []scenario.Step   // what the operator does
+	runbook *scenario.Runbook // that says so; nil: the scenario does
+	how     Options           // that it was asked for with
 	end     time.Duration
 	phases  []record.Phase
 
@@ -35,8 +36,8 @@ type experiment struct {
 	switchAdmit *admit.Switch
 }
 
-func newExperiment(s Scenario, workers int, seed uint64, shortest time.Duration) (*experiment, error) {
-	fitted, err := Fit(s, workers, shortest)
+func newExperiment(s scenario.Scenario, workers int, seed uint64, shortest time.Duration) (*experiment, error) {
+	fitted, err := scenario.Fit(s, workers, shortest)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func newExperiment(s Scenario, workers int, seed uint64, shortest time.Duration)
 
 // check says what the run as it is laid out cannot hold, and what in it would not be.
 func (x *experiment) check() error {
-	if x.end > LastDeadline-x.TTL {
+	if x.end > scenario.LastDeadline-x.TTL {
 		key, mend := "ttl", "lower ttl, duration, outage or steady"
 		switch {
 		case x.Renewal > 0:
@@ -56,26 +57,26 @@ func (x *experiment) check() error {
 		case len(x.Loads) > 0:
 			key, mend = "loads", "leave out loads, or lower measure or timeout"
 		}
-		return badKey(key, fmt.Sprintf("the run may last %v and its leases live %v longer, and a table holds deadlines up to %v: %s", x.end, x.TTL, LastDeadline.Round(time.Hour), mend))
+		return scenario.Bad(key, fmt.Sprintf("the run may last %v and its leases live %v longer, and a table holds deadlines up to %v: %s", x.end, x.TTL, scenario.LastDeadline.Round(time.Hour), mend))
 	}
 	if n := len(x.steps); n > 0 && x.act(n-1) >= x.end {
 		key, mend := "operator_at", "lower operator_at"
 		if x.steps[n-1].After > x.OperatorAt {
 			key, mend = "restart_every", "lower restart_every, restarts or operator_at"
 		}
-		return badKey(key, fmt.Sprintf("the operator's last step is %v after the return, and the run ends %v after it: %s, or raise duration", x.steps[n-1].After, x.end-x.outage.To, mend))
+		return scenario.Bad(key, fmt.Sprintf("the operator's last step is %v after the return, and the run ends %v after it: %s, or raise duration", x.steps[n-1].After, x.end-x.outage.To, mend))
 	}
 	shares := []float64{x.Launch}
 	for _, load := range x.Loads {
 		shares = append(shares, load-x.Rho)
 	}
 	for i, share := range shares {
-		if rate := x.Launches(share, x.Want); rate > MostLaunches {
+		if rate := x.Launches(share, x.Want); rate > scenario.MostLaunches {
 			key := "launch"
 			if i > 0 {
 				key = "loads"
 			}
-			return badKey(key, fmt.Sprintf("%g of capacity is %.3g launches a second, more than %g: lower it, or make services longer by fewer leases, a larger sigma or fewer --workers", share, rate, float64(MostLaunches)))
+			return scenario.Bad(key, fmt.Sprintf("%g of capacity is %.3g launches a second, more than %g: lower it, or make services longer by fewer leases, a larger sigma or fewer --workers", share, rate, float64(scenario.MostLaunches)))
 		}
 	}
 	return nil
@@ -223,7 +224,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 
 // Check says whether a run of the scenario can be laid out on a number of workers and its parts
 // be made, without making it.
-func Check(s Scenario, workers int) error {
+func Check(s scenario.Scenario, workers int) error {
 	x, err := newExperiment(s, workers, 1, 1)
 	if err != nil {
 		return err

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
 // smallest is a run of some thousand events.
-func smallest(t *testing.T, set ...string) (Scenario, error) {
+func smallest(t *testing.T, set ...string) (scenario.Scenario, error) {
 	t.Helper()
-	s, err := LoadScenario("surge")
+	s, err := scenario.Load("surge")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,10 +41,10 @@ func (c *looksLeft) Err() error {
 
 // nameless says whether an error leaves open which key is meant.
 func nameless(err error) bool {
-	if !errors.Is(err, ErrScenario) {
+	if !errors.Is(err, scenario.ErrScenario) {
 		return true
 	}
-	for _, k := range Keys() {
+	for _, k := range scenario.Keys() {
 		if strings.Contains(err.Error(), k.Name+": ") {
 			return false
 		}
@@ -51,7 +53,7 @@ func nameless(err error) bool {
 }
 
 // short runs 10 s of virtual time of a scenario at most, with 20,000 attempts in its queue.
-func short(t *testing.T, s Scenario, o Options) error {
+func short(t *testing.T, s scenario.Scenario, o Options) error {
 	t.Helper()
 	if x, err := newExperiment(s, 1, 1, 1); err == nil && (x.Leases > 1_000_000 || x.Launches(x.Launch, x.Want) > 1e6 || x.Timeout < 20*time.Millisecond && x.Leases > 10_000) {
 		return nil // it can be run, and takes longer than a test may
@@ -74,7 +76,7 @@ func TestEveryKeyAtItsEnds(t *testing.T) {
 		t.Skip("one goroutine: the long run has it")
 	}
 	ends := map[string][]string{}
-	for _, k := range Keys() {
+	for _, k := range scenario.Keys() {
 		show := func(x float64) string { return fmt.Sprintf("%.0f", x) }
 		bad := []string{"nan", "inf", "-inf", "1e400", "0x10", "", "-1", "9223372036854775808"}
 		switch k.Zero().(type) {
@@ -101,7 +103,7 @@ func TestEveryKeyAtItsEnds(t *testing.T) {
 		}
 	}
 	var all []string
-	for _, k := range Keys() {
+	for _, k := range scenario.Keys() {
 		for _, end := range ends[k.Name] {
 			all = append(all, k.Name+"="+end)
 		}
@@ -143,7 +145,7 @@ func TestServiceWithinTimeout(t *testing.T) {
 		{[]string{"leases=2", "broken=1", "scale=none", "check_service=250ms"}, "check_service: the service of establish takes 1 s and the timeout is 1s"},
 		{[]string{"leases=2", "broken=1", "scale=none", "check_service=249ms"}, ""},
 	} {
-		s, err := LoadScenario("surge")
+		s, err := scenario.Load("surge")
 		if err == nil {
 			err = s.Set(tt.set...)
 		}
@@ -172,7 +174,7 @@ func TestRunsThatCannotBeHeld(t *testing.T) {
 		{[]string{"launch=100", "sigma=0.1", "leases=20000000", "interval=10s"}, "launch: 100 of capacity is"},
 		{[]string{"scale=leases", "check_service=100ns", "interval=24h", "ttl=25h"}, "check_service: 100ns for a check makes"},
 	} {
-		s, err := LoadScenario("surge")
+		s, err := scenario.Load("surge")
 		if err == nil {
 			err = s.Set(tt.set...)
 		}
@@ -183,7 +185,7 @@ func TestRunsThatCannotBeHeld(t *testing.T) {
 		if strings.HasPrefix(tt.want, "check_service") || strings.HasPrefix(tt.want, "launch") {
 			workers = 4096
 		}
-		if _, err = newExperiment(s, workers, 1, 1); err == nil || !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), tt.want) {
+		if _, err = newExperiment(s, workers, 1, 1); err == nil || !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%.60v: %v; want …%s…", tt.set, err, tt.want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -204,7 +205,7 @@ func TestEngineAgainstHeap(t *testing.T) {
 
 // BenchmarkSim is `make bench-sim`: the surge at 10^6 leases on both, events a second.
 func BenchmarkSim(b *testing.B) {
-	s, err := LoadScenario("surge")
+	s, err := scenario.Load("surge")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
@@ -43,7 +44,7 @@ func TestHostClock(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = Virtual{}.Run(t.Context(), s, o)
-		if !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), key+": ") || !strings.Contains(err.Error(), "reads the host's clock") {
+		if !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), key+": ") || !strings.Contains(err.Error(), "reads the host's clock") {
 			t.Errorf("%v: %v", set, err)
 		}
 	}
@@ -58,7 +59,7 @@ func TestHostClock(t *testing.T) {
 		refused(t, tt[0], set, Options{Seed: 1})
 	}
 	for _, do := range []string{"switch-queue", "switch-admit", "switch-retry"} {
-		b, err := ParseRunbook("x.toml", fmt.Appendf(nil, "[[step]]\nat = \"0.2s\"\ndo = %q\nto = %q\n", do, hostClock))
+		b, err := scenario.ParseRunbook("x.toml", fmt.Appendf(nil, "[[step]]\nat = \"0.2s\"\ndo = %q\nto = %q\n", do, hostClock))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/law"
 )
 
 // Verdict is what became of a run. Near the border a single run's verdict is a coin
@@ -95,7 +96,7 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 		j.longAt = now
 	}
 	j.progress(now, s)
-	hold := HoldTimeouts * j.Timeout
+	hold := law.HoldTimeouts * j.Timeout
 	if j.collapse && j.CollapsedAt == 0 {
 		j.CollapsedAt = now
 	}
@@ -124,7 +125,7 @@ func (j *Judge) progress(now time.Duration, s engine.State) {
 	if j.seen <= watchesPerTimeout {
 		return
 	}
-	few := float64(s.Good-before) < CollapseShare*j.Capacity*j.Timeout.Seconds()
+	few := float64(s.Good-before) < law.CollapseShare*j.Capacity*j.Timeout.Seconds()
 	if !few || float64(j.Leases-s.Active) <= collapseLost*float64(j.lost) {
 		j.starved = 0
 		return
@@ -133,7 +134,7 @@ func (j *Judge) progress(now time.Duration, s engine.State) {
 	if j.starved == 0 {
 		j.starved, j.leftAt = now, left
 	}
-	if now-j.starved >= HoldTimeouts*j.Timeout {
+	if now-j.starved >= law.HoldTimeouts*j.Timeout {
 		if 2*left > j.leftAt {
 			j.collapse = true
 		}
@@ -149,7 +150,7 @@ func (j *Judge) Verdict() Verdict {
 		return Healthy
 	case j.collapse || j.QueueFull && j.starved > 0:
 		return Collapsed
-	case j.below && j.end-max(j.belowAt, j.Return) >= HoldTimeouts*j.Timeout:
+	case j.below && j.end-max(j.belowAt, j.Return) >= law.HoldTimeouts*j.Timeout:
 		return Recovered
 	}
 	return Degraded

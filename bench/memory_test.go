@@ -10,6 +10,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/fleet"
 	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/lease"
 )
 
@@ -21,7 +22,7 @@ func room(limit, inUse int64) *budget {
 // large is the surge with so many leases, and check intervals that make room for their services.
 func large(t *testing.T, leases string, set ...string) *experiment {
 	t.Helper()
-	s, err := LoadScenario("surge")
+	s, err := scenario.Load("surge")
 	if err == nil {
 		err = s.Set(append([]string{"leases=" + leases, "interval=24h", "ttl=25h"}, set...)...)
 	}
@@ -39,7 +40,7 @@ func large(t *testing.T, leases string, set ...string) *experiment {
 func TestMemoryIsReserved(t *testing.T) {
 	x := large(t, "2147483648")
 	_, err := x.reserve(room(16<<30, 0), false)
-	if !errors.Is(err, ErrMemory) || Refused(err) || !strings.Contains(err.Error(), "leases: 2147483648 leases take 128 GiB") || !strings.Contains(err.Error(), "may have 16 GiB: lower leases") {
+	if !errors.Is(err, ErrMemory) || scenario.Refused(err) || !strings.Contains(err.Error(), "leases: 2147483648 leases take 128 GiB") || !strings.Contains(err.Error(), "may have 16 GiB: lower leases") {
 		t.Errorf("2^31 leases in 16 GiB: %v", err)
 	}
 	perLease, _, err := x.bytes(false)

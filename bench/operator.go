@@ -7,6 +7,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/fleet"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/lease/dwfm"
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
@@ -15,15 +16,15 @@ import (
 func (x *experiment) act(i int) time.Duration { return x.outage.To + x.steps[i].After }
 
 // play lays a runbook into an experiment, in the place of the scenario's own operator.
-func (x *experiment) play(b Runbook) error {
+func (x *experiment) play(b scenario.Runbook) error {
 	if x.Outage == 0 {
-		return badKey("outage", "a runbook's steps are after the return of an outage; set outage")
+		return scenario.Bad("outage", "a runbook's steps are after the return of an outage; set outage")
 	}
 	b.Steps = slices.Clone(b.Steps) // a runbook is many runs'
 	if err := b.Check(cmp.Or(b.Name, "runbook")); err != nil {
 		return err
 	}
-	for _, s := range []*Scenario{&x.Scenario, &x.Asked} {
+	for _, s := range []*scenario.Scenario{&x.Scenario, &x.Asked} {
 		s.Operator, s.ThenQueue, s.ThenAdmit, s.ThenRetry = "none", "", "", ""
 	}
 	if last := len(x.phases) - 1; len(x.steps) > 0 {
@@ -54,7 +55,7 @@ func (x *experiment) stepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Servic
 		var err error
 		switch step.Do {
 		case "throttle":
-			throttle, err = admit.Make(ThrottleRef(step.Value), x.admitConfig(s))
+			throttle, err = admit.Make(scenario.ThrottleRef(step.Value), x.admitConfig(s))
 		case "switch-retry":
 			retry, err = admit.MakeRetry(step.To, x.Timeout)
 		}

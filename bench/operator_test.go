@@ -4,12 +4,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
 // A runbook is in the place of the scenario's operator, and a run that no table can hold is
 // refused whatever the runbook does to its length.
 func TestRunbookIsPlayed(t *testing.T) {
-	b, err := ParseRunbook("x.toml", []byte("[[step]]\nat = \"24h\"\ndo = \"relax\"\n"))
+	b, err := scenario.ParseRunbook("x.toml", []byte("[[step]]\nat = \"24h\"\ndo = \"relax\"\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,11 +28,11 @@ func TestRunbookIsPlayed(t *testing.T) {
 	if x, err = newExperiment(surgeAt(t, "renew_rate=0.0000035"), 1, 1, 1); err == nil {
 		err = x.play(b)
 	}
-	if !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), "renew_rate: the run may last 24h") {
+	if !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), "renew_rate: the run may last 24h") {
 		t.Errorf("a run of a day and leases of 49.6: %v", err)
 	}
 	s := surgeAt(t, "broken=0", "outage=0s")
-	if _, err = (Virtual{}).Run(t.Context(), s, Options{Seed: 1, Runbook: &b}); !errors.Is(err, ErrScenario) {
+	if _, err = (Virtual{}).Run(t.Context(), s, Options{Seed: 1, Runbook: &b}); !errors.Is(err, scenario.ErrScenario) {
 		t.Errorf("a runbook without an outage: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"testing"
 
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
@@ -77,7 +78,7 @@ func TestEveryPart(t *testing.T) {
 			t.Run(kind.key+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				if res := simulate(t, surgeAt(t, set...), Options{Seed: 1}); !want.at(res.Verdict) {
-					t.Errorf("above the border: %s, TTR %s", res.Verdict, Dash(res.TTR, "%.2f s"))
+					t.Errorf("above the border: %s, TTR %s", res.Verdict, show.Dash(res.TTR, "%.2f s"))
 				}
 				below := append(set, "broken=200") // β 0.53
 				if res := simulate(t, surgeAt(t, below...), Options{Seed: 1}); res.Verdict != Recovered && res.Verdict != Healthy {

@@ -1,6 +1,10 @@
 package bench
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/leasestorm/leasestorm/bench/scenario"
+)
 
 // The outcomes that L. Huang et al., Metastable Failures in the Wild, OSDI 2022, report of
 // their retry experiment: 13,000 requests a second with a timeout of 3 s. The load over
@@ -17,7 +21,7 @@ func TestPublishedRetry(t *testing.T) {
 		{"80 % for 9 s", []string{"slow_for=9s"}, false},
 		{"80 % for 10 s at 30 % fewer requests", []string{"rho=0.2625"}, false},
 	} {
-		s, err := LoadScenario("published-retry")
+		s, err := scenario.Load("published-retry")
 		if err == nil {
 			err = s.Set(append(tt.set, "leases=13000")...)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/fleet"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/queue"
 )
@@ -266,8 +267,8 @@ func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
 	if d := max(res.ClockDrift, -res.ClockDrift); d > noisyClock {
 		noisy("the clock (%s) came %.0f ppm from the monotonic clock", res.Clock, res.ClockDrift)
 	}
-	gaps := "(the host's own gaps: " + Dash(res.HostGap.P999, "%.1f ms") + ")"
-	switch p50, p999 := OrZero(res.Slip.P50), OrZero(res.Slip.P999); {
+	gaps := "(the host's own gaps: " + show.Dash(res.HostGap.P999, "%.1f ms") + ")"
+	switch p50, p999 := show.OrZero(res.Slip.P50), show.OrZero(res.Slip.P999); {
 	case p50 > noisySlip*ms:
 		invalid("the generator was behind for good: slip p50 %.1f ms is above %.0f %% of the timeout", p50, 100*noisySlip)
 	case p999 > invalidSlip*ms:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/fleet"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // Quantiles of nothing are "–" in text and null in JSON.
@@ -51,7 +52,7 @@ func TestFairness(t *testing.T) {
 		var res Result
 		res.zones(tt.zones)
 		if (res.Fairness == nil) != math.IsNaN(tt.want) || res.Fairness != nil && math.Abs(*res.Fairness-tt.want) > 1e-12 {
-			t.Errorf("%s: %s, want %v", tt.name, Dash(res.Fairness, "%v"), tt.want)
+			t.Errorf("%s: %s, want %v", tt.name, show.Dash(res.Fairness, "%v"), tt.want)
 		}
 		for i, z := range res.Zones {
 			if (z.Good == nil) != (tt.zones[i].Asked == 0) || (z.Mean == nil) != (tt.zones[i].Good == 0) || z.Mean != nil && *z.Mean != 1 {

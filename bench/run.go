@@ -1,3 +1,5 @@
+// Package bench makes one run: a scenario, by a Runner, to a verdict, a result and files. Real
+// runs it on this host's cores and Virtual in virtual time.
 package bench
 
 import (
@@ -12,7 +14,9 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 )
@@ -30,7 +34,7 @@ type Options struct {
 	// the real engine, whose services have a distribution of their own.
 	Service string
 	// Runbook, if set, is what the operator does, instead of what the scenario says.
-	Runbook *Runbook
+	Runbook *scenario.Runbook
 	// Folder, if set, is made for the run's files; it must not exist.
 	Folder   string
 	Progress io.Writer // what happens, a line each; nil is nobody
@@ -61,7 +65,7 @@ type Runner interface {
 	// Run runs a scenario. The error is ctx's if it was interrupted, wraps ErrScenario where
 	// there can be no such run, and ErrFiles if the result is there and its files are not; a
 	// verdict, even that the run is invalid, is none.
-	Run(ctx context.Context, s Scenario, o Options) (*Result, error)
+	Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, error)
 	// Name is what results, manifests and flags call it.
 	Name() string
 	// Alone says that two runs at a time would measure each other.
@@ -80,7 +84,7 @@ func RunnerOf(name string) (Runner, error) {
 		}
 		names = append(names, r.Name())
 	}
-	return nil, badKey("engine", fmt.Sprintf("%q: want %s", name, strings.Join(names, " or ")))
+	return nil, scenario.Bad("engine", fmt.Sprintf("%q: want %s", name, strings.Join(names, " or ")))
 }
 
 // Real is the Runner on this host's cores: pinned goroutines and real work.
@@ -96,21 +100,21 @@ func (Real) Alone() bool { return true }
 const memoryLimit = 16 << 30
 
 // Run implements Runner.
-func (Real) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
+func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, error) {
 	began := time.Now()
 	if o.Idle == "" {
 		o.Idle = engine.Idles[0]
 	}
 	if !slices.Contains(engine.Idles, o.Idle) {
-		return nil, badKey("idle", fmt.Sprintf("%q: want one of %s", o.Idle, strings.Join(engine.Idles, ", ")))
+		return nil, scenario.Bad("idle", fmt.Sprintf("%q: want one of %s", o.Idle, strings.Join(engine.Idles, ", ")))
 	}
 	if o.Service != "" && o.Service != "fixed" {
-		return nil, badKey("service", fmt.Sprintf("%q: services on real cores have a distribution of their own; it goes with the virtual engine", o.Service))
+		return nil, scenario.Bad("service", fmt.Sprintf("%q: services on real cores have a distribution of their own; it goes with the virtual engine", o.Service))
 	}
 	topology := host.ReadTopology()
 	place := topology.Place(o.Workers)
 	o.drawSeed()
-	x, err := newExperiment(s, len(place.Workers), o.Seed, ShortestCheck)
+	x, err := newExperiment(s, len(place.Workers), o.Seed, scenario.ShortestCheck)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +145,7 @@ func (Real) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		return nil, err
 	}
 	real.Service = service
-	o.Say("calibrated: check %v, establish %v; capacity %s establishes/s, β %.2f", service[queue.Check], service[queue.Establish], Rate(x.Capacity(service)), x.Beta(x.Capacity(service)))
+	o.Say("calibrated: check %v, establish %v; capacity %s establishes/s, β %.2f", service[queue.Check], service[queue.Establish], show.Rate(x.Capacity(service)), x.Beta(x.Capacity(service)))
 	p, judge, err := x.plan(service, o.MaxQueue)
 	if err != nil {
 		return nil, err

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/queue"
 )
 
 // tiny is a surge that any host gets through in a second or two.
-func tiny(t *testing.T, set ...string) Scenario {
+func tiny(t *testing.T, set ...string) scenario.Scenario {
 	t.Helper()
-	s, err := LoadScenario("surge")
+	s, err := scenario.Load("surge")
 	if err == nil {
 		err = s.Set(append([]string{"leases=2000", "broken=500", "timeout=50ms", "interval=1s", "ttl=3s", "spread=5ms", "steady=50ms", "outage=50ms", "duration=400ms"}, set...)...)
 	}
@@ -61,13 +62,13 @@ func TestRunFolder(t *testing.T) {
 	}
 	// Its services drive a virtual run, if the host let enough of them happen.
 	_, err = Virtual{}.Run(t.Context(), tiny(t), Options{Service: "measured:" + dir})
-	if (err == nil) != (m.Services != nil) || err != nil && !errors.Is(err, ErrScenario) {
+	if (err == nil) != (m.Services != nil) || err != nil && !errors.Is(err, scenario.ErrScenario) {
 		t.Errorf("%d quantiles of services: %v", len(m.Services), err)
 	}
-	if _, err := (Virtual{}).Run(t.Context(), tiny(t), Options{Service: "measured:" + t.TempDir()}); !errors.Is(err, ErrScenario) {
+	if _, err := (Virtual{}).Run(t.Context(), tiny(t), Options{Service: "measured:" + t.TempDir()}); !errors.Is(err, scenario.ErrScenario) {
 		t.Errorf("services of no run: %v", err)
 	}
-	again, err := ParseScenario("manifest", []byte(m.Scenario))
+	again, err := scenario.Parse("manifest", []byte(m.Scenario))
 	if err != nil || again != tiny(t) {
 		t.Errorf("the manifest's scenario: %v", err)
 	}
@@ -100,7 +101,7 @@ func TestRunInterrupted(t *testing.T) {
 
 func TestExperiment(t *testing.T) {
 	s := tiny(t, "leases=1000000", "broken=100000", "timeout=1s", "interval=20s", "ttl=60s")
-	x, err := newExperiment(s, 4, 1, ShortestCheck)
+	x, err := newExperiment(s, 4, 1, scenario.ShortestCheck)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,18 +112,18 @@ func TestExperiment(t *testing.T) {
 		t.Errorf("capacity %v, β %v; want 50,000 and 2.67", c, x.Beta(c))
 	}
 	s.Scale, s.CheckService = "leases", 10*time.Microsecond
-	if x, err = newExperiment(s, 4, 1, ShortestCheck); err != nil || x.Leases != 2_000_000 || x.Broken != 200_000 {
+	if x, err = newExperiment(s, 4, 1, scenario.ShortestCheck); err != nil || x.Leases != 2_000_000 || x.Broken != 200_000 {
 		t.Errorf("scale leases: %v, %d leases, %d broken; want 2·10^6 and 2·10^5", err, x.Leases, x.Broken)
 	}
 	s.Scale, s.CheckService = "none", 40*time.Microsecond
-	if x, err = newExperiment(s, 4, 1, ShortestCheck); err != nil || x.Rho != 0.5 {
+	if x, err = newExperiment(s, 4, 1, scenario.ShortestCheck); err != nil || x.Rho != 0.5 {
 		t.Errorf("scale none: %v, ρ %v; want 0.5", err, x.Rho)
 	}
-	if _, err = newExperiment(s, 1, 1, ShortestCheck); !errors.Is(err, ErrScenario) {
+	if _, err = newExperiment(s, 1, 1, scenario.ShortestCheck); !errors.Is(err, scenario.ErrScenario) {
 		t.Errorf("more checks than a worker can serve: %v", err)
 	}
 	s.Scale, s.Leases = "service", 100_000_000
-	if _, err = newExperiment(s, 1, 1, ShortestCheck); !errors.Is(err, ErrScenario) {
+	if _, err = newExperiment(s, 1, 1, scenario.ShortestCheck); !errors.Is(err, scenario.ErrScenario) {
 		t.Errorf("10^8 leases on one worker: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
@@ -53,7 +54,7 @@ func ServiceLaw(ctx context.Context, name string) (engine.Distribution, error) {
 		if cv, err := strconv.ParseFloat(text, 64); err == nil && cv > 0 && cv <= 100 {
 			return engine.Lognormal(cv), nil
 		}
-		return nil, badKey("service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name))
+		return nil, scenario.Bad("service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name))
 	}
 	if dir, ok := strings.CutPrefix(name, measured); ok {
 		m, err := ReadManifest(ctx, dir)
@@ -61,22 +62,22 @@ func ServiceLaw(ctx context.Context, name string) (engine.Distribution, error) {
 			err = errors.New("it has no distribution of services: want the folder of a run on the real engine")
 		}
 		if err != nil {
-			return nil, badKey("service", fmt.Sprintf("%q: %v", name, err))
+			return nil, scenario.Bad("service", fmt.Sprintf("%q: %v", name, err))
 		}
 		return engine.Measured(m.Services), nil
 	}
-	return nil, badKey("service", fmt.Sprintf("%q: want fixed, exponential, lognormal:cv=NUMBER or measured:FOLDER", name))
+	return nil, scenario.Bad("service", fmt.Sprintf("%q: want fixed, exponential, lognormal:cv=NUMBER or measured:FOLDER", name))
 }
 
 // Run implements Runner.
-func (v Virtual) Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
+func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, error) {
 	began := time.Now()
 	draw, err := ServiceLaw(ctx, o.Service)
 	if err != nil {
 		return nil, err
 	}
 	if o.Idle != "" {
-		return nil, badKey("idle", "nobody is idle in virtual time: it goes with the real engine")
+		return nil, scenario.Bad("idle", "nobody is idle in virtual time: it goes with the real engine")
 	}
 	if v.Services != nil {
 		draw = engine.Measured(v.Services)
@@ -137,7 +138,7 @@ func (v Virtual) Run(ctx context.Context, s Scenario, o Options) (*Result, error
 }
 
 // virtualParts refuses parts that read the host's clock, wherever a scenario names one.
-func virtualParts(s *Scenario) error {
+func virtualParts(s *scenario.Scenario) error {
 	for _, part := range []struct {
 		key, ref string
 		clock    func(ref string) bool
@@ -148,7 +149,7 @@ func virtualParts(s *Scenario) error {
 		{"retry", s.Retry, readsClock(admit.Retries)}, {"then_retry", s.ThenRetry, readsClock(admit.Retries)},
 	} {
 		if part.clock(part.ref) {
-			return badKey(part.key, fmt.Sprintf("%q reads the host's clock: it runs on the real engine only", part.ref))
+			return scenario.Bad(part.key, fmt.Sprintf("%q reads the host's clock: it runs on the real engine only", part.ref))
 		}
 	}
 	return nil

@@ -11,15 +11,17 @@ import (
 	"testing"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
 // surgeAt is the surge at a hundredth of its size, with the same β and the same verdicts.
-func surgeAt(t *testing.T, set ...string) Scenario {
+func surgeAt(t *testing.T, set ...string) scenario.Scenario {
 	t.Helper()
-	s, err := LoadScenario("surge")
+	s, err := scenario.Load("surge")
 	if err == nil {
 		err = s.Set(append([]string{"leases=10000", "broken=1000"}, set...)...)
 	}
@@ -29,12 +31,12 @@ func surgeAt(t *testing.T, set ...string) Scenario {
 	return s
 }
 
-func simulate(t *testing.T, s Scenario, o Options) *Result {
+func simulate(t *testing.T, s scenario.Scenario, o Options) *Result {
 	t.Helper()
 	return simulateBy(t, Virtual{}, s, o)
 }
 
-func simulateBy(t *testing.T, v Virtual, s Scenario, o Options) *Result {
+func simulateBy(t *testing.T, v Virtual, s scenario.Scenario, o Options) *Result {
 	t.Helper()
 	res, err := v.Run(t.Context(), s, o)
 	if err != nil {
@@ -44,7 +46,7 @@ func simulateBy(t *testing.T, v Virtual, s Scenario, o Options) *Result {
 }
 
 // hashOf runs a scenario into a folder and returns a sum over all its files.
-func hashOf(t *testing.T, v Virtual, s Scenario, o Options) string {
+func hashOf(t *testing.T, v Virtual, s scenario.Scenario, o Options) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
 	o.Folder = dir
@@ -143,7 +145,7 @@ func TestVerdicts(t *testing.T) {
 			t.Run(fmt.Sprint(tt.set, workers), func(t *testing.T) {
 				res := simulate(t, surgeAt(t, tt.set...), Options{Seed: 1, Workers: workers})
 				if res.Verdict != tt.verdict || tt.verdict == Recovered && (*res.TTR < tt.min || *res.TTR > tt.max) {
-					t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, Dash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
+					t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, show.Dash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
 				}
 			})
 		}
@@ -198,13 +200,13 @@ func TestPolicies(t *testing.T) {
 		t.Run(fmt.Sprint(tt.set), func(t *testing.T) {
 			res := simulate(t, surgeAt(t, tt.set...), Options{Seed: 1})
 			if res.Verdict != tt.verdict || tt.verdict == Recovered && (*res.TTR < tt.min || *res.TTR > tt.max) {
-				t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, Dash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
+				t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, show.Dash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
 			}
 		})
 	}
 	for _, bad := range [][]string{{"operator=switch"}, {"then_queue=lifo"}, {"operator=switch", "then_queue=lilo"}, {"surge_zones=4"}, {"surge_zones=1", "broken=9000"}, {"between=maybe"}} {
 		s := surgeAt(t)
-		if err := s.Set(bad...); !errors.Is(err, ErrScenario) {
+		if err := s.Set(bad...); !errors.Is(err, scenario.ErrScenario) {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}
@@ -248,7 +250,7 @@ func TestDistributions(t *testing.T) {
 func BenchmarkVirtual(b *testing.B) {
 	for _, q := range []string{"fifo", "deadline"} {
 		b.Run(q, func(b *testing.B) {
-			s, err := LoadScenario("surge")
+			s, err := scenario.Load("surge")
 			if err == nil {
 				err = s.Set("queue=" + q)
 			}

@@ -3,6 +3,8 @@ package bench
 import (
 	"fmt"
 	"strings"
+
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // Text is the result for a person.
@@ -17,13 +19,13 @@ func (res *Result) Text() string {
 	}
 	line("contestant", "%s / %s / %s / %s (table / queue / admit / retry)", res.Table, res.Queue, res.Admit, res.Retry)
 	line("scenario", "%s, %d leases, %d broken, %d workers, seed %d", res.Scenario, res.Leases, res.Broken, res.Workers, res.Seed)
-	line("capacity", "%s establishes/s, β %.2f", Rate(res.Capacity), res.Beta)
-	line("recovery", "TTR %s, queue drained %s, efficiency %s", Dash(res.TTR, "%.2f s"), Dash(res.Drain, "%.2f s"), Dash(res.Efficiency, "%.2f"))
-	line("goodput", "%s establishes/s, %s checks/s; wasted work %.0f %%; %d shed", Rate(res.Goodput["establish"]), Rate(res.Goodput["check"]), 100*res.WastedWork, res.Shed)
+	line("capacity", "%s establishes/s, β %.2f", show.Rate(res.Capacity), res.Beta)
+	line("recovery", "TTR %s, queue drained %s, efficiency %s", show.Dash(res.TTR, "%.2f s"), show.Dash(res.Drain, "%.2f s"), show.Dash(res.Efficiency, "%.2f"))
+	line("goodput", "%s establishes/s, %s checks/s; wasted work %.0f %%; %d shed", show.Rate(res.Goodput["establish"]), show.Rate(res.Goodput["check"]), 100*res.WastedWork, res.Shed)
 	line("active leases", "%d at least, %d at the end", res.ActiveMin, res.ActiveEnd)
 	q := res.TimeToLease
-	line("time to lease", "p50 %s, p99 %s, p99.9 %s, max %s (%d)", Dash(q.P50, "%.2f s"), Dash(q.P99, "%.2f s"), Dash(q.P999, "%.2f s"), Dash(q.Max, "%.2f s"), q.N)
-	line("slip", "p50 %s, p99.9 %s (the host's own gaps: %s, %s)", Dash(res.Slip.P50, "%.3f ms"), Dash(res.Slip.P999, "%.2f ms"), Dash(res.HostGap.P50, "%.3f ms"), Dash(res.HostGap.P999, "%.2f ms"))
+	line("time to lease", "p50 %s, p99 %s, p99.9 %s, max %s (%d)", show.Dash(q.P50, "%.2f s"), show.Dash(q.P99, "%.2f s"), show.Dash(q.P999, "%.2f s"), show.Dash(q.Max, "%.2f s"), q.N)
+	line("slip", "p50 %s, p99.9 %s (the host's own gaps: %s, %s)", show.Dash(res.Slip.P50, "%.3f ms"), show.Dash(res.Slip.P999, "%.2f ms"), show.Dash(res.HostGap.P50, "%.3f ms"), show.Dash(res.HostGap.P999, "%.2f ms"))
 	for _, n := range res.Noisy {
 		line("noisy", "%s", n)
 	}

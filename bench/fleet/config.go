@@ -69,14 +69,10 @@ func (c *Config) zone(droplet uint32) uint8 { return uint8(droplet % uint32(max(
 func (c *Config) surges(droplet uint32) bool { return c.Surge == 0 || int(c.zone(droplet)) < c.Surge }
 
 // eligible is how many of n droplets those are.
-func (c *Config) eligible(n int) int { return Eligible(n, c.Zones, c.Surge) }
-
-// Eligible is the number of droplets, of so many in zones, that are in the first surge zones; a
-// surge of 0 is of all.
-func Eligible(droplets, zones, surge int) int {
-	if surge == 0 {
-		return droplets
+func (c *Config) eligible(n int) int {
+	if c.Surge == 0 {
+		return n
 	}
-	zones = max(1, zones)
-	return droplets/zones*surge + min(droplets%zones, surge)
+	zones := max(1, c.Zones)
+	return n/zones*c.Surge + min(n%zones, c.Surge)
 }

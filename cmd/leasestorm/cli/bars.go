@@ -27,7 +27,7 @@ func newBars(out *os.File) *bars {
 	return b
 }
 
-// Cell implements bench.Bars.
+// Cell implements study.Bars.
 func (b *bars) Cell(i, n int, name string, estimate time.Duration) func(string) {
 	label := fmt.Sprintf("[%d/%d] %s", i+1, n, name)
 	if b.draw == nil {

@@ -13,6 +13,8 @@ import (
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/plot"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 func benchCommand() *cobra.Command {
@@ -41,7 +43,7 @@ Suites:
 			if dir == "" {
 				if err := fresh(out, func(d string) error {
 					dir = d
-					return bench.NewSuite(suite, dir, "real", seed, workers, seeds)
+					return study.NewSuite(suite, dir, "real", seed, workers, seeds)
 				}, hostName()); err != nil {
 					return badScenario(err)
 				}
@@ -50,7 +52,7 @@ Suites:
 			}
 			hint.Store("to go on: leasestorm bench --resume " + dir)
 			bars := newBars(os.Stderr)
-			all, err := bench.RunSuite(cmd.Context(), dir, bars)
+			all, err := study.RunSuite(cmd.Context(), dir, bars)
 			bars.close()
 			if err != nil {
 				return resumable(err)
@@ -70,7 +72,7 @@ Suites:
 
 func suiteLines() string {
 	text := ""
-	for _, s := range bench.Suites() {
+	for _, s := range study.Suites() {
 		text += fmt.Sprintf("  %-9s %s\n", s.Name, s.About)
 	}
 	return text
@@ -78,9 +80,9 @@ func suiteLines() string {
 
 // report writes what a finished suite comes to.
 func report(ctx context.Context, w io.Writer, dir string, all []*bench.Result) error {
-	table := bench.Table(all)
+	table := study.Table(all)
 	for name, write := range map[string]func(io.Writer) error{
-		"bench.txt": func(w io.Writer) error { return bench.WriteBenchmarks(w, all) },
+		"bench.txt": func(w io.Writer) error { return study.WriteBenchmarks(w, all) },
 		"table.txt": func(w io.Writer) error { _, err := io.WriteString(w, table); return err },
 	} {
 		if err := record.WriteFile(filepath.Join(dir, name), write); err != nil {
@@ -109,14 +111,14 @@ func hostName() string {
 }
 
 func suiteSeedsInRange(n int) error {
-	if n < 0 || n > bench.MaxSeeds {
+	if n < 0 || n > scenario.MaxSeeds {
 		return usage(fmt.Errorf("--seeds %d is out of range: 0 (the suite's own) to 10000 seeds", n))
 	}
 	return nil
 }
 
 func workersInRange(n int) error {
-	if n < 0 || n > bench.MaxWorkers {
+	if n < 0 || n > scenario.MaxWorkers {
 		return usage(fmt.Errorf("--workers %d is out of range: 0 (from the host's topology) to 4096 workers", n))
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 func borderCommand() *cobra.Command {
@@ -24,7 +25,7 @@ docs/border.md has it.`,
 				return err
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
-			b, err := bench.FindBorder(cmd.Context(), bench.Virtual{}, s, f.opts, f.seeds)
+			b, err := study.FindBorder(cmd.Context(), bench.Virtual{}, s, f.opts, f.seeds)
 			if err != nil {
 				return badScenario(err)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/plot"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 // rankedFlags are what compare, prevent and fairness have in common.
@@ -35,7 +36,7 @@ func (f *rankedFlags) add(cmd *cobra.Command) {
 }
 
 // run runs the suite and ranks it.
-func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []bench.CompareRow, error) {
+func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []study.CompareRow, error) {
 	if err := workersInRange(f.workers); err != nil {
 		return "", nil, err
 	}
@@ -47,30 +48,30 @@ func (f *rankedFlags) run(cmd *cobra.Command, suite string) (string, []bench.Com
 		if err := fresh(f.out, func(d string) error {
 			dir = d
 			if len(f.contestants) > 0 {
-				return bench.NewComparison(f.contestants, dir, f.engine, f.seed, f.workers, f.seeds)
+				return study.NewComparison(f.contestants, dir, f.engine, f.seed, f.workers, f.seeds)
 			}
-			return bench.NewSuite(suite, dir, f.engine, f.seed, f.workers, f.seeds)
+			return study.NewSuite(suite, dir, f.engine, f.seed, f.workers, f.seeds)
 		}, hostName(), suite); err != nil {
 			return "", nil, badScenario(err)
 		}
 	}
 	hint.Store(fmt.Sprintf("to go on: leasestorm bench %s --resume %s", cmd.Name(), dir))
 	bars := newBars(os.Stderr)
-	all, err := bench.RunSuite(cmd.Context(), dir, bars)
+	all, err := study.RunSuite(cmd.Context(), dir, bars)
 	bars.close()
 	if err != nil {
 		return "", nil, resumable(err)
 	}
-	rows := bench.Compare(all)
-	bench.MeasureCosts(rows)
+	rows := study.Compare(all)
+	study.MeasureCosts(rows)
 	return dir, rows, record.WriteFile(filepath.Join(dir, plot.CompareFile), record.JSON(map[string]any{"schema": bench.ManifestSchema, "rows": rows}))
 }
 
 // finish writes the tables, draws the figure and prints.
-func (f *rankedFlags) finish(ctx context.Context, w io.Writer, dir string, rows []bench.CompareRow, text, markdown string) error {
+func (f *rankedFlags) finish(ctx context.Context, w io.Writer, dir string, rows []study.CompareRow, text, markdown string) error {
 	for name, write := range map[string]func(io.Writer) error{
 		"compare.md":  func(w io.Writer) error { _, err := io.WriteString(w, markdown); return err },
-		"compare.csv": func(w io.Writer) error { return bench.WriteCompareCSV(w, rows) },
+		"compare.csv": func(w io.Writer) error { return study.WriteCompareCSV(w, rows) },
 	} {
 		if err := record.WriteFile(filepath.Join(dir, name), write); err != nil {
 			return err
@@ -87,7 +88,7 @@ func (f *rankedFlags) finish(ctx context.Context, w io.Writer, dir string, rows 
 func compareCommand() *cobra.Command {
 	var f rankedFlags
 	var all bool
-	cmd := f.command("compare", bench.CompareText, func() string {
+	cmd := f.command("compare", study.CompareText, func() string {
 		if all {
 			return "compare-all"
 		}
@@ -103,20 +104,20 @@ shuffled order, and ranks them. Ctrl-C keeps every finished run; --resume goes o
 
 func preventCommand() *cobra.Command {
 	var f rankedFlags
-	cmd := f.command("prevent", bench.PreventText, func() string { return "prevent" })
+	cmd := f.command("prevent", study.PreventText, func() string { return "prevent" })
 	cmd.Short = "each control in place before the surge, and switched on after the collapse"
 	return cmd
 }
 
 func fairnessCommand() *cobra.Command {
 	var f rankedFlags
-	cmd := f.command("fairness", bench.FairnessText, func() string { return "fairness" })
+	cmd := f.command("fairness", study.FairnessText, func() string { return "fairness" })
 	cmd.Short = "one zone of three carries the surge: what do the other two feel?"
 	return cmd
 }
 
 // command runs a suite, which is named once the flags are read, and shows its rows.
-func (f *rankedFlags) command(use string, text func(rows []bench.CompareRow, markdown bool) string, suite func() string) *cobra.Command {
+func (f *rankedFlags) command(use string, text func(rows []study.CompareRow, markdown bool) string, suite func() string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:  use,
 		Args: noArgs,

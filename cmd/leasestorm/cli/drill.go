@@ -12,6 +12,8 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 // defaultRunbook is what was done on the day, in short.
@@ -73,14 +75,14 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 				}
 				return f.searchRunbook(cmd, runner, s, first, bestFile)
 			}
-			b, err := bench.ParseRunbook("the built-in runbook", []byte(defaultRunbook))
+			b, err := scenario.ParseRunbook("the built-in runbook", []byte(defaultRunbook))
 			if runbook != "" {
-				b, err = bench.ReadRunbook(runbook)
+				b, err = scenario.ReadRunbook(runbook)
 			}
 			if err != nil {
 				return usage(err)
 			}
-			d, err := bench.Drill(cmd.Context(), runner, s, b, f.opts)
+			d, err := study.Drill(cmd.Context(), runner, s, b, f.opts)
 			if err != nil {
 				return badScenario(err)
 			}
@@ -105,19 +107,19 @@ func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
 }
 
-func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, runner bench.Runner, s bench.Scenario, first time.Duration, bestFile string) error {
+func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, runner bench.Runner, s scenario.Scenario, first time.Duration, bestFile string) error {
 	if first < 0 || first > time.Hour {
 		return usage(fmt.Errorf("--first %v is out of range: 0 to 1h", first))
 	}
 	if err := free(bestFile); err != nil {
 		return err
 	}
-	all, err := bench.SearchRunbook(cmd.Context(), runner, s, f.opts, first)
+	all, err := study.SearchRunbook(cmd.Context(), runner, s, f.opts, first)
 	if err != nil && (len(all) == 0 || !errors.Is(err, context.Canceled)) {
 		return badScenario(err)
 	}
 	if err != nil { // the best of those that were tried is no answer to be kept
-		return errors.Join(err, f.print(cmd.OutOrStdout(), all, func() string { return bench.DrillTable(all, 10) }))
+		return errors.Join(err, f.print(cmd.OutOrStdout(), all, func() string { return study.DrillTable(all, 10) }))
 	}
 	if bestFile != "" {
 		var name string
@@ -125,5 +127,5 @@ func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, runner bench.Runner, s
 			fmt.Fprintf(os.Stderr, "%s exists by now: the best is in %s\n", bestFile, name)
 		}
 	}
-	return errors.Join(f.print(cmd.OutOrStdout(), all, func() string { return bench.DrillTable(all, 10) + "\nthe best:\n\n" + all[0].Runbook.TOML() }), err)
+	return errors.Join(f.print(cmd.OutOrStdout(), all, func() string { return study.DrillTable(all, 10) + "\nthe best:\n\n" + all[0].Runbook.TOML() }), err)
 }

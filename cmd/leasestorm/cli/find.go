@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 func findCommand() *cobra.Command {
@@ -27,7 +28,7 @@ against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
 				return err
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
-			r, err := bench.FindCollapse(cmd.Context(), bench.Virtual{}, s, f.opts, f.seeds)
+			r, err := study.FindCollapse(cmd.Context(), bench.Virtual{}, s, f.opts, f.seeds)
 			if err != nil {
 				return badScenario(err)
 			}

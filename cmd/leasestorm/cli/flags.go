@@ -4,17 +4,16 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/leasestorm/leasestorm/bench"
 )
 
 // decimal is a flag's number as people write it: 010 is ten, where the flag package reads base 8.
 type decimal struct{ pflag.Value }
 
 func (d decimal) Set(text string) error {
-	number, ok := bench.Decimal(text)
+	number, ok := scenario.Decimal(text)
 	if !ok {
 		return fmt.Errorf("%q is not a decimal number", text)
 	}

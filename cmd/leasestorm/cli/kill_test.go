@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 var kills = flag.Int("kills", 3, "how often TestKillAndResume kills a suite; scripts/kill-resume asks for 50")
@@ -35,11 +36,11 @@ func command(args ...string) *exec.Cmd {
 }
 
 // tinySuite lays out a suite of small runs of about a second each.
-func tinySuite(t *testing.T, cells int) (string, bench.SuiteManifest) {
+func tinySuite(t *testing.T, cells int) (string, study.SuiteManifest) {
 	t.Helper()
-	m := bench.SuiteManifest{Schema: bench.ManifestSchema, Suite: "tiny", Workers: 1}
+	m := study.SuiteManifest{Schema: bench.ManifestSchema, Suite: "tiny", Workers: 1}
 	for i := range cells {
-		m.Cells = append(m.Cells, bench.Cell{
+		m.Cells = append(m.Cells, study.Cell{
 			Folder: fmt.Sprintf("cell-%d", i), Scenario: "surge", Seed: uint64(i + 1),
 			Set: []string{"leases=2000", "broken=500", "duration=100ms", "timeout=50ms", "interval=1s", "ttl=3s", "spread=5ms", "steady=50ms", "outage=50ms"},
 		})
@@ -74,7 +75,7 @@ func TestKillAndResume(t *testing.T) {
 				t.Errorf("cell %s was finished and was run again", c.Folder)
 			case err == nil:
 				finished[c.Folder] = text
-				if _, err := bench.ReadManifest(filepath.Join(dir, c.Folder)); err != nil {
+				if _, err := bench.ReadManifest(t.Context(), filepath.Join(dir, c.Folder)); err != nil {
 					t.Errorf("cell %s looks finished and is not: %v", c.Folder, err)
 				}
 			}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
@@ -26,11 +26,11 @@ func listCommand() *cobra.Command {
 			list(w, "admission controllers (--admit)", admit.Controllers.List())
 			list(w, "retry policies (--retry)", admit.Retries.List())
 			fmt.Fprintln(w, "scenarios (run SCENARIO)")
-			for _, s := range bench.Scenarios() {
+			for _, s := range scenario.All() {
 				fmt.Fprintf(w, "  %-14s %s\n", s.Name, s.About)
 			}
 			fmt.Fprintln(w, "\nkeys of a scenario (--set KEY=VALUE)")
-			for _, k := range bench.Keys() {
+			for _, k := range scenario.Keys() {
 				fmt.Fprintf(w, "  %-14s %s\n", k.Name, k.Doc)
 			}
 			return nil

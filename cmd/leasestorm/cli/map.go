@@ -11,12 +11,14 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/plot"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 func mapCommand() *cobra.Command {
 	var (
 		f           scenarioFlags
-		g           bench.Grid
+		g           study.Grid
 		x, y        string
 		contestants []string
 		resume      string
@@ -49,23 +51,23 @@ Axes:
 				if err != nil {
 					return err
 				}
-				if g.X, err = bench.ParseRange(x); err != nil {
+				if g.X, err = scenario.ParseRange(x); err != nil {
 					return usage(err)
 				}
-				if g.Y, err = bench.ParseRange(y); err != nil {
+				if g.Y, err = scenario.ParseRange(y); err != nil {
 					return usage(err)
 				}
 				g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), max(1, f.opts.Workers)
 				if err := fresh(f.out, func(d string) error {
 					dir = d
-					return bench.NewGrid(dir, g)
+					return study.NewGrid(dir, g)
 				}, "map", s.Name); err != nil {
 					return badScenario(err)
 				}
 			}
 			hint.Store("to go on: leasestorm map --resume " + dir)
 			bar := newBar(os.Stderr, "points")
-			res, err := bench.RunGrid(cmd.Context(), bench.Virtual{}, dir, bar.set)
+			res, err := study.RunGrid(cmd.Context(), bench.Virtual{}, dir, bar.set)
 			bar.close()
 			if err != nil {
 				return resumable(err)
@@ -100,7 +102,7 @@ Axes:
 
 func axisLines() string {
 	var b strings.Builder
-	for _, a := range bench.Axes {
+	for _, a := range scenario.Axes {
 		fmt.Fprintf(&b, "  %-9s %s (%s)\n", a.Name, a.Doc, a.Unit)
 	}
 	return b.String()

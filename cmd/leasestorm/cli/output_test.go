@@ -124,7 +124,7 @@ func TestRunsWithoutOut(t *testing.T) {
 		t.Errorf("%v, %v, %v", runs, several, err)
 	}
 	for _, path := range append(runs, several...) {
-		if _, err := bench.ReadManifest(filepath.Dir(path)); err != nil {
+		if _, err := bench.ReadManifest(t.Context(), filepath.Dir(path)); err != nil {
 			t.Error(err)
 		}
 	}

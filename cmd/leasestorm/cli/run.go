@@ -14,6 +14,8 @@ import (
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 // keyFlags are the keys of a scenario that have a flag of their own.
@@ -53,8 +55,8 @@ func oneScenario(cmd *cobra.Command, args []string) error {
 }
 
 // load reads the scenario, applies the flags, and says which of them is out of range.
-func (f *scenarioFlags) load(cmd *cobra.Command, name string) (bench.Scenario, error) {
-	s, err := bench.LoadScenario(name)
+func (f *scenarioFlags) load(cmd *cobra.Command, name string) (scenario.Scenario, error) {
+	s, err := scenario.Load(name)
 	if err != nil {
 		return s, usage(err)
 	}
@@ -76,7 +78,7 @@ func (f *scenarioFlags) load(cmd *cobra.Command, name string) (bench.Scenario, e
 
 // badScenario is an error that is the user's where there can be no such scenario, or not here.
 func badScenario(err error) error {
-	if errors.Is(err, bench.ErrScenario) || errors.Is(err, bench.ErrMemory) {
+	if errors.Is(err, scenario.ErrScenario) || errors.Is(err, bench.ErrMemory) {
 		return usage(err)
 	}
 	return err
@@ -130,7 +132,7 @@ func resultsFolder(name ...string) string {
 // check says which flag is out of range.
 func (f *scenarioFlags) check() error {
 	switch {
-	case f.seeds < 1 || f.seeds > bench.MaxSeeds:
+	case f.seeds < 1 || f.seeds > scenario.MaxSeeds:
 		return usage(fmt.Errorf("--seeds %d is out of range: 1 to 10000 seeds", f.seeds))
 	case f.opts.MaxQueue < 0:
 		return usage(fmt.Errorf("--max-queue %d is out of range: 0 (no limit) or more attempts", f.opts.MaxQueue))
@@ -154,11 +156,11 @@ func (f *scenarioFlags) run(cmd *cobra.Command, name string, runner bench.Runner
 		}
 		return f.once(cmd, s, runner)
 	}
-	return fresh(f.out, once, s.Name, bench.FileName(s.Queue))
+	return fresh(f.out, once, s.Name, scenario.FileName(s.Queue))
 }
 
 // once makes one run. A result whose files cannot be written is printed all the same.
-func (f *scenarioFlags) once(cmd *cobra.Command, s bench.Scenario, runner bench.Runner) error {
+func (f *scenarioFlags) once(cmd *cobra.Command, s scenario.Scenario, runner bench.Runner) error {
 	res, err := runner.Run(cmd.Context(), s, f.opts)
 	if err != nil && !errors.Is(err, bench.ErrFiles) {
 		return badScenario(err)
@@ -172,7 +174,7 @@ func (f *scenarioFlags) once(cmd *cobra.Command, s bench.Scenario, runner bench.
 	return nil
 }
 
-func (f *scenarioFlags) repeat(cmd *cobra.Command, s bench.Scenario, runner bench.Runner) error {
+func (f *scenarioFlags) repeat(cmd *cobra.Command, s scenario.Scenario, runner bench.Runner) error {
 	f.opts.Seed = max(1, f.opts.Seed)
 	if f.out == "" {
 		if err := mkdir(f.opts.Folder); err != nil {
@@ -180,8 +182,8 @@ func (f *scenarioFlags) repeat(cmd *cobra.Command, s bench.Scenario, runner benc
 		}
 		defer func() { _ = os.Remove(f.opts.Folder) }() // if it is empty
 	}
-	rep, err := bench.Repeat(cmd.Context(), runner, s, f.opts, f.seeds)
-	if errors.Is(err, bench.ErrScenario) {
+	rep, err := study.Repeat(cmd.Context(), runner, s, f.opts, f.seeds)
+	if errors.Is(err, scenario.ErrScenario) {
 		return usage(err)
 	}
 	if len(rep.Runs) > 0 {

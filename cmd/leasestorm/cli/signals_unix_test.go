@@ -126,7 +126,7 @@ func TestClosedPipe(t *testing.T) {
 			t.Errorf("%v: status %d, %s", args, got, &stderr)
 		}
 		if len(args) > 3 && args[2] == "--out" && args[3] != "none" {
-			if _, err := bench.ReadManifest(args[3]); err != nil {
+			if _, err := bench.ReadManifest(t.Context(), args[3]); err != nil {
 				t.Error(err)
 			}
 			cmd = command(append([]string{"sim", "surge", "--out", args[3] + "-2"}, small...)...)

@@ -11,12 +11,14 @@ import (
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/plot"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 func sweepCommand() *cobra.Command {
 	var (
 		f           scenarioFlags
-		l           bench.Line
+		l           study.Line
 		x           string
 		contestants []string
 	)
@@ -35,7 +37,7 @@ Axes:
 			if err != nil {
 				return err
 			}
-			if l.X, err = bench.ParseRange(x); err != nil {
+			if l.X, err = scenario.ParseRange(x); err != nil {
 				return usage(err)
 			}
 			l.Scenario, l.Contestants, l.Seeds, l.Seed, l.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), f.opts.Workers

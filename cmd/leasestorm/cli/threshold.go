@@ -3,9 +3,8 @@ package cli
 import (
 	"errors"
 
+	"github.com/leasestorm/leasestorm/bench/study"
 	"github.com/spf13/cobra"
-
-	"github.com/leasestorm/leasestorm/bench"
 )
 
 func thresholdCommand() *cobra.Command {
@@ -34,11 +33,11 @@ the extremes beside what the laws say. On the real engine a bisection takes two 
 				return err
 			}
 			f.opts.Seed = max(1, f.opts.Seed)
-			all, err := bench.Thresholds(cmd.Context(), runner, s, contestants, f.opts, f.seeds)
+			all, err := study.Thresholds(cmd.Context(), runner, s, contestants, f.opts, f.seeds)
 			if len(all) == 0 && err != nil {
 				return badScenario(err)
 			}
-			return errors.Join(badScenario(err), f.print(cmd.OutOrStdout(), all, func() string { return bench.ThresholdText(all) }))
+			return errors.Join(badScenario(err), f.print(cmd.OutOrStdout(), all, func() string { return study.ThresholdText(all) }))
 		},
 	}
 	f.add(cmd)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/oracle"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 // exitDisagrees is the status of a validation in which a row fails.
@@ -79,12 +80,12 @@ func compareEngines(cmd *cobra.Command, seed uint64, set []string, asJSON bool) 
 	out := cmd.OutOrStdout()
 	e := json.NewEncoder(out)
 	if !asJSON {
-		if _, err := io.WriteString(out, bench.EnginesHead()); err != nil {
+		if _, err := io.WriteString(out, study.EnginesHead()); err != nil {
 			return err
 		}
 	}
 	var written error
-	all, err := bench.CompareEngines(cmd.Context(), bench.Options{Seed: seed}, set, func(p bench.EnginePair) {
+	all, err := study.CompareEngines(cmd.Context(), bench.Options{Seed: seed}, set, func(p study.EnginePair) {
 		err := error(nil)
 		if asJSON {
 			err = e.Encode(p)

@@ -1,0 +1,97 @@
+package law
+
+import (
+	"math/rand/v2"
+
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
+)
+
+// Of is a scenario as a fluid, on a number of workers and with a distribution of services.
+// ok is false if the law is not about the scenario.
+func Of(s *scenario.Scenario, workers int, services string) (f Fluid, ok bool) {
+	tau := s.Timeout.Seconds()
+	f = Fluid{
+		Rho: s.Rho, Checks: s.Sigma * s.Rho * s.Interval.Seconds() / tau,
+		Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Sigma: s.Sigma,
+		TTL: s.TTL.Seconds() / tau,
+	}
+	if s.Admit != "none" || s.Kappa != 0 || s.Slow != 0 || s.Pause != 0 || s.Launch != 0 || s.Operator != "none" ||
+		s.CheckJitter != 0 || s.RenewRate != 0 || s.Grace != 0 || s.ExpirySpread != 0 {
+		return f, false
+	}
+	e, v, err := queue.Catalog.Resolve(s.Queue)
+	if err != nil { // a composition
+		return f, false
+	}
+	switch e.Name {
+	case "fifo", "fifo-lockfree", "edf": // one timeout for all: the earliest deadline is the oldest
+	case "lifo", "lifo-lockfree":
+		f.Order = Newest
+	case "deadline":
+		f.Drop = true
+	case "slack":
+		f.Order, f.Drop = Establishes, true
+	default:
+		return f, false
+	}
+	f.Margin, f.Workers = v["margin"], workers
+	switch services {
+	case "", "fixed":
+	case "exponential":
+		f.Exponential = true
+	default:
+		return f, false
+	}
+	r, w, err := admit.Retries.Resolve(s.Retry)
+	if err != nil {
+		return f, false
+	}
+	switch r.Name {
+	case "immediate":
+	case "fixed":
+		f.Wait += w["wait"]
+	case "backoff":
+		for bound := w["base"]; len(f.Bounds) == 0 || f.Bounds[len(f.Bounds)-1] < w["cap"]; bound *= 2 {
+			f.Bounds = append(f.Bounds, min(bound, w["cap"]))
+		}
+	default:
+		return f, false
+	}
+	return f, true
+}
+
+// Batch returns the β from which on a fifo does not come back, by the batch law with the
+// mean of the first retry's wait.
+func Batch(s *scenario.Scenario) float64 {
+	wait := s.Wait.Seconds()
+	if retry, err := admit.MakeRetry(s.Retry, s.Timeout); err == nil {
+		const draws = 1000
+		rng := rand.New(rand.NewPCG(1, 1))
+		for range draws {
+			wait += retry.Wait(admit.Failure{Tries: 1, Timeout: s.Timeout}, rng).Seconds() / draws
+		}
+	}
+	return 1 + (1+wait/s.Timeout.Seconds())/s.Delta
+}
+
+// BorderBeta returns the border as β*, or nil if there is none.
+func (f Fluid) BorderBeta() *float64 {
+	b, ok := f.Border()
+	if !ok {
+		return nil
+	}
+	b /= 1 - f.Rho
+	return &b
+}
+
+// Beta is the β from which on a scenario is lost by the fluid law, or nil if it never is. ok is
+// false if the law is not about the scenario.
+func Beta(s *scenario.Scenario, workers int, services string) (beta *float64, ok bool) {
+	f, ok := Of(s, workers, services)
+	if !ok {
+		return nil, false
+	}
+	return f.BorderBeta(), true
+}

@@ -1,0 +1,89 @@
+package bench_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/leasestorm/leasestorm"
+
+// layers are the packages of the module from the bottom to the top, a line each: a package
+// imports only from lines above its own. docs/architecture.md draws them.
+var layers = []string{
+	"queue/catalog queue/chunk bench/internal/show bench/internal/files",
+	"queue/pad",
+	"queue lease",
+	"queue/admit",
+	"queue/queuetest queue/admit/admittest lease/leasetest",
+	"lease/dwfm bench/host bench/scenario",
+	"bench/fleet bench/record bench/law",
+	"bench/engine",
+	"bench/oracle bench/speed bench/plot",
+	"bench bench/internal/files/filestest",
+	"bench/study",
+	"cmd/leasestorm/cli",
+	"cmd/leasestorm",
+}
+
+// What some packages know is narrower than what lies below them.
+var knows = map[string]string{
+	"queue/admit":    "queue queue/catalog queue/pad",
+	"lease":          "queue/catalog queue/pad",
+	"lease/dwfm":     "lease queue queue/admit queue/pad",
+	"bench/scenario": "queue queue/admit queue/catalog lease",
+	"bench/law":      "queue queue/admit bench/scenario",
+	"bench/plot":     "bench/internal/files bench/record",
+}
+
+// Imports point down, and a new package has a place in the layers.
+func TestLayers(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"/...").Output()
+	if err != nil {
+		t.Skipf("go list cannot be run: %v", err)
+	}
+	place := map[string]int{}
+	for i, line := range layers {
+		for _, name := range strings.Fields(line) {
+			place[name] = i
+		}
+	}
+	short := func(path string) string { return strings.TrimPrefix(path, module+"/") }
+	seen := map[string]bool{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name := short(p.ImportPath)
+		at, ok := place[name]
+		if !ok {
+			t.Errorf("package %s has no place in the layers: enter it in this test and in docs/architecture.md", name)
+			continue
+		}
+		seen[name] = true
+		for _, path := range p.Imports {
+			if !strings.HasPrefix(path, module+"/") {
+				continue
+			}
+			dep := short(path)
+			if place[dep] >= at {
+				t.Errorf("%s imports %s, which is not below it", name, dep)
+			}
+			if only, narrow := knows[name]; narrow && !slices.Contains(strings.Fields(only), dep) {
+				t.Errorf("%s imports %s, and is to know only %s", name, dep, only)
+			}
+		}
+	}
+	for name := range place {
+		if !seen[name] {
+			t.Error(fmt.Sprintf("there is no package %s: take it out of the layers", name))
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package scenario
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/leasestorm/leasestorm/lease"
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// Fitted is a scenario fitted to a number of workers: its pure numbers as leases and times.
+type Fitted struct {
+	Scenario          // fitted
+	Asked    Scenario // as it was given
+	Workers  int
+	Renewal  float64 // how many times longer intervals are than the scenario's; 0: they are not
+	// Costs are what a service of each class costs, in checks.
+	Costs [queue.Classes]float64
+	// Want is the service that an attempt of each class should have.
+	Want  [queue.Classes]time.Duration
+	Loads []float64 // offered loads of a ramp, in shares of capacity
+}
+
+// ShortestCheck is what a check's service on real cores takes at least. The path around the
+// work bounds what one worker can serve: below this a service is more path than work, and a
+// real run would measure the harness.
+const ShortestCheck = 500 * time.Nanosecond
+
+// Fit fits a scenario to workers. A check's service must come out no shorter than shortest.
+// The error names the key to change.
+func Fit(s Scenario, workers int, shortest time.Duration) (Fitted, error) {
+	x := Fitted{Scenario: s, Asked: s, Workers: workers, Costs: [queue.Classes]float64{1, s.Sigma, s.Sigma}}
+	if err := s.Validate(); err != nil {
+		return x, err
+	}
+	if err := x.renewSlower(); err != nil {
+		return x, err
+	}
+	x.Spread += x.ExpirySpread
+	var err error
+	if x.Loads, err = s.loads(); err != nil {
+		return x, err
+	}
+	return x, x.fit(shortest)
+}
+
+// Capacity is the establishes a second that the workers serve if they do nothing else, given
+// the service of each class.
+func (x *Fitted) Capacity(service [queue.Classes]time.Duration) float64 {
+	return float64(x.Workers) / service[queue.Establish].Seconds()
+}
+
+// Beta is the collapse number: how many timeouts the spare capacity needs to serve the surge
+// once.
+func (x *Fitted) Beta(capacity float64) float64 {
+	return float64(x.Broken) / (capacity * x.Timeout.Seconds() * (1 - x.Rho))
+}
+
+// Launches is the rate at which launches ask for a share of capacity, in launches a second.
+func (x *Fitted) Launches(share float64, service [queue.Classes]time.Duration) float64 {
+	return share * x.Capacity(service) * x.Costs[queue.Establish] / x.Costs[queue.Launch]
+}
+
+// Beta is a scenario's β on a number of workers, or NaN where it cannot be run.
+func (s *Scenario) Beta(workers int) float64 {
+	x, err := Fit(*s, max(1, workers), 1)
+	if err != nil {
+		return math.NaN()
+	}
+	return x.Beta(x.Capacity(x.Want))
+}
+
+// renewSlower makes interval and TTL longer until checks take no more than renew_rate.
+func (x *Fitted) renewSlower() error {
+	if x.RenewRate == 0 || x.RenewRate >= x.Rho {
+		return nil
+	}
+	// Nomad: a TTL of at least the nodes over the rate; here the interval with it.
+	grow := x.Rho / x.RenewRate
+	if ttl := grow * float64(x.TTL); ttl > float64(LastDeadline) {
+		return Bad("renew_rate", fmt.Sprintf("%g makes leases live %.3g times as long, %.3g days, and a table holds %.1f: raise it, or lower ttl", x.RenewRate, grow, ttl/float64(day), float64(LastDeadline)/float64(day)))
+	}
+	x.Interval, x.TTL = time.Duration(grow*float64(x.Interval)), time.Duration(grow*float64(x.TTL))
+	x.Renewal = grow
+	return nil
+}
+
+// fit sets the number of leases and the service times to the workers. It counts in float64,
+// as what is refused may be more than a time can hold.
+func (x *Fitted) fit(shortest time.Duration) error {
+	defer func() {
+		if x.Renewal > 0 {
+			x.Rho /= x.Renewal
+		}
+	}()
+	check, service := float64(x.CheckService), "check_service"
+	work := float64(x.Workers) * float64(x.Asked.Interval) // that workers can do between two checks
+	capacity := x.Rho * work                               // worker time for one check of every lease
+	switch x.Scale {
+	case "service":
+		check, service = capacity/float64(x.Leases), "leases"
+	case "leases":
+		n := capacity / check
+		if n >= mostLeases {
+			return Bad(service, fmt.Sprintf("%v for a check makes %.3g leases, more than %.0f: raise it, or lower rho or interval", x.CheckService, n, float64(mostLeases)))
+		}
+		x.Broken = int(float64(x.Broken) * n / float64(x.Leases))
+		x.Leases = int(n)
+		x.Broken = min(x.Broken, x.MostBroken())
+	default:
+		x.Rho = float64(x.Leases) * check / work
+	}
+	if x.Rho >= 1 {
+		return Bad("leases", fmt.Sprintf("%d leases whose checks take %v each need %.2f of %d workers: lower leases or check_service", x.Leases, x.CheckService, x.Rho, x.Workers))
+	}
+	if x.Leases < 1 || check < float64(shortest) {
+		return Bad("leases", fmt.Sprintf("%d leases on %d workers leave %v for a check, and the path around it alone takes about %v: lower leases, or raise rho, interval or --workers", x.Leases, x.Workers, time.Duration(check), shortest))
+	}
+	for class, cost := range x.Costs {
+		took := cost * check
+		if took >= float64(x.Timeout) {
+			mend := "raise leases or timeout, or lower sigma, rho or interval"
+			if service != "leases" {
+				mend = "lower check_service or sigma, or raise timeout"
+			}
+			return Bad(service, fmt.Sprintf("the service of %s takes %.3g s and the timeout is %v, so that none is done in time: %s", queue.Class(class), took/1e9, x.Timeout, mend))
+		}
+		x.Want[class] = max(1, time.Duration(took))
+	}
+	return nil
+}
+
+// day is for people.
+const day = 24 * time.Hour
+
+// mostLeases is what a table holds.
+const mostLeases = 1<<32 - 1
+
+// LastDeadline is the latest deadline of a lease that a table and an attempt can hold: 49.7 days
+// after the start of the run.
+var LastDeadline = min(lease.MaxDeadline, queue.Millis(1<<32-1).Duration())
+
+// MostLaunches is the rate of launches that a fleet makes, in launches a second.
+const MostLaunches = 1e9

@@ -1,0 +1,302 @@
+package study
+
+import (
+	"cmp"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
+	"github.com/leasestorm/leasestorm/bench/speed"
+)
+
+// shortList is the contestants of compare: queue, admission, retry policy.
+var shortList = []string{
+	"fifo", "fifo/none/backoff", "lifo", "adaptive-lifo", "bounded", "deadline", "deadline:margin=0", "edf", "edf+deadline", "codel", "controlled-delay", "pie",
+	"coalesce+fifo", "cancel+fifo", "fair+fifo", "priority+fifo", "slack",
+	"fifo/token-bucket", "fifo/token-bucket/backoff", "fifo/token-bucket/retry-after", "fifo/backlog/retry-after", "fifo/credits/retry-after", "fifo/slow-start/retry-after",
+	"fifo/limit", "fifo/concurrency/backoff", "fifo/vegas/backoff", "fifo/gradient2/backoff", "fifo/codel-admit", "fifo/bbr/backoff", "fifo/dagor/backoff", "fifo/breaker",
+	"fifo/none/retry-budget", "fifo/none/client-throttle", "fifo/none/client-breaker",
+}
+
+// fullGrid is every queue with every control and policy that are worth trying together.
+func fullGrid() (all []string) {
+	for _, q := range []string{"fifo", "lifo", "deadline", "slack", "coalesce+fifo", "codel", "controlled-delay"} {
+		for _, a := range []string{"none", "token-bucket", "backlog", "credits", "slow-start", "limit", "concurrency", "vegas", "gradient2", "codel-admit", "bbr", "dagor", "breaker"} {
+			for _, r := range []string{"immediate", "fixed", "backoff", "decorrelated", "retry-after", "retry-budget"} {
+				if q == "slack" && (r == "retry-after" || r == "retry-budget") {
+					continue // waits so long, or without a bound, break its guard
+				}
+				all = append(all, q+"/"+a+"/"+r)
+			}
+		}
+	}
+	return all
+}
+
+// cellsOf are contestants of the surge as a suite's cells.
+func cellsOf(names []string) (cells []contestant) {
+	for _, n := range names {
+		var set []string
+		for i, part := range strings.Split(n, "/") {
+			set = append(set, []string{"queue", "admit", "retry"}[i]+"="+part)
+		}
+		cells = append(cells, surge(append(set, "duration=40s")...)) // some take 25 s
+	}
+	return cells
+}
+
+// fairnessCells have the whole surge in the first of three zones.
+func fairnessCells() (cells []contestant) {
+	for _, q := range []string{"fifo", "lifo", "deadline", "slack", "coalesce+fifo", "priority+deadline", "fair+fifo", "fair+deadline", "fair+codel"} {
+		cells = append(cells, surge("queue="+q, "surge_zones=1", "duration=40s"))
+	}
+	return cells
+}
+
+// switched are the controls that are tried before the surge and after the collapse: what
+// is switched on, by key.
+var switched = []string{
+	"queue=lifo", "queue=deadline", "queue=slack", "queue=coalesce+fifo", "queue=bounded", "queue=controlled-delay", "queue=codel",
+	"admit=token-bucket retry=retry-after", "admit=credits retry=retry-after", "admit=backlog retry=retry-after", "admit=concurrency retry=backoff", "retry=backoff",
+	"queue=deadline admit=token-bucket retry=retry-after",
+}
+
+// preventCells has each of them twice.
+func preventCells() (cells []contestant) {
+	for _, s := range switched {
+		before := strings.Fields(s)
+		after := []string{"operator=switch", "duration=60s"}
+		for _, f := range before {
+			after = append(after, "then_"+f)
+		}
+		cells = append(cells, surge(append(before, "duration=40s")...), surge(after...))
+	}
+	return cells
+}
+
+// CompareRow is a contestant over its repetitions; numbers are medians of the valid ones,
+// null where there is none.
+type CompareRow struct {
+	Queue    string                `json:"queue"`
+	Admit    string                `json:"admit"`
+	Retry    string                `json:"retry"`
+	Then     string                `json:"then,omitempty"` // what the operator switched to, after the collapse
+	Engine   string                `json:"engine"`
+	Verdict  bench.Verdict         `json:"verdict"` // of most valid runs; invalid: none is valid
+	Verdicts map[bench.Verdict]int `json:"verdicts"`
+	Collapse Probability           `json:"collapse_probability"`
+	TTR      *Spread               `json:"ttr_s"`                // null: none came back
+	Rescue   *Spread               `json:"ttr_after_operator_s"` // null: nobody acted, or in vain
+	Eta      *float64              `json:"efficiency"`
+	Goodput  *float64              `json:"establishes_per_s"`
+	Wasted   *float64              `json:"wasted_work"`
+	Shed     *float64              `json:"shed"`
+	Fairness *float64              `json:"fairness"`
+	P99      *float64              `json:"time_to_lease_p99_s"`
+	Healthy  *float64              `json:"healthy_lost"`
+	// What an attempt costs in the parts, on one thread of the host that made the table: a
+	// push and a pop; an admission and its end.
+	QueueCost *speed.Cost     `json:"queue_cost"`
+	AdmitCost *speed.Cost     `json:"admit_cost"`
+	Runs      []*bench.Result `json:"runs"`
+}
+
+// MeasureCosts fills in what the parts cost; those that cannot be made without their
+// scenario are left out.
+func MeasureCosts(rows []CompareRow) {
+	queues, doors := map[string]*speed.Cost{}, map[string]*speed.Cost{}
+	once := func(known map[string]*speed.Cost, ref string, measure func(string) (speed.Cost, error)) *speed.Cost {
+		if _, done := known[ref]; !done {
+			known[ref] = nil
+			if c, err := measure(ref); err == nil {
+				known[ref] = &c
+			}
+		}
+		return known[ref]
+	}
+	for i := range rows {
+		rows[i].QueueCost = once(queues, rows[i].Queue, speed.QueueCost)
+		rows[i].AdmitCost = once(doors, rows[i].Admit, speed.AdmitCost)
+	}
+}
+
+func costText(c *speed.Cost) string {
+	if c == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f, %.2f", c.Nanoseconds, c.Allocs)
+}
+
+// Compare ranks contestants: by collapse probability, then by how many runs came back, then
+// by TTR. Those of which no run is valid come last.
+func Compare(all []*bench.Result) []CompareRow {
+	var rows []CompareRow
+	for _, runs := range groups(all) {
+		rows = append(rows, compareRow(runs))
+	}
+	slices.SortStableFunc(rows, func(a, b CompareRow) int {
+		ttr := func(r CompareRow) float64 {
+			if r.TTR == nil {
+				return 1e9
+			}
+			return r.TTR.Median
+		}
+		back := func(r CompareRow) float64 { // share of the valid runs
+			return -float64(r.Verdicts[bench.Recovered]+r.Verdicts[bench.Healthy]) / float64(max(1, r.Collapse.N))
+		}
+		unknown := func(r CompareRow) int {
+			if r.Collapse.N == 0 {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(unknown(a)-unknown(b), cmp.Compare(show.OrZero(a.Collapse.P), show.OrZero(b.Collapse.P)), cmp.Compare(back(a), back(b)), cmp.Compare(ttr(a), ttr(b)))
+	})
+	return rows
+}
+
+func compareRow(runs []*bench.Result) CompareRow {
+	r := runs[0]
+	row := CompareRow{Queue: r.Queue, Admit: r.Admit, Retry: r.Retry, Then: r.Then, Engine: r.Engine, Verdicts: map[bench.Verdict]int{}, Runs: runs}
+	var ttr, rescue, eta, goodput, wasted, shed, fair, p99, healthy []float64
+	for _, r := range runs {
+		row.Verdicts[r.Verdict]++
+	}
+	good := valid(runs)
+	for _, r := range good {
+		ttr, rescue, eta = appendIf(ttr, r.TTR), appendIf(rescue, r.Rescue), appendIf(eta, r.Efficiency)
+		goodput, wasted, shed = append(goodput, r.Goodput["establish"]), append(wasted, r.WastedWork), append(shed, float64(r.Shed))
+		fair, p99, healthy = appendIf(fair, r.Fairness), appendIf(p99, r.TimeToLease.P99), append(healthy, float64(r.HealthyLost))
+	}
+	row.Verdict = bench.Invalid
+	for v, n := range row.Verdicts {
+		most := row.Verdicts[row.Verdict]
+		if v != bench.Invalid && (row.Verdict == bench.Invalid || n > most || n == most && v > row.Verdict) {
+			row.Verdict = v
+		}
+	}
+	row.Collapse = Wilson(row.Verdicts[bench.Collapsed], len(good))
+	row.TTR, row.Rescue, row.Eta = spreadOf(ttr), spreadOf(rescue), medianOf(eta)
+	row.Goodput, row.Wasted, row.Shed = medianOf(goodput), medianOf(wasted), medianOf(shed)
+	row.Fairness, row.P99, row.Healthy = medianOf(fair), medianOf(p99), medianOf(healthy)
+	return row
+}
+
+var compareHead = []string{"queue", "admission", "retry", "verdict", "TTR (s)", "η", "establishes/s", "wasted work (%)", "shed", "fairness", "p99 time to lease (s)", "healthy leases lost", "push + pop (ns, allocations)", "admit + done (ns, allocations)"}
+
+func (r CompareRow) fields() []string {
+	return []string{r.Queue, r.Admit, r.Retry, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Eta, "%.2f"), show.RateOrDash(r.Goodput),
+		show.Dash(percent(r.Wasted), "%.0f"), show.Dash(r.Shed, "%.0f"), show.Dash(r.Fairness, "%.3f"), show.Dash(r.P99, "%.2f"), show.Dash(r.Healthy, "%.0f"), costText(r.QueueCost), costText(r.AdmitCost)}
+}
+
+// CompareText is the ranked table, for a terminal or in Markdown.
+func CompareText(rows []CompareRow, markdown bool) string {
+	table := [][]string{append([]string{"rank"}, compareHead...)}
+	for i, r := range rows {
+		table = append(table, append([]string{strconv.Itoa(i + 1)}, r.fields()...))
+	}
+	return tableText(table, markdown)
+}
+
+// WriteCompareCSV writes the rows with plain numbers.
+func WriteCompareCSV(w io.Writer, rows []CompareRow) error {
+	c := csv.NewWriter(w)
+	_ = c.Write(strings.Fields("queue admit retry then engine verdict runs collapsed ttr_s ttr_min_s ttr_max_s efficiency establishes_per_s wasted_work shed fairness time_to_lease_p99_s healthy_lost valid_runs"))
+	num := func(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
+	for _, r := range rows {
+		ttr := []string{"", "", ""}
+		if r.TTR != nil {
+			ttr = []string{num(r.TTR.Median), num(r.TTR.Min), num(r.TTR.Max)}
+		}
+		_ = c.Write(append(append([]string{r.Queue, r.Admit, r.Retry, r.Then, r.Engine, string(r.Verdict), strconv.Itoa(len(r.Runs)), strconv.Itoa(r.Verdicts[bench.Collapsed])}, ttr...),
+			orEmpty(r.Eta), orEmpty(r.Goodput), orEmpty(r.Wasted), orEmpty(r.Shed), orEmpty(r.Fairness), orEmpty(r.P99), orEmpty(r.Healthy), strconv.Itoa(r.Collapse.N)))
+	}
+	c.Flush()
+	return c.Error()
+}
+
+func orEmpty(x *float64) string {
+	if x == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*x, 'g', 6, 64)
+}
+
+// PreventText has each control in place before the surge beside the same one switched on
+// after the collapse.
+func PreventText(rows []CompareRow, markdown bool) string {
+	type pair struct{ before, after *CompareRow }
+	pairs := map[string]*pair{}
+	var names []string
+	for i := range rows {
+		r := &rows[i]
+		name := r.Then
+		if name == "" {
+			name = bench.Changed(r.Queue, r.Admit, r.Retry)
+		}
+		if pairs[name] == nil {
+			pairs[name] = &pair{}
+			names = append(names, name)
+		}
+		if r.Then == "" {
+			pairs[name].before = r
+		} else {
+			pairs[name].after = r
+		}
+	}
+	table := [][]string{{"control", "in place before the surge", "TTR (s)", "switched on after the collapse", "TTR after it (s)"}}
+	for _, n := range names {
+		row := []string{n, "–", "–", "–", "–"}
+		if b := pairs[n].before; b != nil {
+			row[1], row[2] = count(b.Verdicts, len(b.Runs)), b.TTR.text()
+		}
+		if a := pairs[n].after; a != nil {
+			row[3], row[4] = count(a.Verdicts, len(a.Runs)), a.Rescue.text()
+		}
+		table = append(table, row)
+	}
+	return tableText(table, markdown)
+}
+
+// tableText is a table for a terminal, or in Markdown.
+func tableText(table [][]string, markdown bool) string {
+	if !markdown {
+		return columns(table)
+	}
+	var b strings.Builder
+	for i, row := range table {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(slices.Repeat([]string{"---"}, len(row)), " | "))
+		}
+	}
+	return b.String()
+}
+
+// FairnessText is what each zone got since the return: the share of its attempts that were
+// answered in time, and how long a good answer took.
+func FairnessText(rows []CompareRow, markdown bool) string {
+	table := [][]string{{"queue", "verdict", "TTR (s)", "fairness", "zone with the surge: good, mean wait (s)", "the others: good, mean wait (s)", "healthy leases lost"}}
+	for _, r := range rows {
+		var own, others, ownWait, othersWait []float64
+		for _, run := range valid(r.Runs) {
+			for z, s := range run.Zones {
+				if z == 0 {
+					own, ownWait = appendIf(own, s.Good), appendIf(ownWait, s.Mean)
+				} else {
+					others, othersWait = appendIf(others, s.Good), appendIf(othersWait, s.Mean)
+				}
+			}
+		}
+		table = append(table, []string{
+			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"),
+			middle(own, "%.0f %%", 100) + ", " + middle(ownWait, "%.3f", 1), middle(others, "%.0f %%", 100) + ", " + middle(othersWait, "%.3f", 1), show.Dash(r.Healthy, "%.0f"),
+		})
+	}
+	return tableText(table, markdown)
+}

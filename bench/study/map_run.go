@@ -1,0 +1,239 @@
+package study
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/files"
+	"github.com/leasestorm/leasestorm/bench/record"
+)
+
+// coarse is the distance of the points that are run in any case.
+const coarse = 4
+
+// RunGrid runs what is missing of a map's folder and writes the whole.
+// Whatever ends it, a point that was run is kept.
+func RunGrid(ctx context.Context, runner bench.Runner, dir string, progress func(done, of int)) (_ *GridResult, err error) {
+	var g Grid
+	path := filepath.Join(dir, gridFile)
+	if err := readLayout(path, "map", &g, &g.Schema); err != nil {
+		return nil, err
+	}
+	if err := g.validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	held, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Release()
+	r := &gridRun{Grid: g, runner: runner, progress: progress}
+	if err := r.open(filepath.Join(dir, pointsFile)); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.file.Close()) }()
+	for step := coarse; step >= 1; step /= 2 {
+		if g.All {
+			step = 1
+		}
+		if err := r.run(ctx, r.wanted(step)); err != nil {
+			return nil, err
+		}
+	}
+	out := &GridResult{Grid: g, Points: r.whole(), Marks: g.marks(), Title: g.title()}
+	return out, record.WriteFile(filepath.Join(dir, mapFile), record.JSON(out))
+}
+
+type place struct{ contestant, x, y int }
+
+// gridRun is a map on its way.
+type gridRun struct {
+	Grid
+	runner   bench.Runner
+	mu       sync.Mutex
+	done     map[place]GridPoint // guarded by mu while run runs
+	file     files.File
+	failed   error // guarded by mu: a write that did not succeed
+	progress func(done, of int)
+	ran      int // of the points of this distance
+}
+
+// open reads the points that there are, and cuts off what a kill has left of a line.
+func (r *gridRun) open(path string) (err error) {
+	r.done = map[place]GridPoint{}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if r.file, err = files.Disk.Create(path); err != nil {
+			return err
+		}
+		if err = files.Disk.SyncDir(filepath.Dir(path)); err != nil {
+			_ = r.file.Close()
+		}
+		return err
+	}
+	text, err := files.Read(path)
+	if err != nil {
+		return err
+	}
+	whole := text[:bytes.LastIndexByte(text, '\n')+1]
+	n := 0
+	for line := range bytes.Lines(whole) {
+		n++
+		var p GridPoint
+		if err := json.Unmarshal(line, &p); err != nil || p.Contestant < 0 || p.Contestant >= len(r.Contestants) || p.X < 0 || p.X >= r.X.N || p.Y < 0 || p.Y >= r.Y.N {
+			return fmt.Errorf("%s:%d: not a point of this map: move the file away, and its points are run again", path, n)
+		}
+		r.done[place{p.Contestant, p.X, p.Y}] = p
+	}
+	r.file, err = files.Disk.Append(path, int64(len(whole)))
+	return err
+}
+
+// lattice are the indexes of an axis at that distance, its end included.
+func lattice(n, step int) (all []int) {
+	for i := 0; i < n-1; i += step {
+		all = append(all, i)
+	}
+	return append(all, n-1)
+}
+
+// wanted are the points to run at this distance: at the coarsest all, then those of a cell,
+// or of one beside it, whose corners at twice the distance do not agree.
+func (r *gridRun) wanted(step int) (list []place) {
+	var want []bool // by place, for one contestant
+	for c := range r.Contestants {
+		want = make([]bool, r.X.N*r.Y.N)
+		xs, ys := lattice(r.X.N, step), lattice(r.Y.N, step)
+		if step == coarse || r.All {
+			for _, x := range xs {
+				for _, y := range ys {
+					want[y*r.X.N+x] = true
+				}
+			}
+		} else {
+			r.refine(c, 2*step, func(x0, x1, y0, y1 int) {
+				for _, x := range xs {
+					for _, y := range ys {
+						if x >= x0 && x <= x1 && y >= y0 && y <= y1 {
+							want[y*r.X.N+x] = true
+						}
+					}
+				}
+			})
+		}
+		for i, w := range want {
+			p := place{c, i % r.X.N, i / r.X.N}
+			if _, have := r.done[p]; w && !have {
+				list = append(list, p)
+			}
+		}
+	}
+	return list
+}
+
+// refine calls visit for the cells at that distance around which not all is safe, or all
+// lost.
+func (r *gridRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
+	xs, ys := lattice(r.X.N, step), lattice(r.Y.N, step)
+	for i := 1; i < len(xs); i++ {
+		for j := 1; j < len(ys); j++ {
+			low, high := 2.0, -1.0
+			// The cells beside it count as well: a border that grazes a corner is seen.
+			for _, x := range xs[max(0, i-2):min(len(xs), i+2)] {
+				for _, y := range ys[max(0, j-2):min(len(ys), j+2)] {
+					p, have := r.done[place{c, x, y}]
+					if !have {
+						continue // it is in a part where all agree
+					}
+					v := p.P()
+					if p.Runs == 0 {
+						v = 3 // impossible: a border as well
+					}
+					low, high = min(low, v), max(high, v)
+				}
+			}
+			if low != high || low > 0 && low < 1 {
+				visit(xs[i-1], xs[i], ys[j-1], ys[j])
+			}
+		}
+	}
+}
+
+// run runs the points.
+func (r *gridRun) run(ctx context.Context, list []place) error {
+	r.ran = 0
+	return parallel(ctx, r.runner, len(list), func(ctx context.Context, i int) error {
+		at := list[i]
+		p, err := r.point(ctx, r.runner, GridPoint{Contestant: at.contestant, X: at.x, Y: at.y})
+		if err != nil {
+			return err
+		}
+		return r.keep(at, p, len(list))
+	})
+}
+
+// keep appends a point to the file. After a line that could not be written whole there is
+// no other.
+func (r *gridRun) keep(at place, p GridPoint, of int) error {
+	line, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed == nil {
+		_, r.failed = r.file.Write(append(line, '\n'))
+	}
+	if r.failed == nil && p.Runs > 0 { // what was not run costs nothing to find again
+		r.failed = r.file.Sync()
+	}
+	if r.failed != nil {
+		return r.failed
+	}
+	r.done[at] = p
+	if r.progress != nil {
+		r.ran++
+		r.progress(r.ran, of)
+	}
+	return nil
+}
+
+// whole is every point; one that was not run is as its nearest neighbours, which agree.
+func (r *gridRun) whole() []GridPoint {
+	all := make([]GridPoint, 0, len(r.Contestants)*r.X.N*r.Y.N)
+	for c := range r.Contestants {
+		for y := range r.Y.N {
+			for x := range r.X.N {
+				p, have := r.done[place{c, x, y}]
+				if !have {
+					p = r.nearest(c, x, y)
+					p.X, p.Y, p.Inferred = x, y, true
+					if s, workers, err := r.scenario(c, x, y); err == nil {
+						p.Beta, p.Law = r.law(&s, workers)
+					}
+				}
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+func (r *gridRun) nearest(c, x, y int) GridPoint {
+	for d := 1; ; d++ {
+		for i := -d; i <= d; i++ {
+			for _, at := range []place{{c, x + i, y - d}, {c, x + i, y + d}, {c, x - d, y + i}, {c, x + d, y + i}} {
+				if p, have := r.done[at]; have {
+					return p
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package study
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"go.uber.org/atomic"
+)
+
+// Line is a sweep of one axis, for contestants side by side, on the virtual engine.
+type Line struct {
+	Schema      int             `json:"schema"`
+	Scenario    string          `json:"scenario_toml"`
+	Title       string          `json:"title"`
+	X           scenario.Range  `json:"x"`
+	Contestants []string        `json:"contestants"`
+	Seeds       int             `json:"seeds"`
+	Seed        uint64          `json:"seed"` // of the first; 0: Sweep draws one
+	Workers     int             `json:"workers"`
+	Service     string          `json:"service"`
+	Points      []LinePoint     `json:"points"` // by contestant, then X
+	Build       bench.BuildInfo `json:"build"`
+}
+
+// LinePoint is a contestant at a value of the axis.
+type LinePoint struct {
+	Contestant int     `json:"contestant"`
+	X          float64 `json:"x"`
+	Lost       int     `json:"lost"`  // seeds that did not come back
+	Runs       int     `json:"runs"`  // valid ones
+	TTR        *Spread `json:"ttr_s"` // of those that came back
+	Idle       *Spread `json:"idle"`  // share of the workers' time in the recovery that was idle
+	Eta        *Spread `json:"efficiency"`
+	Refused    string  `json:"refused,omitempty"` // why there is no such scenario
+}
+
+// Sweep runs the line's points.
+func (l *Line) Sweep(ctx context.Context, runner bench.Runner, progress func(done, of int)) error {
+	base, err := scenario.Parse("sweep.toml", []byte(l.Scenario))
+	if err != nil {
+		return err
+	}
+	if len(l.Contestants) == 0 || l.Seeds < 1 {
+		return fmt.Errorf("%w: a sweep needs a contestant and a seed at least", scenario.ErrScenario)
+	}
+	if err := l.X.Validate(); err != nil {
+		return err
+	}
+	if base.Outage == 0 {
+		return scenario.Bad("outage", "a sweep's TTR needs a surge; set outage")
+	}
+	for _, c := range l.Contestants {
+		s := base
+		if err := s.Contest(c); err != nil {
+			return err
+		}
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	l.Seed = bench.DrawSeed(l.Seed)
+	l.Schema, l.Build = bench.ManifestSchema, bench.ReadBuildInfo()
+	l.Title = fmt.Sprintf("%s: %d leases, %d broken, %d seeds, virtual", base.Name, base.Leases, base.Broken, l.Seeds)
+	l.Points = make([]LinePoint, len(l.Contestants)*l.X.N)
+	var done atomic.Int64
+	return parallel(ctx, runner, len(l.Points), func(ctx context.Context, i int) error {
+		p, err := l.point(ctx, runner, base, i/l.X.N, l.X.At(i%l.X.N))
+		l.Points[i] = p
+		if n := done.Inc(); progress != nil {
+			progress(int(n), len(l.Points))
+		}
+		return err
+	})
+}
+
+func (l *Line) point(ctx context.Context, runner bench.Runner, s scenario.Scenario, contestant int, x float64) (LinePoint, error) {
+	p := LinePoint{Contestant: contestant, X: x}
+	workers := max(1, l.Workers)
+	if err := l.fit(&s, &workers, contestant, x); err != nil {
+		p.Refused = err.Error()
+		return p, nil //nolint:nilerr // that there is no such scenario is a result
+	}
+	var results []*bench.Result
+	for i := range l.Seeds {
+		res, err := runner.Run(ctx, s, bench.Options{Workers: workers, Seed: seedAt(l.Seed, i), MaxQueue: gridQueue, Service: l.Service})
+		if scenario.Refused(err) {
+			p.Refused = err.Error()
+			return p, nil
+		}
+		if err != nil {
+			return p, err
+		}
+		results = append(results, res)
+	}
+	p.sum(results)
+	return p, nil
+}
+
+func (p *LinePoint) sum(results []*bench.Result) {
+	var ttr, idle, eta []float64
+	for _, res := range valid(results) {
+		p.Runs++
+		if res.Verdict.Lost() {
+			p.Lost++
+			continue
+		}
+		ttr, idle, eta = appendIf(ttr, res.TTR), appendIf(idle, res.IdleShare), appendIf(eta, res.Efficiency)
+	}
+	p.TTR, p.Idle, p.Eta = spreadOf(ttr), spreadOf(idle), spreadOf(eta)
+}
+
+// fit makes the scenario of a point. The axis comes first: what it sets of a contestant's
+// parts is the contestant's, if it names that part.
+func (l *Line) fit(s *scenario.Scenario, workers *int, contestant int, x float64) error {
+	if err := l.X.Apply(s, workers, x); err != nil {
+		return err
+	}
+	if err := s.Contest(l.Contestants[contestant]); err != nil {
+		return err
+	}
+	return s.Validate()
+}
+
+// Text is a table of TTRs.
+func (l *Line) Text() string {
+	rows := [][]string{append([]string{l.X.Axis + " (" + l.X.Unit + ")"}, l.Contestants...)}
+	for i := range l.X.N {
+		row := []string{fmt.Sprintf("%.3g", l.X.At(i))}
+		for c := range l.Contestants {
+			p := l.Points[c*l.X.N+i]
+			switch {
+			case p.Refused != "":
+				row = append(row, "refused")
+			case p.Runs == 0:
+				row = append(row, "–")
+			case p.TTR == nil:
+				row = append(row, "lost")
+			default:
+				cell := fmt.Sprintf("%.2f", p.TTR.Median)
+				if p.Idle != nil {
+					cell += fmt.Sprintf(", idle %.0f %%", 100*p.Idle.Median)
+				}
+				if p.Lost > 0 {
+					cell += fmt.Sprintf(", lost %d of %d", p.Lost, p.Runs)
+				}
+				row = append(row, cell)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return "TTR (s) and the workers' idle share in the recovery\n" + columns(rows)
+}
