@@ -2,7 +2,6 @@ package bench_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -83,7 +82,7 @@ func TestLayers(t *testing.T) {
 	}
 	for name := range place {
 		if !seen[name] {
-			t.Error(fmt.Sprintf("there is no package %s: take it out of the layers", name))
+			t.Errorf("there is no package %s: take it out of the layers", name)
 		}
 	}
 }
