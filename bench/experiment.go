@@ -24,7 +24,7 @@ type experiment struct {
 	shards  int // that the host suggests for the table; 0: nothing
 	seed    uint64
 	costs   dwfm.Costs
-	outage  dwfm.Outage       // To is the return; 0 where there is no outage
+	outage  dwfm.Window       // To is the return; 0 where there is no outage
 	steps   []scenario.Step   // what the operator does
 	runbook *scenario.Runbook // that says so; nil: the scenario does
 	how     Options           // that it was asked for with
@@ -42,7 +42,7 @@ func newExperiment(s scenario.Scenario, workers int, seed uint64, shortest time.
 		return nil, err
 	}
 	x := &experiment{Fitted: fitted, seed: seed}
-	x.costs = dwfm.Costs{Class: x.Costs, Dead: s.Delta, Backlog: s.Kappa}
+	x.costs = dwfm.Costs{Class: x.Costs, Dead: s.Delta, Backlog: s.Kappa, Check: x.Want[queue.Check]}
 	x.schedule()
 	return x, x.check()
 }
@@ -87,12 +87,12 @@ func (x *experiment) schedule() {
 	x.phases = []record.Phase{{Name: "steady"}}
 	x.end = x.Duration
 	if len(x.Loads) > 0 {
-		x.scheduleSweep()
+		x.scheduleRamp()
 	}
 	if x.Outage == 0 {
 		return
 	}
-	x.outage = dwfm.Outage{From: x.Steady, To: x.Steady + x.Outage}
+	x.outage = dwfm.Window{From: x.Steady, To: x.Steady + x.Outage}
 	x.end = x.outage.To + x.Duration
 	x.disturb()
 	x.phases = append(x.phases, record.Phase{Name: "outage", Start: x.outage.From}, record.Phase{Name: "return", Start: x.outage.To})
@@ -104,14 +104,14 @@ func (x *experiment) schedule() {
 // disturb puts into the costs what goes wrong beside the surge.
 func (x *experiment) disturb() {
 	if x.Slow > 0 {
-		x.costs.Slow, x.costs.Slowed = x.Slow, dwfm.Outage{From: x.outage.To, To: x.end}
+		x.costs.Slow, x.costs.Slowed = x.Slow, dwfm.Window{From: x.outage.To, To: x.end}
 		if x.SlowFor > 0 {
 			x.costs.Slowed.To = x.outage.To + x.SlowFor
 		}
 	}
 	if x.Pause > 0 {
 		at := x.outage.To + x.PauseAt
-		x.costs.Paused, x.costs.Check = dwfm.Outage{From: at, To: at + x.Pause}, x.Want[queue.Check]
+		x.costs.Paused = dwfm.Window{From: at, To: at + x.Pause}
 	}
 }
 
@@ -156,7 +156,7 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 		c = x.switchAdmit
 	}
 	return dwfm.New(dwfm.Config{
-		Droplets: x.Leases, TTL: ttl, Costs: x.costs, Outage: x.outage, Table: table, Queue: q, Admit: c,
+		Droplets: x.Leases, TTL: ttl, Costs: x.costs, Dependency: dwfm.Away(x.outage), Table: table, Queue: q, Admit: c,
 	})
 }
 
@@ -172,8 +172,8 @@ func (x *experiment) admitConfig(s engine.Service) admit.Config {
 // refused, dropped for its age, dead or slowed.
 func (x *experiment) calibrationManager() (*dwfm.Manager, error) {
 	y := *x
-	y.costs.Backlog, y.costs.Slowed, y.costs.Paused = 0, dwfm.Outage{}, dwfm.Outage{}
-	y.outage = dwfm.Outage{}
+	y.costs.Backlog, y.costs.Slowed, y.costs.Paused = 0, dwfm.Window{}, dwfm.Window{}
+	y.outage = dwfm.Window{}
 	return y.manager("none", x.Want, 2*engine.Patience)
 }
 
@@ -205,7 +205,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	f.Leased = log.Recorder(x.Workers).TimeToLease
 	j := &Judge{Leases: x.Leases, Timeout: x.Timeout, Capacity: x.Capacity(s), Return: x.outage.To, MaxQueue: maxQueue}
 	p := &engine.Plan{
-		Manager: m, Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / watchesPerTimeout,
+		Manager: engine.Local(m), Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / watchesPerTimeout,
 	}
 	if len(x.steps) > 0 {
 		for i := range x.steps {
@@ -217,7 +217,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	}
 	if len(x.Loads) > 0 {
 		p.Watch = j.Look
-		p.Events = x.sweepEvents(m, f, s)
+		p.Events = x.rampEvents(m, f, s)
 	}
 	return p, j, nil
 }

@@ -97,7 +97,11 @@ func TestBytesPerLease(t *testing.T) {
 		if !ok {
 			t.Fatal("the source is no fleet")
 		}
-		got := float64(p.Manager.Table().Bytes()+p.Manager.Bytes()+f.Bytes()) / 100_000
+		m := p.Manager.(interface {
+			Table() lease.Table
+			Bytes() int64
+		})
+		got := float64(m.Table().Bytes()+m.Bytes()+f.Bytes()) / 100_000
 		if r := float64(perLease-orderBytes) / got; r < 0.9 || r > 1.1 {
 			t.Errorf("%s: %d bytes are reckoned for a lease, and %.1f are held", e.Name, perLease, got)
 		}

@@ -27,10 +27,10 @@ type Point struct {
 	QueueEnd   int      `json:"queue_end"`
 }
 
-// scheduleSweep gives each load a phase to settle in and one to be measured in. Above
+// scheduleRamp gives each load a phase to settle in and one to be measured in. Above
 // capacity, what a fifo serves at first is in time: what it serves t after it began with an
 // empty queue has waited t·(1−1/load), so it is late from τ·load/(load−1) on.
-func (x *experiment) scheduleSweep() {
+func (x *experiment) scheduleRamp() {
 	at := x.Steady
 	for i, load := range x.Loads {
 		settle := 1.0
@@ -52,8 +52,8 @@ func (x *experiment) scheduleSweep() {
 // back says whether the i-th load comes after the highest.
 func (x *experiment) back(i int) bool { return i > slices.Index(x.Loads, slices.Max(x.Loads)) }
 
-// sweepEvents begin each load with an empty queue.
-func (x *experiment) sweepEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) []engine.Event {
+// rampEvents begin each load with an empty queue.
+func (x *experiment) rampEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) []engine.Event {
 	var events []engine.Event
 	for i, load := range x.Loads {
 		events = append(events, engine.Event{At: x.phases[1+2*i].Start, Do: func(now time.Duration) {

@@ -131,8 +131,11 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 		Goodput: map[string]float64{}, Service: map[string]float64{},
 	}
 	res.Services = log.Services()
-	if f, ok := p.Source.(*fleet.Fleet); ok {
-		res.HealthyLost = f.Healthy()
+	if f, ok := p.Source.(interface {
+		HealthyLost() int
+		Zones() []fleet.Zone
+	}); ok {
+		res.HealthyLost = f.HealthyLost()
 		res.zones(f.Zones())
 	}
 	for why, n := range total.Why {

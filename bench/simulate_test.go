@@ -67,7 +67,7 @@ func hashOf(t *testing.T, v Virtual, s scenario.Scenario, o Options) string {
 }
 
 // Taking events together is the same as taking them one by one, to the byte.
-func TestStretchIsSingle(t *testing.T) {
+func TestLookaheadIsSingle(t *testing.T) {
 	for _, set := range [][]string{
 		nil, {"broken=3000"}, {"broken=500"}, {"retry=backoff", "launch=0.1"}, {"delta=0.3", "wait=200ms"}, {"timeout=330ms", "broken=2000"}, {"operator=both", "operator_at=3s", "duration=20s"},
 		{"slow=0.5", "slow_for=3s"}, {"delta=0"},

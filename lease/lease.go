@@ -92,9 +92,9 @@ type Table interface {
 	// until deadline: what a client that asks for a new lease mostly needs, without
 	// the way through the free slots. Errors: ErrStale, ErrDeadline.
 	Regrant(id ID, now, deadline time.Duration) (ID, error)
-	// Touch brings what the calls of a coming batch will look at into the cache,
+	// Prefetch brings what the calls of a coming batch will look at into the cache,
 	// where a table can: the misses of a batch then overlap. It changes nothing.
-	Touch(ids []ID)
+	Prefetch(ids []ID)
 	// Expire frees the slots of all leases whose deadline is at or before now and
 	// calls lapsed for each, before that slot can be granted again; lapsed must
 	// not call back into the table and must not panic. It returns their number.

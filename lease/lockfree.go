@@ -253,7 +253,7 @@ func (t *lockFree) RenewAll(ids []ID, now, deadline time.Duration, renewed []boo
 	tick := nowTick(now)
 	for len(ids) > 0 {
 		k := min(ahead, len(ids))
-		t.Touch(ids[:k])
+		t.Prefetch(ids[:k])
 		for i, id := range ids[:k] {
 			ok := t.renew(id, tick, d)
 			if ok {
@@ -318,9 +318,9 @@ func (t *lockFree) Regrant(id ID, now, deadline time.Duration) (ID, error) {
 	}
 }
 
-// Touch loads the words that a batch is about to use, one after the other without
+// Prefetch loads the words that a batch is about to use, one after the other without
 // waiting: their cache misses overlap.
-func (t *lockFree) Touch(ids []ID) {
+func (t *lockFree) Prefetch(ids []ID) {
 	for _, id := range ids {
 		if w := t.at(id); w != nil {
 			w.Load()

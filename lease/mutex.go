@@ -91,8 +91,8 @@ func (t *mutexTable) Regrant(id ID, now, deadline time.Duration) (ID, error) {
 	return id, staleUnless(ok)
 }
 
-// Touch does nothing: what it would read is the lock's.
-func (t *mutexTable) Touch([]ID) {}
+// Prefetch does nothing: what it would read is the lock's.
+func (t *mutexTable) Prefetch([]ID) {}
 
 func (t *mutexTable) Expire(now time.Duration, lapsed func(ID)) int {
 	t.mu.Lock()

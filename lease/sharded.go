@@ -156,8 +156,8 @@ func (t *shardedTable) Regrant(id ID, now, deadline time.Duration) (ID, error) {
 	return id, staleUnless(ok)
 }
 
-// Touch does nothing: what it would read is the locks'.
-func (t *shardedTable) Touch([]ID) {}
+// Prefetch does nothing: what it would read is the locks'.
+func (t *shardedTable) Prefetch([]ID) {}
 
 func (t *shardedTable) Expire(now time.Duration, lapsed func(ID)) int {
 	n := nowTick(now)

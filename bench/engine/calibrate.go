@@ -133,7 +133,7 @@ func (c *Calibration) Measure(ctx context.Context, class queue.Class) (time.Dura
 		Leases: len(c.tokens), Workers: workers, Step: 100 * time.Millisecond, Phases: []record.Phase{{Name: "calibration"}},
 	})
 	if _, err := c.real.Run(ctx, &Plan{
-		Manager: c.manager, Source: f, Log: log, End: math.MaxInt64, Watch: f.watch, WatchPeriod: sliceLength,
+		Manager: Local(c.manager), Source: f, Log: log, End: math.MaxInt64, Watch: f.watch, WatchPeriod: sliceLength,
 	}); err != nil {
 		return 0, err
 	}

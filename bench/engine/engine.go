@@ -1,5 +1,6 @@
 // Package engine drives the passive model of manager and droplets: [Real] on pinned
-// goroutines, the host's clock and real work.
+// goroutines, the host's clock and real work; [Virtual] through a calendar of events, without
+// waiting.
 package engine
 
 import (
@@ -28,12 +29,42 @@ type State struct {
 	Good   uint64 // good establishes since the start
 }
 
-// SweepPeriod is how often the manager looks for lapsed leases, in run time.
-const SweepPeriod = 10 * time.Millisecond
+// ExpirePeriod is how often the manager looks for lapsed leases, in run time.
+const ExpirePeriod = 10 * time.Millisecond
+
+// Manager is what the engines call of the manager under test. Offer, Queued and Live are
+// called by the generator, Cost by the workers as well; Expire by one of them.
+type Manager interface {
+	// Worker makes the i-th worker's side, which belongs to one goroutine.
+	Worker(i int) Worker
+	// Offer brings a batch of attempts to the door: items[queued:] are shed, with their Why.
+	Offer(now time.Duration, items []queue.Item) (queued int)
+	// Cost is how much service an attempt takes that is taken up at now, in checks.
+	Cost(now time.Duration, it *queue.Item) float64
+	// Expire frees the lapsed leases and returns their number.
+	Expire(now time.Duration) int
+	Live() int   // live leases
+	Queued() int // attempts that wait
+}
+
+// Worker is one worker's side of a Manager. See dwfm.Worker for what each call says.
+type Worker interface {
+	Drain(now time.Duration, dst []queue.Item) (shed int)
+	Take(now time.Duration, dst []queue.Item) (taken, dropped int)
+	Stale(now time.Duration, it *queue.Item) bool
+	Complete(taken, now time.Duration, it *queue.Item, a *dwfm.Answer)
+}
+
+// Local is the lease manager of this module as the engines' Manager.
+func Local(m *dwfm.Manager) Manager { return local{m} }
+
+type local struct{ *dwfm.Manager }
+
+func (l local) Worker(i int) Worker { return l.Manager.Worker(i) }
 
 // Plan is one run.
 type Plan struct {
-	Manager *dwfm.Manager
+	Manager Manager
 	Source  Source
 	Log     *record.Log
 	End     time.Duration // at the latest

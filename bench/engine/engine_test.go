@@ -47,14 +47,14 @@ func planOf(t testing.TB, droplets int) *Plan {
 		t.Fatal(err)
 	}
 	f, err := fleet.New(fleet.Config{
-		Droplets: droplets, Broken: 1000, Outage: dwfm.Outage{From: 1, To: 2}, Spread: time.Second,
+		Droplets: droplets, Broken: 1000, Outage: dwfm.Window{From: 1, To: 2}, Spread: time.Second,
 		Interval: time.Second, TTL: time.Hour, Timeout: time.Second, Retry: retry, Seed: 1,
 	}, func(d uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, d) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &Plan{
-		Manager: m, Source: f, End: time.Hour, WatchPeriod: time.Millisecond,
+		Manager: Local(m), Source: f, End: time.Hour, WatchPeriod: time.Millisecond,
 		Log: record.NewLog(record.Shape{Leases: droplets, Workers: 1, Step: 10 * time.Millisecond, Phases: []record.Phase{{Name: "all"}}}),
 	}
 }

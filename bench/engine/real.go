@@ -170,16 +170,16 @@ func (r *running) idle() {
 // stack: an item that passes through an interface would escape, once a turn.
 type workerLoop struct {
 	*running
-	index   int
-	rec     *record.Recorder
-	side    *dwfm.Worker
-	labour  *labourer
-	ring    *ring
-	items   []queue.Item
-	answer  dwfm.Answer
-	sweepAt time.Duration
-	unit    [queue.Classes]float64 // calibrated service of a unit of cost, ns
-	rng     *rand.Rand             // of Draw
+	index    int
+	rec      *record.Recorder
+	side     Worker
+	labour   *labourer
+	ring     *ring
+	items    []queue.Item
+	answer   dwfm.Answer
+	expireAt time.Duration
+	unit     [queue.Classes]float64 // calibrated service of a unit of cost, ns
+	rng      *rand.Rand             // of Draw
 }
 
 func newWorkerLoop(r *running, i int) *workerLoop {
@@ -214,9 +214,9 @@ func (w *workerLoop) run() {
 // is the start of the next: one reading of the clock a service.
 func (w *workerLoop) turn(now time.Duration) time.Duration {
 	w.rec.Tick(now)
-	if w.index == 0 && now >= w.sweepAt {
-		w.plan.Manager.Sweep(now)
-		w.sweepAt = now + SweepPeriod
+	if w.index == 0 && now >= w.expireAt {
+		w.plan.Manager.Expire(now)
+		w.expireAt = now + ExpirePeriod
 	}
 	for shed := w.side.Drain(now, w.items); shed > 0; shed = w.side.Drain(now, w.items) {
 		w.rec.Shed(w.items[:shed])

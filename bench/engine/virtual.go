@@ -66,7 +66,7 @@ type server struct {
 	taken   time.Duration
 	planned time.Duration
 	item    [1]queue.Item // that it is at
-	side    *dwfm.Worker
+	side    Worker
 	rec     *record.Recorder
 }
 
@@ -74,16 +74,17 @@ type server struct {
 type virtualRun struct {
 	*watcher
 	v        *Virtual
-	m        *dwfm.Manager
+	m        Manager
 	servers  []server
 	rng      *rand.Rand
 	unit     [queue.Classes]float64 // ns for a unit of cost
 	items    [offerBatch]queue.Item
-	together togetherer // the source, if it is one and Single is not wanted
+	foreseen lookahead    // the source, if it is one and Single is not wanted
+	plain    plainManager // the manager, if it is one and foreseen is set
 	ahead    [aheadOf]queue.Item
 	looked   int // takes until the next look ahead
 	answer   [1]dwfm.Answer
-	sweepAt  time.Duration
+	expireAt time.Duration
 }
 
 // contextEvery is at how many instants the context is looked at once: by their number, for
@@ -106,8 +107,10 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 	for i := range r.servers {
 		r.servers[i] = server{end: idle, side: p.Manager.Worker(i), rec: p.Log.Recorder(i)}
 	}
-	if !v.Single {
-		r.together, _ = p.Source.(togetherer)
+	if plain, ok := p.Manager.(plainManager); ok && !v.Single {
+		if r.foreseen, ok = p.Source.(lookahead); ok {
+			r.plain = plain
+		}
 	}
 	now, collectAt := time.Duration(0), time.Duration(0)
 	for instants := uint(0); ; instants++ {
@@ -124,8 +127,8 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 		if r.instant(now) {
 			break
 		}
-		if r.together != nil && p.Manager.Plain() && r.together.Together(p.WatchPeriod) {
-			now = r.stretch(now)
+		if r.plain != nil && r.plain.Plain() && r.foreseen.Lookahead(p.WatchPeriod) {
+			now = r.lookahead(now)
 		}
 		now = r.next(now)
 	}
@@ -138,7 +141,7 @@ func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 
 // next is the time of the next event after now.
 func (r *virtualRun) next(now time.Duration) time.Duration {
-	t := min(r.watcher.next, r.sweepAt, r.source().Due(now))
+	t := min(r.watcher.next, r.expireAt, r.source().Due(now))
 	if len(r.left) > 0 {
 		t = min(t, r.left[0].At)
 	}
@@ -163,9 +166,9 @@ func (r *virtualRun) instant(now time.Duration) bool {
 			r.complete(s)
 		}
 	}
-	if now >= r.sweepAt {
-		r.m.Sweep(now)
-		r.sweepAt = now + SweepPeriod
+	if now >= r.expireAt {
+		r.m.Expire(now)
+		r.expireAt = now + ExpirePeriod
 	}
 	if r.tick(now) {
 		return true
@@ -201,7 +204,7 @@ func (r *virtualRun) take(s *server, now time.Duration) bool {
 		}
 		break
 	}
-	r.lookAhead(s, now)
+	r.prefetchAhead(s, now)
 	it := &s.item[0]
 	s.taken = now
 	mean := r.m.Cost(now, it) * r.unit[it.Class]

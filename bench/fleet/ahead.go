@@ -15,9 +15,9 @@ const (
 	fetch  = 16
 )
 
-// Touch prefetches the droplets of attempts, up to 64, whose answers are soon to come, but
+// Prefetch prefetches the droplets of attempts, up to 64, whose answers are soon to come, but
 // those that will be late.
-func (f *Fleet) Touch(now time.Duration, items []queue.Item) {
+func (f *Fleet) Prefetch(now time.Duration, items []queue.Item) {
 	l := f.soon[:0]
 	for i := range items[:min(window, len(items))] {
 		if it := &items[i]; now < it.Deadline() {

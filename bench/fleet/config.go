@@ -14,7 +14,7 @@ import (
 type Config struct {
 	Droplets int         // N
 	Broken   int         // B, droplets whose lease lapses during the outage
-	Outage   dwfm.Outage // leases lapse on a ramp from From to To; at To the broken ask anew
+	Outage   dwfm.Window // leases lapse on a ramp from From to To; at To the broken ask anew
 	Spread   time.Duration
 	Interval time.Duration // H, between two checks of a droplet
 	TTL      time.Duration

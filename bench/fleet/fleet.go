@@ -52,20 +52,20 @@ func (f *Fleet) next(d *droplet) time.Duration {
 
 // Fleet is the droplets' state.
 type Fleet struct {
-	cfg       Config
-	timeout   queue.Micros // τ
-	droplets  []droplet
-	checks    lane // next regular checks
-	out       attempts
-	random    *wheel // retries and first checks
-	launch    stream
-	rng       *rand.Rand
-	learner   admit.Learner // the retry policy, if it is one
-	immediate bool          // the policy never waits
-	zones     []Zone
-	lost      int
-	healthy   int
-	soon      [window]unsafe.Pointer // records that are being listed, to be prefetched
+	cfg         Config
+	timeout     queue.Micros // τ
+	droplets    []droplet
+	checks      lane // next regular checks
+	out         attempts
+	random      *wheel // retries and first checks
+	launch      stream
+	rng         *rand.Rand
+	learner     admit.Learner // the retry policy, if it is one
+	immediate   bool          // the policy never waits
+	zones       []Zone
+	lost        int
+	healthyLost int
+	soon        [window]unsafe.Pointer // records that are being listed, to be prefetched
 
 	// Leased, if set, is told each time to lease: from the loss of a lease to the next
 	// good establish.
@@ -129,9 +129,9 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 // Lost is the number of droplets that know of the loss of their lease.
 func (f *Fleet) Lost() int { return f.lost }
 
-// Healthy is how many leases lapsed, and were missed, that had outlived the outage: what
-// the surge, or the remedy, cost those who had no part in it.
-func (f *Fleet) Healthy() int { return f.healthy }
+// HealthyLost is the number of leases that lapsed, and were missed, although they had outlived
+// the outage: what the surge, or the remedy, cost droplets that had no part in it.
+func (f *Fleet) HealthyLost() int { return f.healthyLost }
 
 // BytesPerDroplet is the heap of one droplet's state, without its timers.
 const BytesPerDroplet = int64(unsafe.Sizeof(droplet{}))
@@ -142,10 +142,10 @@ func (f *Fleet) Due(now time.Duration) time.Duration {
 	return min(f.checks.due(), f.out.due(), f.random.due(now), f.launch.due)
 }
 
-// Together says whether Next gives the same attempts, in the order of their births, whether
+// Lookahead says whether Next gives the same attempts, in the order of their births, whether
 // it is asked once or for each instant of a window by itself: whether no timer that comes
 // due in it sets another that does, and nothing is drawn in another order.
-func (f *Fleet) Together(window time.Duration) bool {
+func (f *Fleet) Lookahead(window time.Duration) bool {
 	return f.immediate && (f.cfg.Wait == 0 || f.cfg.Wait >= window) && f.cfg.Interval > window && (f.cfg.Jitter == 0 || f.launch.due == never)
 }
 
@@ -309,7 +309,7 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 		d.state, d.tries, d.wait = 0, 0, 0
 		f.lost++
 		if d.until > f.cfg.Outage.To {
-			f.healthy++
+			f.healthyLost++
 		}
 	}
 	if d.is(out) {

@@ -25,7 +25,7 @@ func (w waits) Wait(admit.Failure, *rand.Rand) time.Duration { return time.Durat
 
 func config(droplets, broken int) Config {
 	return Config{
-		Droplets: droplets, Broken: broken, Outage: dwfm.Outage{From: sec, To: 2 * sec}, Spread: sec / 10,
+		Droplets: droplets, Broken: broken, Outage: dwfm.Window{From: sec, To: 2 * sec}, Spread: sec / 10,
 		Interval: 20 * sec, TTL: 60 * sec, Timeout: sec, Retry: waits(0), Seed: 1,
 	}
 }

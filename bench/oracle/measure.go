@@ -182,7 +182,7 @@ func (w *watch) plan(m Model) (*engine.Plan, error) {
 		return nil, err
 	}
 	return &engine.Plan{
-		Manager: mgr, End: math.MaxInt64, WatchPeriod: 100 * service,
+		Manager: engine.Local(mgr), End: math.MaxInt64, WatchPeriod: 100 * service,
 		Log: record.NewLog(record.Shape{Leases: 1, Workers: m.Servers, Step: time.Hour, Phases: []record.Phase{{Name: "all"}}}),
 	}, nil
 }

@@ -23,13 +23,35 @@ import (
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
-// Outage is a span of time; the one in which the dependency is away. Calls of live leases' checks go
-// on working over connections that are open, as they did on the day; an establish
-// needs a new one, and fails.
-type Outage struct{ From, To time.Duration }
+// Window is a span of run time, from From to before To.
+type Window struct{ From, To time.Duration }
 
-// Away says whether a new call to the dependency fails at now.
-func (o Outage) Away(now time.Duration) bool { return now >= o.From && now < o.To }
+// Contains says whether now lies in the window.
+func (w Window) Contains(now time.Duration) bool { return now >= w.From && now < w.To }
+
+// Dependency is what the manager has to call before it can establish a lease. Calls of live
+// leases' checks go on over connections that are open, as they did on the day; an establish
+// needs a new one.
+type Dependency interface {
+	// Ask says whether a call for a droplet at now succeeds, and how long it takes. It is
+	// asked when an establish is taken up, for the time, and when its work is done, for
+	// whether it has succeeded.
+	Ask(now time.Duration, droplet uint32) (ok bool, takes time.Duration)
+}
+
+// Away is a Dependency that fails at once in a window, and answers at once outside it.
+type Away Window
+
+// Ask implements Dependency.
+func (a Away) Ask(now time.Duration, _ uint32) (ok bool, takes time.Duration) {
+	return !Window(a).Contains(now), 0
+}
+
+// atOnce says whether a dependency's answers take no time, whatever they are.
+func atOnce(d Dependency) bool {
+	_, ok := d.(Away)
+	return ok
+}
 
 // Costs are what services cost, in units of one check's service.
 type Costs struct {
@@ -41,8 +63,8 @@ type Costs struct {
 	// Paused waits for its end first, as for a collector of garbage or a lost processor;
 	// Check is what a check takes, to count that wait in.
 	Slow   float64
-	Slowed Outage
-	Paused Outage
+	Slowed Window
+	Paused Window
 	Check  time.Duration
 }
 
@@ -51,10 +73,11 @@ type Config struct {
 	Droplets int           // N; droplets are 0..N-1
 	TTL      time.Duration // lease time from each check or establish
 	Costs    Costs
-	Outage   Outage
-	Table    lease.Table
-	Queue    queue.Discipline
-	Admit    admit.Controller
+	// Dependency is what an establish needs. The zero value, nil, is always there.
+	Dependency Dependency
+	Table      lease.Table
+	Queue      queue.Discipline
+	Admit      admit.Controller
 }
 
 // Manager keeps the droplets' leases. Its methods are safe for concurrent use; one
@@ -65,6 +88,7 @@ type Manager struct {
 	queued func() int      // cfg.Queue.Len, as a value that was made once
 	even   bool            // costs depend on the attempt alone
 	plain  bool            // and all attempts go into a queue in order
+	waits  bool            // an establish takes as long as the dependency\'s answer, on top of its work
 
 	// The operator's levers. The throttle is an admission controller of its own, in
 	// front of the run's; nil is off. A restart is carried out by a worker.
@@ -79,7 +103,7 @@ type Manager struct {
 	// Live leases are counted by those who make and end them, each in a place of its own:
 	// a table counts by reading all it has.
 	workers []*Worker
-	live    atomic.Int64 // seeded, less what sweeps have ended
+	live    atomic.Int64 // seeded, less what has expired
 }
 
 // New checks the configuration and makes a manager without leases.
@@ -93,13 +117,19 @@ func New(cfg Config) (*Manager, error) {
 		return nil, fmt.Errorf("dwfm: %g of the capacity away: want 0 to less than 1", cfg.Costs.Slow)
 	case cfg.Costs.Paused.To > 0 && cfg.Costs.Check <= 0:
 		return nil, errors.New("dwfm: a pause needs to know what a check takes")
+	case cfg.Dependency != nil && cfg.Costs.Check <= 0 && !atOnce(cfg.Dependency):
+		return nil, errors.New("dwfm: a dependency whose answers take time needs to know what a check takes: set Costs.Check")
 	case cfg.Table == nil || cfg.Queue == nil || cfg.Admit == nil:
 		return nil, errors.New("dwfm: table, queue and admission controller must all be given")
+	}
+	if cfg.Dependency == nil {
+		cfg.Dependency = Away{}
 	}
 	m := &Manager{cfg: cfg, queued: cfg.Queue.Len, holder: make([]atomic.Uint64, cfg.Droplets)}
 	m.stale, _ = cfg.Queue.(queue.Rechecker)
 	q, ok := cfg.Queue.(queue.InOrder)
-	m.even = cfg.Costs.Backlog == 0 && cfg.Costs.Slow == 0 && cfg.Costs.Paused.To == 0
+	m.waits = !atOnce(cfg.Dependency)
+	m.even = cfg.Costs.Backlog == 0 && cfg.Costs.Slow == 0 && cfg.Costs.Paused.To == 0 && !m.waits
 	m.plain = m.even && ok && q.InOrder() && admit.IsNone(cfg.Admit)
 	return m, nil
 }
@@ -110,7 +140,7 @@ func (m *Manager) Table() lease.Table { return m.cfg.Table }
 // Queued is the number of attempts in the queue.
 func (m *Manager) Queued() int { return m.cfg.Queue.Len() }
 
-// Live is the number of leases in the table that no sweep has ended. Under concurrent use
+// Live is the number of leases in the table that have not been found lapsed. Under concurrent use
 // it may lag. Workers must all be made before the first call.
 func (m *Manager) Live() int {
 	n := m.live.Load()
@@ -147,17 +177,21 @@ func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	if m.cfg.Costs.Backlog > 0 {
 		cost *= 1 + m.cfg.Costs.Backlog*float64(m.Queued())
 	}
-	if m.cfg.Costs.Slowed.Away(now) {
+	if m.cfg.Costs.Slowed.Contains(now) {
 		cost /= 1 - m.cfg.Costs.Slow
 	}
-	if m.cfg.Costs.Paused.Away(now) {
+	if m.cfg.Costs.Paused.Contains(now) {
 		cost += float64(m.cfg.Costs.Paused.To-now) / float64(m.cfg.Costs.Check)
+	}
+	if m.waits && it.Class == queue.Establish {
+		_, takes := m.cfg.Dependency.Ask(now, it.Droplet)
+		cost += float64(takes) / float64(max(1, m.cfg.Costs.Check))
 	}
 	return cost
 }
 
-// Sweep frees the lapsed leases and returns their number.
-func (m *Manager) Sweep(now time.Duration) int {
+// Expire frees the lapsed leases and returns their number.
+func (m *Manager) Expire(now time.Duration) int {
 	n := m.cfg.Table.Expire(now, ignore)
 	m.live.Sub(int64(n))
 	return n
@@ -306,7 +340,7 @@ type Worker struct {
 	m     *Manager
 	index int
 	queue queue.Discipline // the manager's, or this worker's view of it
-	ids   [32]lease.ID     // for Touch
+	ids   [32]lease.ID     // for Prefetch
 	left  int              // of a restart that is being carried out
 	aside []queue.Item     // offered since it began
 
@@ -335,7 +369,7 @@ func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) 
 			w.ids[i] = lease.ID(dst[i].Lease)
 			w.m.holder[dst[i].Droplet].Load()
 		}
-		w.m.cfg.Table.Touch(w.ids[:n])
+		w.m.cfg.Table.Prefetch(w.ids[:n])
 	}
 	return taken, dropped
 }
@@ -351,7 +385,7 @@ func (w *Worker) Ahead(now time.Duration, dst []queue.Item) int {
 			w.m.holder[it.Droplet].Load()
 		}
 	}
-	w.m.cfg.Table.Touch(live)
+	w.m.cfg.Table.Prefetch(live)
 	return n
 }
 
@@ -392,7 +426,7 @@ func (w *Worker) apply(now time.Duration, it *queue.Item, a *Answer) {
 			return
 		}
 	case queue.Establish:
-		if w.m.cfg.Outage.Away(now) {
+		if ok, _ := w.m.cfg.Dependency.Ask(now, it.Droplet); !ok {
 			a.Outcome = queue.Failed
 			return
 		}

@@ -27,7 +27,7 @@ func manager(t *testing.T, table, q, controller string) *dwfm.Manager {
 		t.Fatal(err)
 	}
 	m, err := dwfm.New(dwfm.Config{
-		Droplets: 10, TTL: time.Minute, Table: tab, Queue: d, Admit: c, Outage: dwfm.Outage{From: 5 * sec, To: 6 * sec},
+		Droplets: 10, TTL: time.Minute, Table: tab, Queue: d, Admit: c, Dependency: dwfm.Away{From: 5 * sec, To: 6 * sec},
 		Costs: dwfm.Costs{Class: [queue.Classes]float64{1, 4, 2}, Dead: 0.5, Backlog: 0.1},
 	})
 	if err != nil {
@@ -68,7 +68,7 @@ func TestComplete(t *testing.T) {
 			do("a check under the old lease", queue.Check, old, 7*sec, 7*sec+1, queue.Late)
 			do("a launch under the old lease", queue.Launch, old, 7*sec, 7*sec+1, queue.Failed)
 			do("a check under the new one", queue.Check, a.Lease, 7*sec, 7*sec+1, queue.Good)
-			if n := m.Sweep(10 * time.Minute); n != 1 || m.Table().Live() != 0 || m.Live() != 0 {
+			if n := m.Expire(10 * time.Minute); n != 1 || m.Table().Live() != 0 || m.Live() != 0 {
 				t.Errorf("the sweep ended %d, %d are live; want 1 and 0", n, m.Table().Live())
 			}
 			do("an establish after the lapse", queue.Establish, a.Lease, 600*sec, 600*sec+1, queue.Good)
@@ -166,6 +166,54 @@ func TestRestartKeepsNewcomers(t *testing.T) {
 		}
 		if len(shed) != 40 || m.Queued() != 10 {
 			t.Errorf("%s: %d of 40 shed, and %d of 10 newcomers wait", q, len(shed), m.Queued())
+		}
+	}
+}
+
+// far is a dependency that is there for even droplets only, and takes a time to say so.
+type far struct{ takes time.Duration }
+
+func (d far) Ask(_ time.Duration, droplet uint32) (bool, time.Duration) {
+	return droplet%2 == 0, d.takes
+}
+
+// An establish takes as long as the dependency's answer on top of its work, and fails if that
+// says no; a check calls nobody.
+func TestDependency(t *testing.T) {
+	tab, err := lease.Make("mutex", lease.Env{Leases: 10, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := queue.Make("fifo", queue.Config{Timeout: sec, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := admit.Make("none", admit.Config{Timeout: sec, Capacity: 10, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := dwfm.New(dwfm.Config{
+		Droplets: 10, TTL: time.Minute, Table: tab, Queue: q, Admit: c, Dependency: far{30 * time.Millisecond},
+		Costs: dwfm.Costs{Class: [queue.Classes]float64{1, 4, 2}, Dead: 1, Check: 10 * time.Millisecond},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Plain() {
+		t.Error("a manager whose dependency takes its time is no plain one")
+	}
+	for class, want := range map[queue.Class]float64{queue.Check: 1, queue.Establish: 4 + 3, queue.Launch: 2} {
+		it := queue.Item{Class: class, Timeout: queue.ToMicros(sec)}
+		if got := m.Cost(0, &it); got != want {
+			t.Errorf("a %v costs %v checks, want %v", class, got, want)
+		}
+	}
+	w := m.Worker(0)
+	for droplet, want := range []queue.Outcome{queue.Good, queue.Failed, queue.Good} {
+		it := queue.Item{Class: queue.Establish, Timeout: queue.ToMicros(sec), Droplet: uint32(droplet)}
+		var a dwfm.Answer
+		if w.Complete(0, 0, &it, &a); a.Outcome != want {
+			t.Errorf("droplet %d: %v, want %v", droplet, a.Outcome, want)
 		}
 	}
 }

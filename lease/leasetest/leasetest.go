@@ -53,7 +53,7 @@ func allocates(t *testing.T, newTable New) {
 			_ = tab.Renew(ids[i], now, now+at(100))
 			_ = tab.Verify(ids[i], now)
 		}
-		tab.Touch(ids)
+		tab.Prefetch(ids)
 		_, _ = tab.RenewAll(ids, now, now+at(150), renewed)
 		_ = tab.Revoke(ids[0])
 		ids[0], _ = tab.Grant(now, now+at(100), 0)
@@ -170,7 +170,7 @@ func cases(t *testing.T, newTable New) {
 		want(t, fmt.Sprintf("revoke of the foreign ID %v", id), tab.Revoke(id), lease.ErrStale)
 		want(t, fmt.Sprintf("verify of the foreign ID %v", id), tab.Verify(id, 0), lease.ErrStale)
 	}
-	tab.Touch([]lease.ID{0, a, c, lease.MakeID(1<<32-1, 1)})
+	tab.Prefetch([]lease.ID{0, a, c, lease.MakeID(1<<32-1, 1)})
 	if tab.Bytes() <= 0 {
 		t.Errorf("a table of two takes %d bytes", tab.Bytes())
 	}
