@@ -5,8 +5,8 @@ package law
 
 import "math"
 
-// Fluid is the surge as a fluid: all times in timeouts, all work in what one timeout of the
-// whole capacity serves. docs/border.md derives it.
+// Fluid is the surge as a fluid. All times are in units of the timeout. All work is in units of
+// what the whole capacity serves per timeout. docs/border.md derives the law.
 type Fluid struct {
 	Rho    float64 // ρ, what steady checks take
 	Checks float64 // σρH/τ: the work of establishing all N leases, so that B/N = b/Checks
@@ -69,23 +69,31 @@ func (p *parcel) sum(from, to int) (s float64) {
 	return s
 }
 
-// Recovers says whether a burst b of establish work is served in the end.
+// Recovers says whether the leases come back after a burst b of establish work.
 func (f Fluid) Recovers(b float64) bool {
 	_, ok := f.Recovery(b)
 	return ok
 }
 
-// Recovery is how many timeouts after the return of b broken leases' work 99.9 % of all
-// leases are active again, and whether they are at all.
+// Recovery returns the time to recovery, from the return until 99.9 % of all leases are active
+// again, in units of the timeout. ok is false if the leases never come back. b is the work of
+// establishing the broken leases, in what the whole capacity serves per timeout.
 //
-// Work enters a queue of capacity 1 in parcels, one a step: the burst over the spread, and
-// checks: of each droplet an interval after the birth of its last good one, of one that has
-// its lease back from a random phase on. What of a parcel is unserved a timeout after it
-// entered enters again after the wait, as part of the parcels of those steps; the old part
-// stays and is served all the same, at δ of its cost, unless it is dropped. Good is what is
-// served within a timeout of its own entry; a lease whose check has failed until it lapsed
-// is to be established. As the judge has it, all is lost when less than 5 % of the capacity
-// is good for 5 timeouts on end and more than half of what was lost is lost still.
+// The fluid is followed in steps, and what enters the queue in one step is a parcel.
+//
+//  1. Arrivals. The burst enters over the spread. A droplet with a lease sends a check one
+//     interval after the birth of its last good check. A droplet that has its lease back sends
+//     its first check at a random phase of the interval.
+//  2. Service. In each step the workers serve one step's capacity, in the order of the
+//     discipline. Work that is served within a timeout of its entry is good.
+//  3. Time-outs. What of a parcel is unserved a timeout after its entry enters again after the
+//     retry wait, as part of the parcels of those steps. The old attempt stays in the queue and
+//     costs δ of a live one. A lease lapses when its checks have failed for as long as it
+//     lives; its droplet then sends an establish.
+//  4. Drops. A discipline that drops the dead gives up what has timed out at no cost.
+//  5. Verdict. As the judge of runs has it, the leases are lost if the good work per timeout
+//     stays below CollapseShare of the capacity for HoldTimeouts and more than half of the
+//     leases that were lost at the start of that span are still lost.
 func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 	const h = 1.0 / fluidSteps
 	const n = fluidSteps * (FluidTimeouts - HoldTimeouts) // it must hold, too
@@ -332,8 +340,8 @@ func (r *fluidRun) enter(class, failures, from, over int, x float64) {
 	}
 }
 
-// Border is the burst b* from which on the fluid does not recover; false: it recovers from
-// the loss of all leases.
+// Border returns the smallest burst b* from which the fluid does not recover. ok is false if it
+// recovers from the loss of all leases.
 func (f Fluid) Border() (b float64, ok bool) {
 	low, high := 0.0, f.Checks
 	if f.Recovers(high) {
