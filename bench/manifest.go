@@ -31,7 +31,7 @@ type Manifest struct {
 	Scenario  string          `json:"scenario_toml"`
 	Result    *Result         `json:"result"`
 	Phases    []record.Phase  `json:"phases"`
-	Sweep     string          `json:"sweep,omitempty"` // the form in which lock-free tables sweep
+	Scan      string          `json:"scan,omitempty"` // the form in which lock-free tables look for lapsed leases
 	Placement *host.Placement `json:"placement,omitempty"`
 	Host      *host.Info      `json:"host,omitempty"`  // nil of a virtual run, as all that is not the same everywhere
 	Usage     *host.Usage     `json:"usage,omitempty"` // in the run

@@ -14,7 +14,7 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Point is one load of a sweep; loads, throughput and goodput are work a second over
+// Point is one load of a ramp; loads, throughput and goodput are work a second over
 // capacity.
 type Point struct {
 	Load       float64  `json:"load"`           // asked for
@@ -66,7 +66,7 @@ func (x *experiment) rampEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Servic
 	return events
 }
 
-// points are a sweep's results, from the steps that lie wholly in a load's phase.
+// points are a ramp's results, from the steps that lie wholly in a load's phase.
 func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 	work := func(c record.Counts) (t float64) {
 		for class, n := range c {

@@ -32,7 +32,7 @@ type Result struct {
 	Rescue      *float64           `json:"ttr_after_operator_s"` // from the operator's first action; null: none was needed, or it did not help
 	Ended       string             `json:"ended_by"`             // verdict, duration, max-queue
 	LaunchesOK  *float64           `json:"launches_ok"`          // share of launches that succeeded since the outage began; null: none
-	Points      []Point            `json:"points,omitempty"`     // of a sweep
+	Points      []Point            `json:"points,omitempty"`     // of a ramp
 	Drain       *float64           `json:"drain_s"`              // null: the queue was not back at its steady level
 	Efficiency  *float64           `json:"efficiency"`           // η; null where there is no recovery to speak of
 	Capacity    float64            `json:"capacity_per_s"`       // establishes a second with all workers doing nothing else

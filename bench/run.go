@@ -177,7 +177,7 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 	if folder != nil {
 		res.Folder = o.Folder
 		info, build := host.ReadInfo(), ReadBuildInfo()
-		if err := x.write(&o, folder, p.Log, res, run.Start, Manifest{Sweep: lease.ScanForm(), Placement: &place, Host: &info, Build: &build, Usage: &run.Usage, Services: res.Services}); err != nil {
+		if err := x.write(&o, folder, p.Log, res, run.Start, Manifest{Scan: lease.ScanForm(), Placement: &place, Host: &info, Build: &build, Usage: &run.Usage, Services: res.Services}); err != nil {
 			return res, err
 		}
 	}

@@ -110,6 +110,9 @@ func All() []Scenario {
 	return all
 }
 
+// renamed are names that built-in scenarios once had.
+var renamed = map[string]string{"sweep-load": "load-ramp"}
+
 // Load returns the built-in scenario of that name, or reads the file if the
 // name ends in ".toml".
 func Load(name string) (Scenario, error) {
@@ -121,6 +124,9 @@ func Load(name string) (Scenario, error) {
 		return Parse(name, text)
 	}
 	text, err := builtin.ReadFile("scenarios/" + name + ".toml")
+	if now := renamed[name]; now != "" {
+		return Scenario{}, fmt.Errorf("%w: scenario %q is called %q", ErrScenario, name, now)
+	}
 	if err != nil {
 		return Scenario{}, fmt.Errorf("%w: no scenario %q; there are: %s; a file's name must end in .toml",
 			ErrScenario, name, strings.Join(builtinNames(), ", "))
@@ -166,7 +172,7 @@ func Parse(file string, text []byte) (Scenario, error) {
 	return s, nil
 }
 
-// loads are the loads of a sweep.
+// loads are the loads of a ramp.
 func (s *Scenario) loads() ([]float64, error) {
 	var all []float64
 	for text := range strings.SplitSeq(s.Loads, ",") {
@@ -254,7 +260,7 @@ func (s *Scenario) Validate() error {
 	case s.Launch > 0 && s.Launch < leastLaunch:
 		return bad("launch", "%g is out of range: 0 (none), or %g to 100 of capacity", s.Launch, leastLaunch)
 	case s.Loads != "" && s.Outage > 0:
-		return bad("loads", "a sweep has no outage; set outage = \"0s\"")
+		return bad("loads", "a ramp of loads has no outage; set outage = \"0s\"")
 	case !slices.Contains([]string{"service", "leases", "none"}, s.Scale):
 		return bad("scale", "%q: want service, leases or none", s.Scale)
 	}

@@ -51,8 +51,8 @@ var moreCells = []contestant{
 	surge("queue=fifo", "admit=concurrency"),
 	surge("queue=deadline", "table=mutex"), surge("queue=deadline", "table=sharded"),
 	{"rescue", []string{"queue=fifo"}},
-	{"sweep-load", []string{"queue=fifo"}}, {"sweep-load", []string{"queue=lifo"}},
-	{"sweep-load", []string{"queue=deadline"}}, {"sweep-load", []string{"queue=deadline:margin=0"}}, {"sweep-load", []string{"queue=codel"}},
+	{"load-ramp", []string{"queue=fifo"}}, {"load-ramp", []string{"queue=lifo"}},
+	{"load-ramp", []string{"queue=deadline"}}, {"load-ramp", []string{"queue=deadline:margin=0"}}, {"load-ramp", []string{"queue=codel"}},
 }
 
 // Suites are the built-in ones.

@@ -29,7 +29,7 @@ func randomRun(t *testing.T, rng *rand.Rand, dir, out string) []string {
 		}
 		return path
 	}
-	scenario := draw(rng, "surge", "rescue", "steady", "sweep-load", "own")
+	scenario := draw(rng, "surge", "rescue", "steady", "load-ramp", "own")
 	args := []string{"sim", scenario}
 	switch scenario {
 	case "own":
@@ -46,7 +46,7 @@ func randomRun(t *testing.T, rng *rand.Rand, dir, out string) []string {
 	}
 	args = append(args, "--out", out, "--leases", fmt.Sprint(300+rng.IntN(500)), "--seed", fmt.Sprint(1+rng.IntN(1000)),
 		"--set", "timeout=100ms", "--set", "interval=500ms", "--set", "ttl=1500ms", "--set", "steady=100ms")
-	if scenario == "sweep-load" {
+	if scenario == "load-ramp" {
 		args = append(args, "--set", draw(rng, "loads=0.5, 0.9", "loads=1.2"), "--set", "measure=200ms")
 	} else {
 		args = append(args, "--duration", "1s", "--broken", fmt.Sprint(draw(rng, 0, 100, 250)), "--set", "outage=100ms", "--set", "operator_at=300ms")
