@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/bisect"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -57,40 +58,25 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 	}
 	s.Duration = max(s.Duration, law.FluidTimeouts*s.Timeout)
 	f := &finder{runner, o, seeds}
-	low, high := 0, s.MostBroken()
-	s.Broken = high
+	most := s.MostBroken()
+	s.Broken = most
 	out.Most = s.Beta(workers)
-	results, err := f.runs(ctx, s)
+	edge, found, err := bisect.Find(most, bisect.Tolerance{Within: max(1, float64(most/1000))}, func(broken int) (bool, error) {
+		s.Broken = broken
+		results, err := f.runs(ctx, s)
+		if broken == most {
+			out.Back = backAfter(results, tau)
+		}
+		return mostLost(results), err
+	})
 	if err != nil {
 		return out, err
 	}
-	var back []float64
-	for _, r := range results {
-		if r.TTR != nil && !r.Verdict.Lost() {
-			back = append(back, *r.TTR/tau)
-		}
-	}
-	if len(back) > 0 {
-		middle := spreadOf(back).Median
-		out.Back = &middle
-	}
-	if !mostLost(results) {
-		out.Broken = high
+	if !found {
+		out.Broken = most
 		return out, nil
 	}
-	for high-low > max(1, s.MostBroken()/1000) {
-		s.Broken = (low + high) / 2
-		lost, err := f.lost(ctx, s)
-		if err != nil {
-			return out, err
-		}
-		if lost {
-			high = s.Broken
-		} else {
-			low = s.Broken
-		}
-	}
-	s.Broken = (low + high + 1) / 2 // above low, which is survived
+	s.Broken = (edge.Survived + edge.Lost + 1) / 2 // above what is survived
 	out.Broken = s.Broken
 	b := s.Beta(workers)
 	out.Beta = &b
@@ -99,6 +85,17 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 		out.Off = &off
 	}
 	return out, nil
+}
+
+// backAfter is the median TTR, in timeouts, of the runs that came back.
+func backAfter(results []*bench.Result, timeout float64) *float64 {
+	var back []float64
+	for _, r := range results {
+		if r.TTR != nil && !r.Verdict.Lost() {
+			back = append(back, *r.TTR/timeout)
+		}
+	}
+	return medianOf(back)
 }
 
 // Text is the border for a person.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/bisect"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
@@ -165,26 +166,13 @@ func (f *finder) tip(ctx context.Context, base scenario.Scenario, d scenario.Dis
 		}
 		return f.lost(ctx, s)
 	}
-	low, high := 0.0, t.Most
-	if lost, err := falls(high); err != nil || !lost {
+	edge, found, err := bisect.Find(t.Most, bisect.Tolerance{Share: tipTolerance}, falls)
+	if err != nil || !found {
 		return t, err
 	}
-	for high-low > tipTolerance*high {
-		mid := (low + high) / 2
-		lost, err := falls(mid)
-		if err != nil {
-			return t, err
-		}
-		if lost {
-			high = mid
-		} else {
-			low = mid
-		}
-	}
-	size := (low + high) / 2
+	size := edge.Middle()
 	t.Size = &size
-	var err error
-	if t.scenario, err = at(1.05 * high); err != nil {
+	if t.scenario, err = at(1.05 * edge.Lost); err != nil {
 		return t, err
 	}
 	t.scenario.Name = "collapse-" + base.Name
