@@ -34,7 +34,7 @@ type Border struct {
 
 // FindBorder solves the fluid law for a scenario and measures the border by bisection over
 // B: the B at which half of the seeds are not back.
-func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, seeds int) (Border, error) {
+func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, n int) (Border, error) {
 	tau := s.Timeout.Seconds()
 	o.Seed = bench.DrawSeed(o.Seed)
 	if o.Service == "" {
@@ -42,7 +42,7 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 	}
 	out := Border{
 		Scenario: s.Name, Queue: s.Queue, Retry: s.Retry, Service: o.Service,
-		Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: seeds, Seed: o.Seed,
+		Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: n, Seed: o.Seed,
 	}
 	if s.Outage == 0 {
 		return out, scenario.Bad("outage", "a border needs a surge; set outage")
@@ -57,17 +57,23 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 		}
 	}
 	s.Duration = max(s.Duration, law.FluidTimeouts*s.Timeout)
-	f := &finder{runner, o, seeds}
+	inTimeouts := func(r *bench.Result) *float64 {
+		if r.TTR == nil {
+			return nil
+		}
+		t := *r.TTR / tau
+		return &t
+	}
 	most := s.MostBroken()
 	s.Broken = most
 	out.Most = s.Beta(workers)
 	edge, found, err := bisect.Find(most, bisect.Tolerance{Within: max(1, float64(most/1000))}, func(broken int) (bool, error) {
 		s.Broken = broken
-		results, err := f.runs(ctx, s)
+		all, err := seeds(ctx, runner, s, unrecorded(o), n)
 		if broken == most {
-			out.Back = backAfter(results, tau)
+			out.Back = sample(all).back().median(inTimeouts)
 		}
-		return mostLost(results), err
+		return sample(all).mostLost(), err
 	})
 	if err != nil {
 		return out, err
@@ -85,17 +91,6 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 		out.Off = &off
 	}
 	return out, nil
-}
-
-// backAfter is the median TTR, in timeouts, of the runs that came back.
-func backAfter(results []*bench.Result, timeout float64) *float64 {
-	var back []float64
-	for _, r := range results {
-		if r.TTR != nil && !r.Verdict.Lost() {
-			back = append(back, *r.TTR/timeout)
-		}
-	}
-	return medianOf(back)
 }
 
 // Text is the border for a person.

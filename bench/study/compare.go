@@ -160,30 +160,20 @@ func Compare(all []*bench.Result) []CompareRow {
 	return rows
 }
 
-func compareRow(runs []*bench.Result) CompareRow {
-	r := runs[0]
-	row := CompareRow{Queue: r.Queue, Admit: r.Admit, Retry: r.Retry, Then: r.Then, Engine: r.Engine, Verdicts: map[bench.Verdict]int{}, Runs: runs}
-	var ttr, rescue, eta, goodput, wasted, shed, fair, p99, healthy []float64
-	for _, r := range runs {
-		row.Verdicts[r.Verdict]++
+func compareRow(runs sample) CompareRow {
+	r, good := runs[0], runs.valid()
+	row := CompareRow{
+		Queue: r.Queue, Admit: r.Admit, Retry: r.Retry, Then: r.Then, Engine: r.Engine, Runs: runs,
+		Verdict: bench.Invalid, Verdicts: runs.verdicts(), Collapse: runs.collapse(), TTR: good.spread(ttr), Rescue: good.spread(rescue),
+		Eta: good.median(efficiency), Goodput: good.median(establishes), Wasted: good.median(wasted), Shed: good.median(shed),
+		Fairness: good.median(fairness), P99: good.median(toLeaseP99), Healthy: good.median(healthyLost),
 	}
-	good := valid(runs)
-	for _, r := range good {
-		ttr, rescue, eta = appendIf(ttr, r.TTR), appendIf(rescue, r.Rescue), appendIf(eta, r.Efficiency)
-		goodput, wasted, shed = append(goodput, r.Goodput["establish"]), append(wasted, r.WastedWork), append(shed, float64(r.Shed))
-		fair, p99, healthy = appendIf(fair, r.Fairness), appendIf(p99, r.TimeToLease.P99), append(healthy, float64(r.HealthyLost))
-	}
-	row.Verdict = bench.Invalid
 	for v, n := range row.Verdicts {
 		most := row.Verdicts[row.Verdict]
 		if v != bench.Invalid && (row.Verdict == bench.Invalid || n > most || n == most && v > row.Verdict) {
 			row.Verdict = v
 		}
 	}
-	row.Collapse = Wilson(row.Verdicts[bench.Collapsed], len(good))
-	row.TTR, row.Rescue, row.Eta = spreadOf(ttr), spreadOf(rescue), medianOf(eta)
-	row.Goodput, row.Wasted, row.Shed = medianOf(goodput), medianOf(wasted), medianOf(shed)
-	row.Fairness, row.P99, row.Healthy = medianOf(fair), medianOf(p99), medianOf(healthy)
 	return row
 }
 
@@ -283,19 +273,20 @@ func tableText(table [][]string, markdown bool) string {
 func FairnessText(rows []CompareRow, markdown bool) string {
 	table := [][]string{{"queue", "verdict", "TTR (s)", "fairness", "zone with the surge: good, mean wait (s)", "the others: good, mean wait (s)", "healthy leases lost"}}
 	for _, r := range rows {
-		var own, others, ownWait, othersWait []float64
-		for _, run := range valid(r.Runs) {
-			for z, s := range run.Zones {
-				if z == 0 {
-					own, ownWait = appendIf(own, s.Good), appendIf(ownWait, s.Mean)
-				} else {
-					others, othersWait = appendIf(others, s.Good), appendIf(othersWait, s.Mean)
+		good := sample(r.Runs).valid()
+		zones := func(own bool) string {
+			var share, wait []float64
+			for _, run := range good {
+				for z, s := range run.Zones {
+					if own == (z == 0) {
+						share, wait = appendIf(share, s.Good), appendIf(wait, s.Mean)
+					}
 				}
 			}
+			return show.Dash(percent(medianOf(share)), "%.0f %%") + ", " + show.Dash(medianOf(wait), "%.3f")
 		}
 		table = append(table, []string{
-			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"),
-			middle(own, "%.0f %%", 100) + ", " + middle(ownWait, "%.3f", 1), middle(others, "%.0f %%", 100) + ", " + middle(othersWait, "%.3f", 1), show.Dash(r.Healthy, "%.0f"),
+			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"), zones(true), zones(false), show.Dash(r.Healthy, "%.0f"),
 		})
 	}
 	return tableText(table, markdown)

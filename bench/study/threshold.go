@@ -111,9 +111,9 @@ func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, c
 	bisect := func(ctx context.Context, i int, seed uint64) error {
 		runs := 0
 		found, err := bisectBroken(most, tolerance, func(broken int) (*bench.Result, error) {
-			x, opts := scenarios[i], o
+			x, opts := scenarios[i], unrecorded(o)
 			x.Broken = broken
-			opts.Seed, opts.Folder, opts.Progress = seed, "", nil
+			opts.Seed = seed
 			runs++
 			return runner.Run(ctx, x, opts)
 		})
