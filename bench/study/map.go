@@ -59,8 +59,6 @@ func (p GridPoint) P() float64 {
 const (
 	gridFile   = "map.json"
 	pointsFile = "points.jsonl"
-	// mapFile has a finished map; bench/plot draws it.
-	mapFile = "map-result.json"
 )
 
 // GridResult is a finished map.
