@@ -13,7 +13,7 @@ const module = "github.com/leasestorm/leasestorm"
 // layers are the packages of the module from the bottom to the top, a line each: a package
 // imports only from lines above its own. docs/architecture.md draws them.
 var layers = []string{
-	"queue/catalog queue/chunk bench/internal/show bench/internal/files docs",
+	"queue/catalog queue/chunk bench/internal/show bench/internal/files bench/internal/axis bench/internal/bisect docs",
 	"queue/pad",
 	"queue lease",
 	"queue/admit",
@@ -33,9 +33,9 @@ var knows = map[string]string{
 	"queue/admit":    "queue queue/catalog queue/pad",
 	"lease":          "queue/catalog queue/pad",
 	"lease/dwfm":     "lease queue queue/admit queue/pad",
-	"bench/scenario": "queue queue/admit queue/catalog lease",
-	"bench/law":      "queue queue/admit bench/scenario",
-	"bench/plot":     "bench/internal/files bench/record",
+	"bench/scenario": "queue queue/admit queue/catalog lease bench/internal/axis",
+	"bench/law":      "queue queue/admit bench/scenario bench/internal/bisect",
+	"bench/plot":     "bench/internal/axis bench/internal/files bench/record",
 }
 
 // Imports point down, and a new package has a place in the layers.

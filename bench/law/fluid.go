@@ -3,7 +3,11 @@
 // docs/border.md derives both laws.
 package law
 
-import "math"
+import (
+	"math"
+
+	"github.com/leasestorm/leasestorm/bench/internal/bisect"
+)
 
 // Fluid is the surge as a fluid. All times are in units of the timeout. All work is in units of
 // what the whole capacity serves per timeout. docs/border.md derives the law.
@@ -343,16 +347,6 @@ func (r *fluidRun) enter(class, failures, from, over int, x float64) {
 // Border returns the smallest burst b* from which the fluid does not recover. ok is false if it
 // recovers from the loss of all leases.
 func (f Fluid) Border() (b float64, ok bool) {
-	low, high := 0.0, f.Checks
-	if f.Recovers(high) {
-		return 0, false
-	}
-	for high-low > 2e-4*high {
-		if mid := (low + high) / 2; f.Recovers(mid) {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	return (low + high) / 2, true
+	edge, ok, _ := bisect.Find(f.Checks, bisect.Tolerance{Share: 2e-4}, func(b float64) (bool, error) { return !f.Recovers(b), nil })
+	return edge.Middle(), ok
 }

@@ -15,6 +15,7 @@ const CompareFile = "compare.json"
 
 // compareRow is what the figure needs of a row.
 type compareRow struct {
+	Rank    *int   `json:"rank"`
 	Queue   string `json:"queue"`
 	Admit   string `json:"admit"`
 	Retry   string `json:"retry"`
@@ -103,11 +104,27 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
+// names has each row's name at its bar, with its rank where others share it.
+func names(rows []compareRow) plot.ConstantTicks {
+	shared := map[int]int{} // by rank
+	for _, r := range rows {
+		if r.Rank != nil {
+			shared[*r.Rank]++
+		}
+	}
+	ticks := make(plot.ConstantTicks, len(rows))
+	for i, r := range rows {
+		ticks[i] = plot.Tick{Value: float64(len(rows) - i), Label: r.name()}
+		if r.Rank != nil && shared[*r.Rank] > 1 {
+			ticks[i].Label += fmt.Sprintf("  %d=", *r.Rank)
+		}
+	}
+	return ticks
+}
+
 func saveCompare(dir, name string, rows []compareRow) error {
 	longest := 0.0
-	names := make(plot.ConstantTicks, len(rows))
-	for i, r := range rows {
-		names[i] = plot.Tick{Value: float64(len(rows) - i), Label: r.name()}
+	for _, r := range rows {
 		if r.TTR != nil {
 			longest = max(longest, r.TTR.Max)
 		}
@@ -124,7 +141,7 @@ func saveCompare(dir, name string, rows []compareRow) error {
 	return save(dir, name, vg.Length(0.9+0.19*float64(len(rows)))*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, title, nil, mark{"median time to recover, with the extremes", draw.LineStyle{Color: barRGB, Width: 6}}, mark{"did not come back", draw.LineStyle{Color: lostRGB, Width: 1}})
 		p := newPlot("time to recover (s)", "")
-		p.Y.Tick.Marker = names
+		p.Y.Tick.Marker = names(rows)
 		p.Y.Tick.LineStyle.Width = 0
 		p.Add(bars(rows))
 		p.X.Min, p.X.Max = 0, max(1, 1.25*longest)

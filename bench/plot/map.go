@@ -11,10 +11,10 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-)
 
-// MapFile is where `leasestorm map` keeps a finished map.
-const MapFile = "map-result.json"
+	"github.com/leasestorm/leasestorm/bench/internal/axis"
+	"github.com/leasestorm/leasestorm/bench/record"
+)
 
 // mapAxis is an axis of a map.
 type mapAxis struct {
@@ -36,11 +36,7 @@ func (a mapAxis) check() error {
 
 // at is the i-th value; halves are the edges between cells.
 func (a mapAxis) at(i float64) float64 {
-	u := i / float64(a.N-1)
-	if a.Log {
-		return a.Low * math.Pow(a.High/a.Low, u)
-	}
-	return a.Low + u*(a.High-a.Low)
+	return axis.Steps{Low: a.Low, High: a.High, N: a.N, Log: a.Log}.At(i)
 }
 
 // label names the axis with its unit.
@@ -116,7 +112,7 @@ var (
 
 // drawMap draws what leasestorm map found, if it did.
 func drawMap(dir string) ([]string, error) {
-	path := filepath.Join(dir, MapFile)
+	path := filepath.Join(dir, record.MapFile)
 	var f mapFile
 	if there, err := readResult(path, "a map", &f); !there || err != nil {
 		return nil, err

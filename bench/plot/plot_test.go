@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/leasestorm/leasestorm/bench/record"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -234,7 +236,7 @@ func TestLoadBad(t *testing.T) {
 
 func TestMapAndCompareFigures(t *testing.T) {
 	for name, file := range map[string]struct{ file, text string }{
-		"map": {MapFile, `{"schema":1,"title":"t","seeds":2,"contestants":["fifo"],"x":{"axis":"beta","unit":"timeouts","low":1,"high":2,"n":2},
+		"map": {record.MapFile, `{"schema":1,"title":"t","seeds":2,"contestants":["fifo"],"x":{"axis":"beta","unit":"timeouts","low":1,"high":2,"n":2},
 			"y":{"axis":"wait","unit":"s","low":0.1,"high":1,"n":2,"log":true},"marks":[{"x":1.9,"y":0.2,"text":"the day"}],
 			"points":[{"x":0,"y":0,"beta":1,"law":1.5,"runs":2},{"x":1,"y":0,"beta":2,"law":1.5,"lost":2,"runs":2},{"x":0,"y":1,"beta":1,"law":1.5,"lost":1,"runs":2},{"x":1,"y":1}]}`},
 		"compare": {CompareFile, `{"schema":1,"rows":[{"queue":"lifo","admit":"none","retry":"backoff","engine":"real","verdict":"recovered","ttr_s":{"median":2,"min":1,"max":3},

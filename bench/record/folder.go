@@ -16,6 +16,9 @@ import (
 	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
+// MapFile has a finished map, in the map's folder: bench/study writes it, bench/plot draws it.
+const MapFile = "map-result.json"
+
 // ErrExists is returned, wrapped, when a folder to be written is there already.
 var ErrExists = errors.New("exists already; name another folder or move it away")
 

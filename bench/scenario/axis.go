@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench/internal/axis"
 )
 
 // Axis is a number of a scenario that a map or a search varies.
@@ -218,11 +220,7 @@ func (r Range) wrong() string {
 
 // At is the i-th value.
 func (r Range) At(i int) float64 {
-	u := float64(i) / float64(r.N-1)
-	if r.Log {
-		return r.Low * math.Pow(r.High/r.Low, u)
-	}
-	return r.Low + u*(r.High-r.Low)
+	return axis.Steps{Low: r.Low, High: r.High, N: r.N, Log: r.Log}.At(float64(i))
 }
 
 // Apply sets the axis to a value.

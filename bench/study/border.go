@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/bisect"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -33,7 +34,7 @@ type Border struct {
 
 // FindBorder solves the fluid law for a scenario and measures the border by bisection over
 // B: the B at which half of the seeds are not back.
-func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, seeds int) (Border, error) {
+func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, n int) (Border, error) {
 	tau := s.Timeout.Seconds()
 	o.Seed = bench.DrawSeed(o.Seed)
 	if o.Service == "" {
@@ -41,7 +42,7 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 	}
 	out := Border{
 		Scenario: s.Name, Queue: s.Queue, Retry: s.Retry, Service: o.Service,
-		Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: seeds, Seed: o.Seed,
+		Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: n, Seed: o.Seed,
 	}
 	if s.Outage == 0 {
 		return out, scenario.Bad("outage", "a border needs a surge; set outage")
@@ -56,41 +57,32 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 		}
 	}
 	s.Duration = max(s.Duration, law.FluidTimeouts*s.Timeout)
-	f := &finder{runner, o, seeds}
-	low, high := 0, s.MostBroken()
-	s.Broken = high
+	inTimeouts := func(r *bench.Result) *float64 {
+		if r.TTR == nil {
+			return nil
+		}
+		t := *r.TTR / tau
+		return &t
+	}
+	most := s.MostBroken()
+	s.Broken = most
 	out.Most = s.Beta(workers)
-	results, err := f.runs(ctx, s)
+	edge, found, err := bisect.Find(most, bisect.Tolerance{Within: max(1, float64(most/1000))}, func(broken int) (bool, error) {
+		s.Broken = broken
+		all, err := seeds(ctx, runner, s, unrecorded(o), n)
+		if broken == most {
+			out.Back = sample(all).back().median(inTimeouts)
+		}
+		return sample(all).mostLost(), err
+	})
 	if err != nil {
 		return out, err
 	}
-	var back []float64
-	for _, r := range results {
-		if r.TTR != nil && !r.Verdict.Lost() {
-			back = append(back, *r.TTR/tau)
-		}
-	}
-	if len(back) > 0 {
-		middle := spreadOf(back).Median
-		out.Back = &middle
-	}
-	if !mostLost(results) {
-		out.Broken = high
+	if !found {
+		out.Broken = most
 		return out, nil
 	}
-	for high-low > max(1, s.MostBroken()/1000) {
-		s.Broken = (low + high) / 2
-		lost, err := f.lost(ctx, s)
-		if err != nil {
-			return out, err
-		}
-		if lost {
-			high = s.Broken
-		} else {
-			low = s.Broken
-		}
-	}
-	s.Broken = (low + high + 1) / 2 // above low, which is survived
+	s.Broken = (edge.Survived + edge.Lost + 1) / 2 // above what is survived
 	out.Broken = s.Broken
 	b := s.Beta(workers)
 	out.Beta = &b

@@ -82,6 +82,8 @@ func preventCells() (cells []contestant) {
 // CompareRow is a contestant over its repetitions; numbers are medians of the valid ones,
 // null where there is none.
 type CompareRow struct {
+	Rank     *int                  `json:"rank"` // shared by those that are not told apart; null: no run is valid
+	N        int                   `json:"n"`    // valid runs
 	Queue    string                `json:"queue"`
 	Admit    string                `json:"admit"`
 	Retry    string                `json:"retry"`
@@ -133,7 +135,11 @@ func costText(c *speed.Cost) string {
 }
 
 // Compare ranks contestants: by collapse probability, then by how many runs came back, then
-// by TTR. Those of which no run is valid come last.
+// by TTR. Those of which no run is valid come last. A contestant shares the rank of the first
+// before it from which tests at a level of 0.05 do not tell it apart: of the share that
+// collapsed (Fisher's exact test), then of the share that came back, then of TTR among those
+// that came back (the exact Mann-Whitney U test). Two contestants need 4 valid runs each, or 3
+// and 5, or 2 and 8, to be told apart at all.
 func Compare(all []*bench.Result) []CompareRow {
 	var rows []CompareRow
 	for _, runs := range groups(all) {
@@ -157,64 +163,59 @@ func Compare(all []*bench.Result) []CompareRow {
 		}
 		return cmp.Or(unknown(a)-unknown(b), cmp.Compare(show.OrZero(a.Collapse.P), show.OrZero(b.Collapse.P)), cmp.Compare(back(a), back(b)), cmp.Compare(ttr(a), ttr(b)))
 	})
+	rank(rows)
 	return rows
 }
 
-func compareRow(runs []*bench.Result) CompareRow {
-	r := runs[0]
-	row := CompareRow{Queue: r.Queue, Admit: r.Admit, Retry: r.Retry, Then: r.Then, Engine: r.Engine, Verdicts: map[bench.Verdict]int{}, Runs: runs}
-	var ttr, rescue, eta, goodput, wasted, shed, fair, p99, healthy []float64
-	for _, r := range runs {
-		row.Verdicts[r.Verdict]++
+func compareRow(runs sample) CompareRow {
+	r, good := runs[0], runs.valid()
+	row := CompareRow{
+		Queue: r.Queue, Admit: r.Admit, Retry: r.Retry, Then: r.Then, Engine: r.Engine, N: len(good), Runs: runs,
+		Verdict: bench.Invalid, Verdicts: runs.verdicts(), Collapse: runs.collapse(), TTR: good.spread(ttr), Rescue: good.spread(rescue),
+		Eta: good.median(efficiency), Goodput: good.median(establishes), Wasted: good.median(wasted), Shed: good.median(shed),
+		Fairness: good.median(fairness), P99: good.median(toLeaseP99), Healthy: good.median(healthyLost),
 	}
-	good := valid(runs)
-	for _, r := range good {
-		ttr, rescue, eta = appendIf(ttr, r.TTR), appendIf(rescue, r.Rescue), appendIf(eta, r.Efficiency)
-		goodput, wasted, shed = append(goodput, r.Goodput["establish"]), append(wasted, r.WastedWork), append(shed, float64(r.Shed))
-		fair, p99, healthy = appendIf(fair, r.Fairness), appendIf(p99, r.TimeToLease.P99), append(healthy, float64(r.HealthyLost))
-	}
-	row.Verdict = bench.Invalid
 	for v, n := range row.Verdicts {
 		most := row.Verdicts[row.Verdict]
 		if v != bench.Invalid && (row.Verdict == bench.Invalid || n > most || n == most && v > row.Verdict) {
 			row.Verdict = v
 		}
 	}
-	row.Collapse = Wilson(row.Verdicts[bench.Collapsed], len(good))
-	row.TTR, row.Rescue, row.Eta = spreadOf(ttr), spreadOf(rescue), medianOf(eta)
-	row.Goodput, row.Wasted, row.Shed = medianOf(goodput), medianOf(wasted), medianOf(shed)
-	row.Fairness, row.P99, row.Healthy = medianOf(fair), medianOf(p99), medianOf(healthy)
 	return row
 }
 
-var compareHead = []string{"queue", "admission", "retry", "verdict", "TTR (s)", "η", "establishes/s", "wasted work (%)", "shed", "fairness", "p99 time to lease (s)", "healthy leases lost", "push + pop (ns, allocations)", "admit + done (ns, allocations)"}
+var compareHead = []string{"rank", "queue", "admission", "retry", "n", "verdict", "TTR (s)", "η", "establishes/s", "wasted work (%)", "shed", "fairness", "p99 time to lease (s)", "healthy leases lost", "push + pop (ns, allocations)", "admit + done (ns, allocations)"}
 
 func (r CompareRow) fields() []string {
-	return []string{r.Queue, r.Admit, r.Retry, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Eta, "%.2f"), show.RateOrDash(r.Goodput),
+	return []string{r.Queue, r.Admit, r.Retry, strconv.Itoa(r.N), count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Eta, "%.2f"), show.RateOrDash(r.Goodput),
 		show.Dash(percent(r.Wasted), "%.0f"), show.Dash(r.Shed, "%.0f"), show.Dash(r.Fairness, "%.3f"), show.Dash(r.P99, "%.2f"), show.Dash(r.Healthy, "%.0f"), costText(r.QueueCost), costText(r.AdmitCost)}
 }
 
 // CompareText is the ranked table, for a terminal or in Markdown.
 func CompareText(rows []CompareRow, markdown bool) string {
-	table := [][]string{append([]string{"rank"}, compareHead...)}
+	table, ranks := [][]string{compareHead}, rankTexts(rows)
 	for i, r := range rows {
-		table = append(table, append([]string{strconv.Itoa(i + 1)}, r.fields()...))
+		table = append(table, append([]string{ranks[i]}, r.fields()...))
 	}
-	return tableText(table, markdown)
+	return tableText(table, markdown) + "\n" + rankNote(rows)
 }
 
 // WriteCompareCSV writes the rows with plain numbers.
 func WriteCompareCSV(w io.Writer, rows []CompareRow) error {
 	c := csv.NewWriter(w)
-	_ = c.Write(strings.Fields("queue admit retry then engine verdict runs collapsed ttr_s ttr_min_s ttr_max_s efficiency establishes_per_s wasted_work shed fairness time_to_lease_p99_s healthy_lost valid_runs"))
+	_ = c.Write(strings.Fields("queue admit retry then engine verdict runs collapsed ttr_s ttr_min_s ttr_max_s efficiency establishes_per_s wasted_work shed fairness time_to_lease_p99_s healthy_lost valid_runs rank"))
 	num := func(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
 	for _, r := range rows {
 		ttr := []string{"", "", ""}
 		if r.TTR != nil {
 			ttr = []string{num(r.TTR.Median), num(r.TTR.Min), num(r.TTR.Max)}
 		}
+		place := ""
+		if r.Rank != nil {
+			place = strconv.Itoa(*r.Rank)
+		}
 		_ = c.Write(append(append([]string{r.Queue, r.Admit, r.Retry, r.Then, r.Engine, string(r.Verdict), strconv.Itoa(len(r.Runs)), strconv.Itoa(r.Verdicts[bench.Collapsed])}, ttr...),
-			orEmpty(r.Eta), orEmpty(r.Goodput), orEmpty(r.Wasted), orEmpty(r.Shed), orEmpty(r.Fairness), orEmpty(r.P99), orEmpty(r.Healthy), strconv.Itoa(r.Collapse.N)))
+			orEmpty(r.Eta), orEmpty(r.Goodput), orEmpty(r.Wasted), orEmpty(r.Shed), orEmpty(r.Fairness), orEmpty(r.P99), orEmpty(r.Healthy), strconv.Itoa(r.N), place))
 	}
 	c.Flush()
 	return c.Error()
@@ -283,19 +284,20 @@ func tableText(table [][]string, markdown bool) string {
 func FairnessText(rows []CompareRow, markdown bool) string {
 	table := [][]string{{"queue", "verdict", "TTR (s)", "fairness", "zone with the surge: good, mean wait (s)", "the others: good, mean wait (s)", "healthy leases lost"}}
 	for _, r := range rows {
-		var own, others, ownWait, othersWait []float64
-		for _, run := range valid(r.Runs) {
-			for z, s := range run.Zones {
-				if z == 0 {
-					own, ownWait = appendIf(own, s.Good), appendIf(ownWait, s.Mean)
-				} else {
-					others, othersWait = appendIf(others, s.Good), appendIf(othersWait, s.Mean)
+		good := sample(r.Runs).valid()
+		zones := func(own bool) string {
+			var share, wait []float64
+			for _, run := range good {
+				for z, s := range run.Zones {
+					if own == (z == 0) {
+						share, wait = appendIf(share, s.Good), appendIf(wait, s.Mean)
+					}
 				}
 			}
+			return show.Dash(percent(medianOf(share)), "%.0f %%") + ", " + show.Dash(medianOf(wait), "%.3f")
 		}
 		table = append(table, []string{
-			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"),
-			middle(own, "%.0f %%", 100) + ", " + middle(ownWait, "%.3f", 1), middle(others, "%.0f %%", 100) + ", " + middle(othersWait, "%.3f", 1), show.Dash(r.Healthy, "%.0f"),
+			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"), zones(true), zones(false), show.Dash(r.Healthy, "%.0f"),
 		})
 	}
 	return tableText(table, markdown)

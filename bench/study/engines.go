@@ -108,11 +108,3 @@ func (p EnginePair) Text() string {
 		string(p.Real)+" / "+string(p.Virtual), show.Dash(p.TTR[0], "%.2f"), show.Dash(p.TTR[1], "%.2f"), show.Dash(percent(p.TTROff), "%+.1f%%"),
 		show.Rate(p.Goodput[0]), show.Rate(p.Goodput[1]), 100*p.GoodputOff, 100*p.WastedWork[0], 100*p.WastedWork[1], mark)
 }
-
-func percent(x *float64) *float64 {
-	if x == nil {
-		return nil
-	}
-	y := 100 * *x
-	return &y
-}

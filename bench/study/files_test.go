@@ -156,7 +156,7 @@ func TestGridSurvivesTheDisk(t *testing.T) {
 		points := filepath.Join(dir, pointsFile)
 		had, _ := os.ReadFile(points)
 		had = had[:bytes.LastIndexByte(had, '\n')+1]
-		if text, err := os.ReadFile(filepath.Join(dir, mapFile)); err == nil && !json.Valid(text) {
+		if text, err := os.ReadFile(filepath.Join(dir, record.MapFile)); err == nil && !json.Valid(text) {
 			t.Error("half a map stands under its name")
 		}
 		if _, err := os.Lstat(dir); err != nil { // not even begun

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/bisect"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
@@ -74,13 +75,13 @@ const tipTolerance = 0.01
 
 // FindCollapse looks for the smallest disturbance that tips a scenario over, and for the
 // single change that helps most against it.
-func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, seeds int) (*Search, error) {
+func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, n int) (*Search, error) {
 	if s.Outage == 0 {
 		return nil, scenario.Bad("outage", "disturbances begin with the return of an outage; set outage")
 	}
 	o.Seed = bench.DrawSeed(o.Seed)
-	out := &Search{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: seeds, Seed: o.Seed, Own: s.Beta(1)}
-	f := &finder{runner, o, seeds}
+	out := &Search{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: n, Seed: o.Seed, Own: s.Beta(1)}
+	f := &finder{runner, unrecorded(o), n}
 	if lost, err := f.lost(ctx, s.Calm()); err != nil || lost {
 		if lost {
 			err = scenario.Bad("rho", "the scenario is lost with nothing gone wrong: there is no cliff to look for")
@@ -118,35 +119,10 @@ type finder struct {
 	seeds  int
 }
 
-// runs runs the scenario with each seed.
-func (f *finder) runs(ctx context.Context, s scenario.Scenario) ([]*bench.Result, error) {
-	all := make([]*bench.Result, f.seeds)
-	for i := range all {
-		run := f.o
-		run.Seed, run.Folder, run.Progress = seedAt(f.o.Seed, i), "", nil
-		var err error
-		if all[i], err = f.runner.Run(ctx, s, run); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
 // lost says whether half of the seeds are not back.
 func (f *finder) lost(ctx context.Context, s scenario.Scenario) (bool, error) {
-	all, err := f.runs(ctx, s)
-	return mostLost(all), err
-}
-
-// mostLost says whether half of the runs are not back.
-func mostLost(all []*bench.Result) bool {
-	n := 0
-	for _, r := range all {
-		if r.Verdict.Lost() {
-			n++
-		}
-	}
-	return 2*n >= len(all)
+	all, err := seeds(ctx, f.runner, s, f.o, f.seeds)
+	return sample(all).mostLost(), err
 }
 
 // tip bisects on the size of a disturbance.
@@ -165,26 +141,13 @@ func (f *finder) tip(ctx context.Context, base scenario.Scenario, d scenario.Dis
 		}
 		return f.lost(ctx, s)
 	}
-	low, high := 0.0, t.Most
-	if lost, err := falls(high); err != nil || !lost {
+	edge, found, err := bisect.Find(t.Most, bisect.Tolerance{Share: tipTolerance}, falls)
+	if err != nil || !found {
 		return t, err
 	}
-	for high-low > tipTolerance*high {
-		mid := (low + high) / 2
-		lost, err := falls(mid)
-		if err != nil {
-			return t, err
-		}
-		if lost {
-			high = mid
-		} else {
-			low = mid
-		}
-	}
-	size := (low + high) / 2
+	size := edge.Middle()
 	t.Size = &size
-	var err error
-	if t.scenario, err = at(1.05 * high); err != nil {
+	if t.scenario, err = at(1.05 * edge.Lost); err != nil {
 		return t, err
 	}
 	t.scenario.Name = "collapse-" + base.Name

@@ -59,8 +59,6 @@ func (p GridPoint) P() float64 {
 const (
 	gridFile   = "map.json"
 	pointsFile = "points.jsonl"
-	// mapFile has a finished map; bench/plot draws it.
-	mapFile = "map-result.json"
 )
 
 // GridResult is a finished map.
@@ -143,13 +141,8 @@ func (g *Grid) validate() error {
 	if err != nil {
 		return err
 	}
-	for _, c := range g.Contestants {
-		if err := s.Contest(c); err != nil {
-			return err
-		}
-		if err := s.Validate(); err != nil {
-			return err
-		}
+	if err := allContest(s, g.Contestants); err != nil {
+		return err
 	}
 	// A grid whose every point is impossible is a mistake; that of a corner is not.
 	tried := errors.New("")
@@ -199,28 +192,15 @@ func (g *Grid) point(ctx context.Context, runner bench.Runner, p GridPoint) (Gri
 		return p, err
 	}
 	p.Beta, p.Law = g.law(&s, workers)
-	var ttr []float64
-	for i := range g.Seeds {
-		res, err := runner.Run(ctx, s, bench.Options{Workers: workers, Seed: seedAt(g.Seed, i), MaxQueue: gridQueue, Service: g.Service})
-		if scenario.Refused(err) {
-			p.Impossible, p.Runs, p.Lost = err.Error(), 0, 0
-			return p, nil
-		}
-		if err != nil {
-			return p, err
-		}
-		p.Runs++
-		p.Healthy += res.HealthyLost
-		gone := res.Verdict.Lost()
-		if gone && g.Measure != "healthy" || res.HealthyLost > 0 && g.Measure == "healthy" {
+	all, refused, err := point(ctx, runner, s, bench.Options{Workers: workers, Seed: g.Seed, Service: g.Service}, g.Seeds)
+	p.Impossible, p.Runs, p.TTR = refused, len(all), all.back().median(ttr)
+	for _, r := range all {
+		p.Healthy += r.HealthyLost
+		if g.Measure == "healthy" && r.HealthyLost > 0 || g.Measure != "healthy" && r.Verdict.Lost() {
 			p.Lost++
 		}
-		if !gone {
-			ttr = appendIf(ttr, res.TTR)
-		}
 	}
-	p.TTR = medianOf(ttr)
-	return p, nil
+	return p, err
 }
 
 // law is what the map's line is about, both sides: β and the batch law, or, of healthy
@@ -237,9 +217,6 @@ func (g *Grid) law(s *scenario.Scenario, workers int) (value, border float64) {
 	}
 	return v["theta"] * s.TTL.Seconds(), (s.Timeout + s.Wait + l.Longest()).Seconds()
 }
-
-// gridQueue ends a run whose queue has outgrown hope, and memory.
-const gridQueue = 20_000_000
 
 // title is what the figure says it is of.
 func (g *Grid) title() string {

@@ -49,7 +49,7 @@ func RunGrid(ctx context.Context, runner bench.Runner, dir string, progress func
 		}
 	}
 	out := &GridResult{Grid: g, Points: r.whole(), Marks: g.marks(), Title: g.title()}
-	return out, record.WriteFile(filepath.Join(dir, mapFile), record.JSON(out))
+	return out, record.WriteFile(filepath.Join(dir, record.MapFile), record.JSON(out))
 }
 
 type place struct{ contestant, x, y int }

@@ -51,14 +51,8 @@ func (l *Line) Sweep(ctx context.Context, runner bench.Runner, progress func(don
 	if base.Outage == 0 {
 		return scenario.Bad("outage", "a sweep's TTR needs a surge; set outage")
 	}
-	for _, c := range l.Contestants {
-		s := base
-		if err := s.Contest(c); err != nil {
-			return err
-		}
-		if err := s.Validate(); err != nil {
-			return err
-		}
+	if err := allContest(base, l.Contestants); err != nil {
+		return err
 	}
 	l.Seed = bench.DrawSeed(l.Seed)
 	l.Schema, l.Build = bench.ManifestSchema, bench.ReadBuildInfo()
@@ -82,33 +76,21 @@ func (l *Line) point(ctx context.Context, runner bench.Runner, s scenario.Scenar
 		p.Refused = err.Error()
 		return p, nil //nolint:nilerr // that there is no such scenario is a result
 	}
-	var results []*bench.Result
-	for i := range l.Seeds {
-		res, err := runner.Run(ctx, s, bench.Options{Workers: workers, Seed: seedAt(l.Seed, i), MaxQueue: gridQueue, Service: l.Service})
-		if scenario.Refused(err) {
-			p.Refused = err.Error()
-			return p, nil
-		}
-		if err != nil {
-			return p, err
-		}
-		results = append(results, res)
+	all, refused, err := point(ctx, runner, s, bench.Options{Workers: workers, Seed: l.Seed, Service: l.Service}, l.Seeds)
+	if err != nil {
+		return p, err
 	}
-	p.sum(results)
+	p.Refused = refused
+	p.sum(all)
 	return p, nil
 }
 
-func (p *LinePoint) sum(results []*bench.Result) {
-	var ttr, idle, eta []float64
-	for _, res := range valid(results) {
-		p.Runs++
-		if res.Verdict.Lost() {
-			p.Lost++
-			continue
-		}
-		ttr, idle, eta = appendIf(ttr, res.TTR), appendIf(idle, res.IdleShare), appendIf(eta, res.Efficiency)
-	}
-	p.TTR, p.Idle, p.Eta = spreadOf(ttr), spreadOf(idle), spreadOf(eta)
+// sum takes the valid runs together.
+func (p *LinePoint) sum(all sample) {
+	good := all.valid()
+	back := good.back()
+	p.Runs, p.Lost = len(good), len(good)-len(back)
+	p.TTR, p.Idle, p.Eta = back.spread(ttr), back.spread(idle), back.spread(efficiency)
 }
 
 // fit makes the scenario of a point. The axis comes first: what it sets of a contestant's

@@ -16,37 +16,24 @@ import (
 func Table(all []*bench.Result) string {
 	rows := [][]string{{"scenario", "table", "queue", "admit", "retry", "broken", "β", "verdict", "TTR (s)", "η", "establishes/s", "wasted", "launches ok", "slip p99.9"}}
 	for _, g := range groups(all) {
-		r := g[0]
-		verdicts := map[bench.Verdict]int{}
-		for _, r := range g {
-			verdicts[r.Verdict]++
-		}
-		var beta, ttr, eta, goodput, wasted, slip, launches []float64
-		for _, r := range valid(g) {
-			beta = append(beta, r.Beta)
-			ttr = appendIf(ttr, r.TTR)
-			eta = appendIf(eta, r.Efficiency)
-			launches = appendIf(launches, r.LaunchesOK)
-			goodput = append(goodput, r.Goodput["establish"])
-			wasted = append(wasted, r.WastedWork)
-			slip = appendIf(slip, r.Slip.P999)
-		}
+		r, good := g[0], g.valid()
 		rows = append(rows, []string{
-			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprint(r.Broken), middle(beta, "%.2f", 1), count(verdicts, len(g)),
-			spread(ttr, "%.2f"), middle(eta, "%.2f", 1), show.RateOrDash(medianOf(goodput)), middle(wasted, "%.0f %%", 100), middle(launches, "%.0f %%", 100), middle(slip, "%.2f ms", 1),
+			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprint(r.Broken), show.Dash(good.median(beta), "%.2f"), count(g.verdicts(), len(g)),
+			good.spread(ttr).text(), show.Dash(good.median(efficiency), "%.2f"), show.RateOrDash(good.median(establishes)), show.Dash(percent(good.median(wasted)), "%.0f %%"),
+			show.Dash(percent(good.median(launches)), "%.0f %%"), show.Dash(good.median(slip), "%.2f ms"),
 		})
 	}
 	return columns(rows)
 }
 
 // groups puts the runs of one contestant together.
-func groups(all []*bench.Result) [][]*bench.Result {
+func groups(all []*bench.Result) []sample {
 	key := func(r *bench.Result) string {
 		return strings.Join([]string{r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, r.Then, fmt.Sprintf("%9d", r.Broken)}, "\x00")
 	}
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b *bench.Result) int { return strings.Compare(key(a), key(b)) })
-	var out [][]*bench.Result
+	var out []sample
 	for i, r := range sorted {
 		if i == 0 || key(r) != key(sorted[i-1]) {
 			out = append(out, nil)
@@ -54,66 +41,6 @@ func groups(all []*bench.Result) [][]*bench.Result {
 		out[len(out)-1] = append(out[len(out)-1], r)
 	}
 	return out
-}
-
-// valid are the runs that the host did not spoil: only they count in a median.
-func valid(all []*bench.Result) (good []*bench.Result) {
-	for _, r := range all {
-		if r.Valid {
-			good = append(good, r)
-		}
-	}
-	return good
-}
-
-func appendIf(xs []float64, x *float64) []float64 {
-	if x != nil {
-		xs = append(xs, *x)
-	}
-	return xs
-}
-
-// count says how many runs had which verdict.
-func count(verdicts map[bench.Verdict]int, n int) string {
-	var words []string
-	for _, v := range []bench.Verdict{bench.Healthy, bench.Recovered, bench.Degraded, bench.Collapsed, bench.Invalid} {
-		switch k := verdicts[v]; {
-		case k > 0 && n == 1:
-			return string(v)
-		case k > 0:
-			words = append(words, fmt.Sprintf("%s %d of %d", v, k, n))
-		}
-	}
-	return strings.Join(words, ", ")
-}
-
-func median(xs []float64) float64 {
-	xs = slices.Sorted(slices.Values(xs))
-	return (xs[(len(xs)-1)/2] + xs[len(xs)/2]) / 2
-}
-
-// medianOf is the median, nil of nothing.
-func medianOf(xs []float64) *float64 {
-	if len(xs) == 0 {
-		return nil
-	}
-	m := median(xs)
-	return &m
-}
-
-func middle(xs []float64, format string, scale float64) string {
-	if len(xs) == 0 {
-		return "–"
-	}
-	return fmt.Sprintf(format, scale*median(xs))
-}
-
-// spread is the median and the extremes.
-func spread(xs []float64, format string) string {
-	if len(xs) < 2 {
-		return middle(xs, format, 1)
-	}
-	return fmt.Sprintf(format+" ("+format+"–"+format+")", median(xs), slices.Min(xs), slices.Max(xs))
 }
 
 // columns aligns cells under each other.
@@ -145,7 +72,7 @@ func WriteBenchmarks(w io.Writer, all []*bench.Result) error {
 		return err
 	}
 	for _, g := range groups(all) {
-		for _, r := range valid(g) {
+		for _, r := range g.valid() {
 			line := fmt.Sprintf("Benchmark%s/table=%s/queue=%s/admit=%s/retry=%s/broken=%d 1", title(r.Scenario),
 				scenario.FileName(r.Table), scenario.FileName(r.Queue), scenario.FileName(r.Admit), scenario.FileName(r.Retry), r.Broken)
 			if r.TTR != nil {

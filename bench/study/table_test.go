@@ -33,9 +33,7 @@ var aggregates = map[string]func(all []*bench.Result) string{
 	"FairnessText": func(all []*bench.Result) string { return FairnessText(Compare(all), false) },
 	"PreventText":  func(all []*bench.Result) string { return PreventText(Compare(all), false) },
 	"Repetition": func(all []*bench.Result) string {
-		rep := &Repetition{Runs: all, Verdicts: map[bench.Verdict]int{}}
-		rep.sum()
-		return rep.Text()
+		return repetition(all).Text()
 	},
 	"Line": func(all []*bench.Result) string {
 		var p LinePoint

@@ -2,10 +2,12 @@ package study
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/bisect"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -37,35 +39,37 @@ type bound struct {
 // bisectBroken looks between no lease and high for the largest surge that is survived, to a
 // tolerance that is a share of it.
 func bisectBroken(high int, tolerance float64, run func(broken int) (*bench.Result, error)) (bound, error) {
-	try := func(broken int) (res *bench.Result, err error) {
+	var survived, lost float64 // β of the last ones
+	_, found, err := bisect.Find(high, bisect.Tolerance{Share: tolerance, Within: 1}, func(broken int) (bool, error) {
 		for range invalidTries {
-			if res, err = run(broken); err != nil || res.Valid {
-				break
+			res, err := run(broken)
+			switch {
+			case err != nil:
+				return false, err
+			case !res.Valid:
+				continue
+			case res.Verdict.Lost():
+				lost = res.Beta
+			default:
+				survived = res.Beta
 			}
+			return res.Verdict.Lost(), nil
 		}
-		return res, err
-	}
-	res, err := try(high)
-	if err != nil || !res.Valid {
+		return false, errSpoilt
+	})
+	switch {
+	case errors.Is(err, errSpoilt):
+		return bound{invalid: true}, nil
+	case err != nil:
 		return bound{invalid: true}, err
-	}
-	if !res.Verdict.Lost() {
-		return bound{beta: res.Beta, above: true}, nil
-	}
-	low, survived, lost := 0, 0.0, res.Beta
-	for float64(high-low) > max(1, tolerance*float64(high)) {
-		mid := (low + high) / 2
-		if res, err = try(mid); err != nil || !res.Valid {
-			return bound{invalid: true}, err
-		}
-		if res.Verdict.Lost() {
-			high, lost = mid, res.Beta
-		} else {
-			low, survived = mid, res.Beta
-		}
+	case !found:
+		return bound{beta: survived, above: true}, nil
 	}
 	return bound{beta: (survived + lost) / 2}, nil
 }
+
+// errSpoilt ends a bisection: the host spoilt each try of a run.
+var errSpoilt = errors.New("each try is spoilt")
 
 // Thresholds bisects for each contestant (queue, queue/admit or queue/admit/retry) and seed.
 // Where runs must be alone one comes after the other, each bisection to a twentieth; else to
@@ -107,9 +111,9 @@ func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, c
 	bisect := func(ctx context.Context, i int, seed uint64) error {
 		runs := 0
 		found, err := bisectBroken(most, tolerance, func(broken int) (*bench.Result, error) {
-			x, opts := scenarios[i], o
+			x, opts := scenarios[i], unrecorded(o)
 			x.Broken = broken
-			opts.Seed, opts.Folder, opts.Progress = seed, "", nil
+			opts.Seed = seed
 			runs++
 			return runner.Run(ctx, x, opts)
 		})
