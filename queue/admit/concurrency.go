@@ -9,6 +9,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 var concurrencyEntry = catalog.Entry[New]{
@@ -57,17 +58,17 @@ type concurrency struct {
 	cfg limits
 
 	// doors write here, and workers:
-	inflight atomic.Int64 // admitted and not Done
-	_        [pad]byte    // keeps inflight's writers from the readers of limit
+	inflight atomic.Int64    // admitted and not Done
+	_        [pad.Bytes]byte // keeps inflight's writers from the readers of limit
 	// written at the end of a window only; doors read it for each attempt:
-	limit   atomic.Int64  // whole part of exact
-	since   atomic.Int64  // time of the last cut
-	cuts    atomic.Uint32 // how many there were; the mark of what is admitted
-	end     atomic.Int64  // earliest end of the window
-	pressed atomic.Bool   // half the limit was used in this window; set once a window
-	_       [pad]byte     // keeps the workers' sums from the doors' reads of limit
+	limit   atomic.Int64    // whole part of exact
+	since   atomic.Int64    // time of the last cut
+	cuts    atomic.Uint32   // how many there were; the mark of what is admitted
+	end     atomic.Int64    // earliest end of the window
+	pressed atomic.Bool     // half the limit was used in this window; set once a window
+	_       [pad.Bytes]byte // keeps the workers' sums from the doors' reads of limit
 	waits   atomic.Uint64
-	_       [pad]byte // keeps what the allocator puts next from waits
+	_       [pad.Bytes]byte // keeps what the allocator puts next from waits
 
 	mu    sync.Mutex // held by whoever ends a window
 	exact float64    // the limit with its fraction; guarded by mu
@@ -81,9 +82,6 @@ type limits struct {
 	step            float64
 	min, max        float64
 }
-
-// pad is twice the 64 bytes of the common cache line: Intel fetches lines in pairs.
-const pad = 128
 
 // waits has the window's samples in one word, so that one addition records a
 // sample and no reader sees a wait without its count:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 var creditsEntry = catalog.Entry[New]{
@@ -53,9 +54,9 @@ type credits struct {
 	line         appointments
 	end          atomic.Int64 // of the window
 	clients      atomic.Int64
-	_            [pad]byte // keeps the workers' sums from the doors' reads
+	_            [pad.Bytes]byte // keeps the workers' sums from the doors' reads
 	waits        tally
-	_            [pad]byte
+	_            [pad.Bytes]byte
 
 	mu    sync.Mutex // held by whoever ends a window
 	exact float64    // guarded by mu
