@@ -35,21 +35,19 @@ func (q *codel) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 		return 0, 0
 	}
 	q.mu.Lock()
-	for taken+dropped < len(dst) && q.items.Len() > 0 {
-		it := *q.items.Front()
-		q.items.DropFront()
-		if q.drops(now, now-it.Offered(), q.items.Len() == 0) {
-			it.Why = Delay
-			dropped++
-			dst[len(dst)-dropped] = it
+	b := batch{dst: dst}
+	for b.open() && q.items.Len() > 0 {
+		it := q.items.Front()
+		if q.drops(now, now-it.Offered(), q.items.Len() == 1) {
+			b.drop(it, Delay)
 		} else {
-			dst[taken] = it
-			taken++
+			b.take(it)
 		}
+		q.items.DropFront()
 	}
 	q.n.Store(int64(q.items.Len()))
 	q.mu.Unlock()
-	return taken, dropped
+	return b.taken, b.dropped
 }
 
 // codelLaw is the RFC's control law, apart from the queue that it works on: it is asked

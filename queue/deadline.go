@@ -43,21 +43,19 @@ func (q *deadline) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 		return 0, 0
 	}
 	q.mu.Lock()
-	for taken+dropped < len(dst) && q.items.Len() > 0 {
+	b := batch{dst: dst}
+	for b.open() && q.items.Len() > 0 {
 		it := q.items.Front()
-		if !q.Stale(now, it) {
-			dst[taken] = *it
-			taken++
+		if q.Stale(now, it) {
+			b.drop(it, Expired)
 		} else {
-			dropped++
-			dst[len(dst)-dropped] = *it
-			dst[len(dst)-dropped].Why = Expired
+			b.take(it)
 		}
 		q.items.DropFront()
 	}
 	q.n.Store(int64(q.items.Len()))
 	q.mu.Unlock()
-	return taken, dropped
+	return b.taken, b.dropped
 }
 
 // Stale implements Rechecker.

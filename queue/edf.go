@@ -56,21 +56,19 @@ func (q *edf) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 		return 0, 0
 	}
 	q.mu.Lock()
-	for taken+dropped < len(dst) && q.heap.len() > 0 {
+	b := batch{dst: dst}
+	for b.open() && q.heap.len() > 0 {
 		it, _ := q.heap.first()
 		if q.Stale(now, it) {
-			dropped++
-			dst[len(dst)-dropped] = *it
-			dst[len(dst)-dropped].Why = Expired
+			b.drop(it, Expired)
 		} else {
-			dst[taken] = *it
-			taken++
+			b.take(it)
 		}
 		q.heap.drop()
 	}
 	q.n.Store(int64(q.heap.len()))
 	q.mu.Unlock()
-	return taken, dropped
+	return b.taken, b.dropped
 }
 
 func (q *edf) Len() int { return int(q.n.Load()) }

@@ -67,20 +67,18 @@ func (q *slack) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 		return 0, 0
 	}
 	q.mu.Lock()
-	for taken+dropped < len(dst) && q.establish.Len()+q.checks.len() > 0 {
+	b := batch{dst: dst}
+	for b.open() && q.establish.Len()+q.checks.len() > 0 {
 		it := q.next(now)
 		if q.Stale(now, &it) {
-			it.Why = Expired
-			dropped++
-			dst[len(dst)-dropped] = it
+			b.drop(&it, Expired)
 		} else {
-			dst[taken] = it
-			taken++
+			b.take(&it)
 		}
 	}
 	q.n.Store(int64(q.establish.Len() + q.checks.len()))
 	q.mu.Unlock()
-	return taken, dropped
+	return b.taken, b.dropped
 }
 
 // next takes the next item out; there must be one.
