@@ -25,6 +25,12 @@ var ErrUnknown = errors.New("unknown name")
 // out of range.
 var ErrParam = errors.New("bad parameter")
 
+// OutOfRange returns an ErrParam that names a field of an options struct, its value with the
+// unit, and the values that it takes.
+func OutOfRange(field string, value any, want string) error {
+	return fmt.Errorf("%w: %s is %v, want %s", ErrParam, field, value, want)
+}
+
 // Seconds marks a Param whose values are written as durations ("5ms") and
 // handed over in seconds.
 const Seconds = "s"
