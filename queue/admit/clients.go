@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -41,8 +42,22 @@ var retryAfterEntry = catalog.Entry[NewRetry]{
 		if err != nil {
 			return nil, err
 		}
-		return retryAfter{b.(backoff), v["jitter"]}, nil
+		return retryAfter{b, v["jitter"]}, nil
 	},
+}
+
+// NewRetryAfter returns a retry policy that waits as long as the manager asked for, plus a random
+// time of up to jitter times that: the catalog's "retry-after". Jitter is 0 to 1. Where the
+// manager asked for nothing, the policy is NewBackoff(base, limit).
+func NewRetryAfter(jitter float64, base, limit time.Duration) (Retry, error) {
+	if !(jitter >= 0 && jitter <= 1) {
+		return nil, catalog.OutOfRange("jitter", jitter, "0 to 1")
+	}
+	b, err := makeBackoff(base, limit)
+	if err != nil {
+		return nil, err
+	}
+	return retryAfter{b, jitter}, nil
 }
 
 type retryAfter struct {
@@ -66,16 +81,55 @@ var budgetEntry = catalog.Entry[NewRetry]{
 	Doc:    "retries at once while the droplet's budget lasts, and pauses when it does not; good answers fill it slowly",
 	Source: "gRPC A6: client retries, retry throttling (tokens, ratio; retry only above half)",
 	Params: []catalog.Param{
-		{Name: "tokens", Unit: "1", Default: 10, Min: 1, Max: 1e6, Doc: "largest budget; a failure costs one"},
-		{Name: "ratio", Unit: "1", Default: 0.1, Min: 0, Max: 1e6, Doc: "what a good answer adds"},
+		{Name: "tokens", Unit: "1", Default: 10, Min: 1, Max: mostTokens, Doc: "largest budget; a failure costs one"},
+		{Name: "ratio", Unit: "1", Default: 0.1, Min: 0, Max: mostTokens, Doc: "what a good answer adds"},
 		{Name: "pause", Unit: "timeouts", Default: 10, Min: 1e-6, Max: 1e6, Doc: "mean pause without a budget, drawn from half of it to one and a half"},
 	},
 	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
-		b := &budget{most: int64(whole(v["tokens"]*token, 0)), ratio: int64(whole(v["ratio"]*token, 0)), pause: v["pause"] * float64(timeout)}
-		b.tokens.fresh = b.most
-		return b, nil
+		return newBudget(v["tokens"], v["ratio"], v["pause"]*float64(timeout)), nil
 	},
 }
+
+// RetryBudgetOptions are the options of [NewRetryBudget]. The zero value has gRPC's usual
+// numbers.
+type RetryBudgetOptions struct {
+	Tokens float64       // largest budget of a droplet; a failure costs one token; 0 is 10
+	Ratio  float64       // tokens that a good answer adds; 0 is 0.1
+	Pause  time.Duration // mean pause without a budget, drawn from half of it to one and a half; 0 is 10 s
+}
+
+// Validate returns an error if an option is out of range.
+func (o *RetryBudgetOptions) Validate() error {
+	switch {
+	case o.Tokens != 0 && !(o.Tokens >= 1 && o.Tokens <= mostTokens):
+		return catalog.OutOfRange("RetryBudgetOptions.Tokens", o.Tokens, "0, or 1 to 1e6 tokens")
+	case !(o.Ratio >= 0 && o.Ratio <= mostTokens):
+		return catalog.OutOfRange("RetryBudgetOptions.Ratio", o.Ratio, "0 to 1e6 tokens")
+	case o.Pause < 0 || o.Pause > longest/2:
+		return catalog.OutOfRange("RetryBudgetOptions.Pause", o.Pause, "0s to 36 years")
+	}
+	return nil
+}
+
+// NewRetryBudget returns a retry policy that keeps a budget for each droplet: the catalog's
+// "retry-budget". A droplet retries at once while more than half of its tokens are left, and
+// pauses otherwise. The policy is a [Learner]: good answers fill the budget.
+func NewRetryBudget(o RetryBudgetOptions) (Retry, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return newBudget(cmp.Or(o.Tokens, 10), cmp.Or(o.Ratio, 0.1), float64(cmp.Or(o.Pause, 10*time.Second))), nil
+}
+
+// newBudget takes the pause in ns.
+func newBudget(tokens, ratio, pause float64) *budget {
+	b := &budget{most: int64(whole(tokens*token, 0)), ratio: int64(whole(ratio*token, 0)), pause: pause}
+	b.tokens.fresh = b.most
+	return b
+}
+
+// mostTokens bounds a budget, and what a good answer adds to it.
+const mostTokens = 1e6
 
 // budget counts in billionths of a token: 10^6 tokens and a ratio of 0.01 are both exact.
 type budget struct {

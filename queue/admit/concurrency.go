@@ -1,7 +1,9 @@
 package admit
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -113,13 +115,63 @@ func newConcurrency(cfg Config, v catalog.Values) (Controller, error) {
 	if l.max < l.min {
 		return nil, fmt.Errorf(`admission controller "concurrency": %w: max=%v is below min=%v`, catalog.ErrParam, l.max, l.min)
 	}
-	c := &concurrency{
-		cfg:   l,
-		exact: min(max(whole(v["initial"], fits+float64(cfg.Workers)), l.min), l.max),
-	}
+	return startConcurrency(l, whole(v["initial"], fits+float64(cfg.Workers))), nil
+}
+
+func startConcurrency(l limits, initial float64) *concurrency {
+	c := &concurrency{cfg: l, exact: min(max(initial, l.min), l.max)}
 	c.limit.Store(int64(c.exact))
-	c.end.Store(int64(window))
-	return c, nil
+	c.end.Store(int64(l.window))
+	return c
+}
+
+// ConcurrencyOptions are the options of [NewConcurrency]. Each has a default.
+type ConcurrencyOptions struct {
+	Timeout time.Duration // the clients' timeout; 0 is 1 s. A late or shed attempt counts as a wait of it
+	Target  time.Duration // mean time in the queue that the limit is held to; also the window; 0 is a tenth of Timeout
+	Backoff float64       // factor of the limit after a window above the target, above 0 and below 1; 0 is 0.9
+	Step    float64       // attempts that a window below the target adds; 0 is 1
+	Min     int           // smallest limit, in attempts; 0 is 1
+	Max     int           // largest limit, in attempts; 0 is none
+	Initial int           // limit at the start, in attempts, held within Min and Max; 0 is 20
+}
+
+// Validate returns an error if an option is out of range.
+func (o *ConcurrencyOptions) Validate() error {
+	least, timeout := max(o.Min, 1), cmp.Or(o.Timeout, time.Second)
+	switch {
+	case o.Timeout < 0:
+		return catalog.OutOfRange("ConcurrencyOptions.Timeout", o.Timeout, "0s or more")
+	case o.Target < 0 || o.Target > timeout:
+		return catalog.OutOfRange("ConcurrencyOptions.Target", o.Target, fmt.Sprintf("0s to the timeout, %v", timeout))
+	case !(o.Backoff >= 0 && o.Backoff < 1):
+		return catalog.OutOfRange("ConcurrencyOptions.Backoff", o.Backoff, "0 to below 1")
+	case !(o.Step >= 0) || math.IsInf(o.Step, 0):
+		return catalog.OutOfRange("ConcurrencyOptions.Step", o.Step, "0 attempts or more")
+	case o.Min < 0:
+		return catalog.OutOfRange("ConcurrencyOptions.Min", o.Min, "0 attempts or more")
+	case o.Max != 0 && o.Max < least:
+		return catalog.OutOfRange("ConcurrencyOptions.Max", o.Max, fmt.Sprintf("0, or at least the smallest limit, %d attempts", least))
+	case o.Initial < 0:
+		return catalog.OutOfRange("ConcurrencyOptions.Initial", o.Initial, "0 attempts or more")
+	}
+	return nil
+}
+
+// NewConcurrency returns a controller that admits attempts while fewer than a limit are in the
+// manager, and moves the limit by their time in the queue: additive increase, multiplicative
+// decrease, the catalog's "concurrency".
+func NewConcurrency(o ConcurrencyOptions) (Controller, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	timeout := cmp.Or(o.Timeout, time.Second)
+	target := cmp.Or(o.Target, max(timeout/10, 1))
+	return startConcurrency(limits{
+		window: target, timeout: timeout, targetUnits: float64(target) / float64(timeout) * (1 << waitBits),
+		backoff: cmp.Or(o.Backoff, 0.9), step: cmp.Or(o.Step, 1),
+		min: whole(float64(o.Min), 1), max: whole(float64(o.Max), 1<<53),
+	}, whole(float64(o.Initial), 20)), nil
 }
 
 // Admit takes as many places as there are. It only reads when there is none: in a

@@ -11,8 +11,11 @@ var noneEntry = catalog.Entry[New]{
 	Name:   "none",
 	Doc:    "admits everything: the baseline",
 	Source: "no admission control",
-	New:    func(Config, catalog.Values) (Controller, error) { return none{}, nil },
+	New:    func(Config, catalog.Values) (Controller, error) { return NewNone(), nil },
 }
+
+// NewNone returns the controller that admits every attempt, the catalog's "none".
+func NewNone() Controller { return none{} }
 
 type none struct{}
 

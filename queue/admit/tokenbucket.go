@@ -1,6 +1,8 @@
 package admit
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"go.uber.org/atomic"
@@ -37,12 +39,51 @@ var throttleEntry = catalog.Entry[New]{
 		burstParam,
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
-		cost := cfg.Cost
-		if cost == [queue.Classes]float64{} {
-			cost = [queue.Classes]float64{1, 1, 1}
-		}
-		return newTokenBucket(v["rate"]*cfg.Capacity, v["burst"]*float64(cfg.Timeout), cost), nil
+		return newTokenBucket(v["rate"]*cfg.Capacity, v["burst"]*float64(cfg.Timeout), orOne(cfg.Cost)), nil
 	},
+}
+
+// TokenBucketOptions are the options of [NewTokenBucket].
+type TokenBucketOptions struct {
+	PerSecond float64 // rate at which the bucket fills, in tokens per second; above 0
+	Burst     float64 // tokens that the bucket holds; less than the dearest attempt costs: as many as that costs
+	// Cost is what an attempt of each class takes, in tokens. A class with 0 passes freely. All
+	// 0 is 1 each.
+	Cost [queue.Classes]float64
+}
+
+// Validate returns an error if an option is out of range.
+func (o *TokenBucketOptions) Validate() error {
+	switch {
+	case !(o.PerSecond > 0) || math.IsInf(o.PerSecond, 0):
+		return catalog.OutOfRange("TokenBucketOptions.PerSecond", o.PerSecond, "a number of tokens per second above 0")
+	case !(o.Burst >= 0) || math.IsInf(o.Burst, 0):
+		return catalog.OutOfRange("TokenBucketOptions.Burst", o.Burst, "0 tokens or more")
+	}
+	for class, c := range o.Cost {
+		if !(c >= 0) || math.IsInf(c, 0) {
+			return catalog.OutOfRange(fmt.Sprintf("TokenBucketOptions.Cost[%v]", queue.Class(class)), c, "0 tokens or more")
+		}
+	}
+	return nil
+}
+
+// NewTokenBucket returns a controller that admits attempts at a fixed rate, and a burst above
+// it: the catalog's "token-bucket" and "throttle". A refused attempt is told when to come back,
+// one establish after the other (see queue.Item.RetryAfter).
+func NewTokenBucket(o TokenBucketOptions) (Controller, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return newTokenBucket(o.PerSecond, o.Burst/o.PerSecond*1e9, orOne(o.Cost)), nil
+}
+
+// orOne is a cost of 1 each where none is given.
+func orOne(cost [queue.Classes]float64) [queue.Classes]float64 {
+	if cost == [queue.Classes]float64{} {
+		return [queue.Classes]float64{1, 1, 1}
+	}
+	return cost
 }
 
 // fine is the resolution of the schedule in parts of a nanosecond, so that a rate of
@@ -69,8 +110,8 @@ type tokenBucket struct {
 	line     appointments
 }
 
-// newTokenBucket makes a bucket that fills at a rate, in tokens a second, and holds what
-// comes in within a burst, in ns; cost is in tokens.
+// newTokenBucket makes a bucket that fills at a rate in tokens per second. It holds what comes in
+// within a burst, in ns, and at least the dearest attempt. Costs are in tokens.
 func newTokenBucket(perSecond, burst float64, cost [queue.Classes]float64) *tokenBucket {
 	b := &tokenBucket{burst: int64(nanos(burst * fine))}
 	for class, c := range cost {
