@@ -117,7 +117,18 @@ type Env struct {
 	Shards  int // suggested number of shards from the host's topology; 0: derive from Workers
 }
 
-// New makes a Table from resolved parameters.
+// validate says what is wrong with the size of a table, or with its number of parts.
+func validate(leases, parts int) error {
+	switch {
+	case leases < 1 || int64(leases) > 1<<32-1:
+		return fmt.Errorf("lease: %d leases: a table holds 1 to %d", leases, int64(1<<32-1))
+	case parts < 0 || parts > maxParts:
+		return fmt.Errorf("lease: %d parts: a table has 1 to %d, or 0 for a default", parts, maxParts)
+	}
+	return nil
+}
+
+// New makes a Table from resolved parameters. It is what a catalog entry provides.
 type New func(env Env, v catalog.Values) (Table, error)
 
 // Catalog lists the tables by name. Add one's own with Catalog.Register.
@@ -125,8 +136,8 @@ var Catalog = catalog.New("lease table", builtin...)
 
 // Make builds the table that ref names.
 func Make(ref string, env Env) (Table, error) {
-	if env.Leases < 1 || int64(env.Leases) > 1<<32-1 {
-		return nil, fmt.Errorf("lease: %d leases: a table holds 1 to %d", env.Leases, int64(1<<32-1))
+	if err := validate(env.Leases, 0); err != nil {
+		return nil, err
 	}
 	e, v, err := Catalog.Resolve(ref)
 	if err != nil {
