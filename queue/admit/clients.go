@@ -9,13 +9,14 @@ import (
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
-// Learner is a Retry that keeps something of each droplet, and is told of each answer that
-// was good. All calls come from one goroutine.
+// Learner is a Retry that keeps state for each droplet and learns from good answers. All calls,
+// those of Wait included, come from one goroutine.
 type Learner interface {
+	// Good is called when an attempt of the droplet ended queue.Good at now.
 	Good(now time.Duration, droplet uint32)
 }
 
-// perDroplet is a value for each droplet, made as they turn up.
+// perDroplet has a value for each droplet. It grows as droplets appear.
 type perDroplet[T any] struct {
 	all   []T
 	fresh T
@@ -73,7 +74,7 @@ func (r retryAfter) Wait(f Failure, rng *rand.Rand) time.Duration {
 	return min(longest, after+nanos(r.jitter*rng.Float64()*float64(after)))
 }
 
-// Longest implements admit.Longest: nobody knows what a manager will say.
+// Longest implements admit.Longest. A manager may ask for any wait.
 func (retryAfter) Longest() time.Duration { return longest }
 
 var budgetEntry = catalog.Entry[NewRetry]{
@@ -172,9 +173,9 @@ var adaptiveEntry = catalog.Entry[NewRetry]{
 	},
 }
 
-// adaptive keeps requests and accepts of each droplet, fading over the window instead of
-// dropping out of it. In 32 bits neither a step of 10 ms in a window of a day would fade, nor
-// a count above 2^24 grow.
+// adaptive counts requests and accepts of each droplet. A count fades exponentially over the
+// window, where the source's leaves a sliding window. The counts are float64: in a float32 a
+// step of 10 ms in a window of a day would not fade, and a count above 2^24 would not grow.
 type adaptive struct {
 	k, window, step float64
 	seen            perDroplet[accepts]
@@ -185,7 +186,7 @@ type accepts struct {
 	requests, accepted float64
 }
 
-// mostRejections bounds the tries in a row that a droplet rejects by itself.
+// mostRejections bounds the attempts in a row that a droplet rejects by itself.
 const mostRejections = 1000
 
 func (a *adaptive) faded(now time.Duration, droplet uint32) *accepts {

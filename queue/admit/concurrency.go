@@ -38,10 +38,11 @@ var concurrencyEntry = catalog.Entry[New]{
 //   - A window is target long, and longer until minSamples attempts have ended.
 //   - Mean time in the queue above target: limit·backoff, unless more than the limit
 //     are inside, when the last cut has yet to work and the door is shut anyhow.
-//     For two windows after a cut, what was admitted before it does not count: it
-//     shows the old limit, and its mark has the number of cuts that there were. Both stand for the one decrease a round trip of Jacobson
-//     & Karels. The real round trip will not do: behind a backlog of ten timeouts
-//     it is ten timeouts long, and the cuts would come that far apart.
+//     For two windows after a cut, attempts that were admitted before it do not
+//     count: they show the old limit. Their mark is the number of cuts at admission.
+//     Both rules stand for the one decrease per round trip of Jacobson & Karels.
+//     The real round trip will not do: behind a backlog of ten timeouts it is ten
+//     timeouts long, and the cuts would come that far apart.
 //   - Else, if the limit was pressed on (half of it used, as in AIMDLimit):
 //     limit + step. Half is needed, or an idle night would raise it without end.
 //   - step is a hundredth of Capacity·target, at least 1. AIMDLimit's +1 takes 500

@@ -23,7 +23,7 @@ func (none) Admit(_ time.Duration, items []queue.Item, _ func() int) int { retur
 
 func (none) Done(time.Duration, *queue.Item, time.Duration, queue.Outcome) {}
 
-// IsNone says whether a controller is the one that admits everything.
+// IsNone reports whether c is the controller "none", which admits every attempt.
 func IsNone(c Controller) bool {
 	_, ok := c.(none)
 	return ok

@@ -97,12 +97,12 @@ const skew = int64(24*time.Hour) * fine
 //
 //	full at:  |now ......... full|   the bucket lacks (full - now)/interval tokens
 //
-// A token moves that time one interval on, and may be taken while it does not come
-// to lie more than a burst ahead. One compare-and-swap a batch; the time only goes
-// forward, so clocks that differ between callers mint nothing.
+// Taking a token moves that time one interval ahead. A token may be taken while the time stays
+// within a burst from now. A batch costs one compare-and-swap. The time only moves forward, so
+// clocks that differ between callers make no tokens.
 //
-// The schedule's clock turns over after 2.3 years. What lies further ahead than a bucket can
-// be, and than clocks differ, is the past.
+// The schedule's clock wraps after 2.3 years. A time further ahead than a burst plus the largest
+// difference of clocks is therefore in the past.
 type tokenBucket struct {
 	interval [queue.Classes]int64 // that an attempt of the class takes; 0: it passes freely
 	burst    int64                // the bucket's depth in time, at least one attempt
@@ -128,7 +128,7 @@ func (b *tokenBucket) Admit(now time.Duration, items []queue.Item, _ func() int)
 	return b.admit(now, items, 1)
 }
 
-// admit is Admit with tokens that cost so many times what they do.
+// admit is Admit with every cost multiplied by dearer.
 func (b *tokenBucket) admit(now time.Duration, items []queue.Item, dearer float64) int {
 	at := int64(now) * fine
 	for {
