@@ -1,12 +1,13 @@
 package lease
 
 import (
+	"runtime"
+
 	"github.com/leasestorm/leasestorm/queue/catalog"
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
-// maxParts bounds the shards or regions of a table; a host with more cores than
-// this would be news.
+// maxParts bounds the shards or regions of a table. No host has that many cores.
 const maxParts = 1 << 16
 
 var builtin = []catalog.Entry[New]{
@@ -34,8 +35,11 @@ var builtin = []catalog.Entry[New]{
 	},
 }
 
-// parts is the number of parts to cut a table into: what the scenario asks for,
-// else what the host suggests, else each a worker.
+// processors is the environment of a table that is made without one.
+func processors() Env { return Env{Workers: runtime.GOMAXPROCS(0)} }
+
+// parts is the number of parts to cut a table into: what is asked for, else what the host
+// suggests, else each parts per worker.
 func parts(asked int, env Env, each int) int {
 	n := asked
 	if n <= 0 {

@@ -66,24 +66,38 @@ type region struct {
 	at atomic.Uint32 // word of some at which the last Grant found a slot
 }
 
+// NewLockFree returns a table for up to leases leases that keeps one word per lease and takes no
+// lock, the catalog's "lockfree". Workers look for free slots in regions of their own first. The
+// number of regions is 0 to 65536; 0 is one for each processor that Go may use.
+func NewLockFree(leases, regions int) (Table, error) {
+	if err := validate(leases, regions); err != nil {
+		return nil, err
+	}
+	return makeLockFree(leases, parts(regions, processors(), 1), true), nil
+}
+
 func newLockFree(env Env, v catalog.Values) (Table, error) {
-	blocks := (env.Leases + blockWords - 1) / blockWords
+	return makeLockFree(env.Leases, parts(v.Int("regions"), env, 1), v.Int("pad") == 1), nil
+}
+
+func makeLockFree(leases, regions int, apart bool) *lockFree {
+	blocks := (leases + blockWords - 1) / blockWords
 	some := (blocks + 63) / 64
 	t := &lockFree{
-		n:       env.Leases,
+		n:       leases,
 		words:   make([]atomic.Uint64, blocks*blockWords),
 		scan:    scans[len(scans)-1],
 		bounds:  make([]atomic.Uint32, blocks),
 		free:    make([]atomic.Uint64, blocks*mapWords),
 		some:    make([]atomic.Uint64, some),
-		regions: pad.Apart[region](min(parts(v.Int("regions"), env, 1), some), v.Int("pad") == 1),
+		regions: pad.Apart[region](min(regions, some), apart),
 	}
 	for b := range t.bounds {
 		t.bounds[b].Store(noDeadline)
 		setBit(t.some, uint32(b))
 	}
 	for i := range t.free {
-		if left := env.Leases - 64*i; left >= 64 {
+		if left := leases - 64*i; left >= 64 {
 			t.free[i].Store(^uint64(0))
 		} else if left > 0 {
 			t.free[i].Store(1<<left - 1)
@@ -92,31 +106,10 @@ func newLockFree(env Env, v catalog.Values) (Table, error) {
 	for i := range t.regions {
 		t.regions[i].at.Store(uint32(i * some / len(t.regions)))
 	}
-	return t, nil
+	return t
 }
 
 func packWord(epoch, deadline uint32) uint64 { return uint64(epoch)<<32 | uint64(deadline) }
-
-func setBit(m []atomic.Uint64, i uint32) { setBits(&m[i/64], 1<<(i%64)) }
-
-func setBits(w *atomic.Uint64, set uint64) {
-	for {
-		old := w.Load()
-		if old&set == set || w.CompareAndSwap(old, old|set) {
-			return
-		}
-	}
-}
-
-func clearBit(m []atomic.Uint64, i uint32) {
-	w, bit := &m[i/64], uint64(1)<<(i%64)
-	for {
-		old := w.Load()
-		if old&bit == 0 || w.CompareAndSwap(old, old&^bit) {
-			return
-		}
-	}
-}
 
 // lower is an atomic minimum.
 func (t *lockFree) lower(block, deadline uint32) {
@@ -142,71 +135,6 @@ func (t *lockFree) Grant(now, deadline time.Duration, worker int) (ID, error) {
 	t.words[slot].Store(packWord(epoch, d))
 	t.lower(slot>>blockShift, d)
 	return MakeID(slot, epoch), nil
-}
-
-// take finds a free slot and makes it the caller's.
-func (t *lockFree) take(r *region) (uint32, bool) {
-	start := int(r.at.Load())
-	for i := range t.some {
-		at := start + i
-		if at >= len(t.some) {
-			at -= len(t.some)
-		}
-		for {
-			m := t.some[at].Load()
-			if m == 0 {
-				break
-			}
-			block := uint32(at*64 + bits.TrailingZeros64(m))
-			if slot, ok := t.takeFrom(block); ok {
-				if i > 0 {
-					r.at.Store(uint32(at))
-				}
-				return slot, true
-			}
-			clearBit(t.some, block)
-			for i := range t.freeOf(block) {
-				if t.free[block*mapWords+uint32(i)].Load() != 0 {
-					setBit(t.some, block)
-					break
-				}
-			}
-		}
-	}
-	for block := range uint32(len(t.bounds)) {
-		if slot, ok := t.takeFrom(block); ok {
-			return slot, true
-		}
-	}
-	return 0, false
-}
-
-// freeOf is a block's part of the free map.
-func (t *lockFree) freeOf(block uint32) []atomic.Uint64 {
-	return t.free[block*mapWords : (block+1)*mapWords]
-}
-
-func (t *lockFree) takeFrom(block uint32) (uint32, bool) {
-	m := t.freeOf(block)
-	for i := range m {
-		for {
-			old := m[i].Load()
-			if old == 0 {
-				break
-			}
-			bit := uint32(bits.TrailingZeros64(old))
-			if m[i].CompareAndSwap(old, old&^(1<<bit)) {
-				return block<<blockShift | uint32(i)*64 | bit, true
-			}
-		}
-	}
-	return 0, false
-}
-
-// release gives back a slot whose deadline the caller has swapped to 0.
-func (t *lockFree) release(slot uint32) {
-	setBit(t.free, slot)
-	setBit(t.some, slot>>blockShift)
 }
 
 // at is the word that id is about, nil where the table has no such slot.

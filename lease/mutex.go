@@ -14,11 +14,18 @@ type mutexTable struct {
 	s  store
 }
 
-func newMutex(env Env, _ catalog.Values) (Table, error) {
+// NewMutex returns a table for up to leases leases that keeps everything under one lock, the
+// catalog's "mutex".
+func NewMutex(leases int) (Table, error) {
+	if err := validate(leases, 0); err != nil {
+		return nil, err
+	}
 	t := &mutexTable{}
-	t.s.init(0, env.Leases)
+	t.s.init(0, leases)
 	return t, nil
 }
+
+func newMutex(env Env, _ catalog.Values) (Table, error) { return NewMutex(env.Leases) }
 
 func (t *mutexTable) Grant(now, deadline time.Duration, _ int) (ID, error) {
 	d, ok := deadlineTick(now, deadline)

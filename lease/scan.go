@@ -43,6 +43,6 @@ var scalar = scan{"scalar", func(words []atomic.Uint64, now uint32) (least uint3
 // scans are the forms that this machine can run, the fastest last.
 var scans = append([]scan{scalar}, vectorScans()...)
 
-// ScanForm is the name of the form in which lock-free tables of this process sweep:
-// scalar, avx2 or avx512.
+// ScanForm returns the instruction set with which lock-free tables of this process look for
+// lapsed leases: "scalar", "avx2" or "avx512".
 func ScanForm() string { return scans[len(scans)-1].name }

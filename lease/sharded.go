@@ -9,12 +9,12 @@ import (
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
-// shardsPerWorker makes collisions rare without a hint of the host's: a caller
-// finds its lock taken with a chance of at most (workers-1)/shards < 1/8.
+// shardsPerWorker makes collisions rare where the host suggests nothing: a caller finds its
+// lock taken with a probability of at most (workers-1)/shards < 1/8.
 const shardsPerWorker = 8
 
-// BytesSharded is what the sharded table holds a lease, for whoever suggests a number of
-// shards ([Env]).
+// BytesSharded is the memory of the sharded table, in bytes per lease. It helps to choose a
+// number of shards by the size of a cache ([Env]).
 const BytesSharded = 24
 
 // shardedTable is the mutex table cut into contiguous runs of slots with a lock
@@ -29,16 +29,29 @@ type tableShard struct {
 	s  store // its holder writes the length of the free list
 }
 
+// NewSharded returns a table for up to leases leases in shards with a lock each, the catalog's
+// "sharded". The number of shards is 0 to 65536; 0 is eight for each processor that Go may use.
+func NewSharded(leases, shards int) (Table, error) {
+	if err := validate(leases, shards); err != nil {
+		return nil, err
+	}
+	return makeSharded(leases, parts(shards, processors(), shardsPerWorker), true), nil
+}
+
 func newSharded(env Env, v catalog.Values) (Table, error) {
-	n := min(parts(v.Int("shards"), env, shardsPerWorker), env.Leases)
-	each := (env.Leases + n - 1) / n
-	n = (env.Leases + each - 1) / each // rounding up may leave the last ones nothing
-	t := &shardedTable{each: uint32(each), shards: pad.Apart[tableShard](n, v.Int("pad") == 1)}
+	return makeSharded(env.Leases, parts(v.Int("shards"), env, shardsPerWorker), v.Int("pad") == 1), nil
+}
+
+func makeSharded(leases, shards int, apart bool) *shardedTable {
+	n := min(shards, leases)
+	each := (leases + n - 1) / n
+	n = (leases + each - 1) / each // rounding up may leave the last ones nothing
+	t := &shardedTable{each: uint32(each), shards: pad.Apart[tableShard](n, apart)}
 	for i := range t.shards {
 		first := i * each
-		t.shards[i].s.init(uint32(first), min(each, env.Leases-first))
+		t.shards[i].s.init(uint32(first), min(each, leases-first))
 	}
-	return t, nil
+	return t
 }
 
 // of returns the shard that id's slot is in, nil when the table has no such slot.

@@ -2,7 +2,9 @@ package lease_test
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +27,52 @@ func TestTablesInParts(t *testing.T) {
 		t.Run(ref, func(t *testing.T) {
 			leasetest.Run(t, func(env lease.Env) (lease.Table, error) { return lease.Make(ref, env) })
 		})
+	}
+}
+
+// A table that is made without the catalog is held to the suite, too, and has the catalog's
+// parts.
+func TestConstructors(t *testing.T) {
+	workers := runtime.GOMAXPROCS(0)
+	for ref, newTable := range map[string]func(leases int) (lease.Table, error){
+		"mutex":            lease.NewMutex,
+		"sharded":          func(leases int) (lease.Table, error) { return lease.NewSharded(leases, 0) },
+		"sharded:shards=3": func(leases int) (lease.Table, error) { return lease.NewSharded(leases, 3) },
+		"lockfree":         func(leases int) (lease.Table, error) { return lease.NewLockFree(leases, 0) },
+		"lockfree:regions=3": func(leases int) (lease.Table, error) {
+			return lease.NewLockFree(leases, 3)
+		},
+	} {
+		t.Run(ref, func(t *testing.T) {
+			leasetest.Run(t, func(env lease.Env) (lease.Table, error) { return newTable(env.Leases) })
+			const leases = 1 << 18
+			got, err := newTable(leases)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := lease.Make(ref, lease.Env{Leases: leases, Workers: workers})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Bytes() != want.Bytes() {
+				t.Errorf("%d bytes, the catalog's has %d", got.Bytes(), want.Bytes())
+			}
+		})
+	}
+}
+
+func TestConstructorsRefuse(t *testing.T) {
+	one := func(_ lease.Table, err error) error { return err }
+	for want, err := range map[string]error{
+		"0 leases":          one(lease.NewMutex(0)),
+		"-1 leases":         one(lease.NewSharded(-1, 1)),
+		"4294967296 leases": one(lease.NewLockFree(1<<32, 1)),
+		"-1 parts":          one(lease.NewSharded(1, -1)),
+		"65537 parts":       one(lease.NewLockFree(1, 1<<16+1)),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }
 

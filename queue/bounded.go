@@ -22,12 +22,22 @@ type bounded struct {
 	limit int
 }
 
+// NewBounded returns a queue that serves in order of arrival and holds at most limit
+// attempts, the catalog's "bounded". A newcomer that finds the queue full is given up as
+// Full. The limit is at least 1.
+func NewBounded(limit int) (Discipline, error) {
+	if limit < 1 {
+		return nil, catalog.OutOfRange("limit", limit, "at least 1 attempt")
+	}
+	return &bounded{limit: limit}, nil
+}
+
 func newBounded(cfg Config, v catalog.Values) (Discipline, error) {
 	limit := v.Int("limit")
 	if limit == 0 {
 		limit = int(v["depth"] * float64(cfg.Timeout) * float64(max(1, cfg.Workers)) / float64(max(1, cfg.Service[Establish])))
 	}
-	return &bounded{limit: max(1, limit)}, nil
+	return NewBounded(max(1, limit))
 }
 
 func (q *bounded) Push(_ time.Duration, items []Item) int {
@@ -42,5 +52,5 @@ func (q *bounded) Push(_ time.Duration, items []Item) int {
 	return kept
 }
 
-// InOrder implements InOrder: what has no room is not kept.
+// InOrder implements InOrder. It is false: a newcomer that finds no room is not kept.
 func (*bounded) InOrder() bool { return false }

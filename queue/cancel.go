@@ -12,13 +12,17 @@ var cancelEntry = catalog.Entry[Wrap]{
 	Source: "J. Dean and L. A. Barroso, The Tail at Scale, CACM 56(2), 2013: cancellation of queued requests; context cancellation of gRPC",
 	New: func(_ Config, _ catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
 		d, err := inner()
-		return &cancel{inner: d}, err
+		return NewCancel(d), err
 	},
 }
 
-// cancel takes attempts out as their droplets give them up, at their deadlines. An entry
-// goes when the line comes to it, at no cost to a worker; nobody ever serves it, whatever
-// the inner discipline's own rule is.
+// NewCancel returns inner without the attempts that are past their deadline, the catalog's
+// "cancel". Each is given up as Cancelled when inner comes to it.
+func NewCancel(inner Discipline) Discipline { return &cancel{inner: inner} }
+
+// cancel removes attempts that their droplets have given up: those past their deadlines. An
+// attempt is removed when the line comes to it, at no cost to a worker. It is never served,
+// whatever the inner discipline's own rule is.
 type cancel struct{ inner Discipline }
 
 func (q *cancel) Push(now time.Duration, items []Item) int { return q.inner.Push(now, items) }

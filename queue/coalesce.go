@@ -13,12 +13,19 @@ var coalesceEntry = catalog.Entry[Wrap]{
 	Source: "k8s.io/client-go/util/workqueue (its dirty set); the newest wins",
 	New: func(_ Config, _ catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
 		d, err := inner()
-		return &coalesce{inner: d, waiting: map[coalesceKey]Item{}}, err
+		return NewCoalesce(d), err
 	},
 }
 
-// coalesce keeps in the inner discipline the first attempt of each droplet, as the place in
-// the line, and beside it the newest, which is what is served. A droplet that asks again
+// NewCoalesce returns a queue that holds at most one attempt per droplet and class and keeps
+// its place in inner, the catalog's "coalesce". A newer attempt takes the place of the one
+// that waits, which is given up as Displaced.
+func NewCoalesce(inner Discipline) Discipline {
+	return &coalesce{inner: inner, waiting: map[coalesceKey]Item{}}
+}
+
+// coalesce keeps each droplet's first attempt in the inner discipline, as its place in the
+// line, and the newest attempt beside it. The newest is served. A droplet that asks again
 // therefore neither goes to the end of the line nor leaves dead work behind.
 type coalesce struct {
 	mu      sync.Mutex
@@ -74,7 +81,8 @@ func (q *coalesce) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 	for i := range dst[:taken] {
 		dst[i] = q.take(dst[i])
 	}
-	// A place whose first attempt is dead may stand for one that is not: that one is taken.
+	// If the queued attempt has expired but the same droplet has asked again since, serve the
+	// newer attempt.
 	rule, _ := q.inner.(Rechecker)
 	tail := dst[len(dst)-dropped:]
 	for i := 0; i < len(tail); {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -16,8 +17,37 @@ var codelEntry = catalog.Entry[New]{
 		{Name: "interval", Unit: catalog.Seconds, Default: 0.1, Min: 1e-6, Max: 3600, Doc: "how long the wait must stand above it (RFC 8289, 4.2)"},
 	},
 	New: func(_ Config, v catalog.Values) (Discipline, error) {
-		return &codel{codelLaw: codelLaw{target: v.Duration("target"), interval: v.Duration("interval")}}, nil
+		return NewCoDel(CoDelOptions{Target: v.Duration("target"), Interval: v.Duration("interval")})
 	},
+}
+
+// CoDelOptions are the options of [NewCoDel]. The zero value is the RFC's.
+type CoDelOptions struct {
+	Target   time.Duration // acceptable standing wait; 0 is 5 ms
+	Interval time.Duration // how long the wait must stand above the target before the first drop; 0 is 100 ms
+}
+
+// Validate returns an error if an option is out of range.
+func (o *CoDelOptions) Validate() error {
+	switch {
+	case o.Target < 0:
+		return catalog.OutOfRange("CoDelOptions.Target", o.Target, "0s or more")
+	case o.Interval < 0:
+		return catalog.OutOfRange("CoDelOptions.Interval", o.Interval, "0s or more")
+	}
+	return nil
+}
+
+// NewCoDel returns an unbounded queue that serves in order of arrival and drops at the head,
+// as Delay, ever more often while the wait stands above a target: controlled delay by RFC
+// 8289, the catalog's "codel".
+func NewCoDel(o CoDelOptions) (Discipline, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o.Target = cmp.Or(o.Target, 5*time.Millisecond)
+	o.Interval = cmp.Or(o.Interval, 100*time.Millisecond)
+	return &codel{codelLaw: codelLaw{target: o.Target, interval: o.Interval}}, nil
 }
 
 // codel is the RFC's pseudo-code, with one change that the RFC's packets bring with
@@ -35,21 +65,19 @@ func (q *codel) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 		return 0, 0
 	}
 	q.mu.Lock()
-	for taken+dropped < len(dst) && q.items.Len() > 0 {
-		it := *q.items.Front()
-		q.items.DropFront()
-		if q.drops(now, now-it.Offered(), q.items.Len() == 0) {
-			it.Why = Delay
-			dropped++
-			dst[len(dst)-dropped] = it
+	b := batch{dst: dst}
+	for b.open() && q.items.Len() > 0 {
+		it := q.items.Front()
+		if q.drops(now, now-it.Offered(), q.items.Len() == 1) {
+			b.drop(it, Delay)
 		} else {
-			dst[taken] = it
-			taken++
+			b.take(it)
 		}
+		q.items.DropFront()
 	}
 	q.n.Store(int64(q.items.Len()))
 	q.mu.Unlock()
-	return taken, dropped
+	return b.taken, b.dropped
 }
 
 // codelLaw is the RFC's control law, apart from the queue that it works on: it is asked

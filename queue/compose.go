@@ -8,16 +8,16 @@ import (
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
-// Wrap makes a discipline around others that inner makes, one a call.
+// Wrap makes a discipline around others. Each call of inner makes one of them.
 type Wrap func(cfg Config, v catalog.Values, inner func() (Discipline, error)) (Discipline, error)
 
-// Wrappers lists what composes with a discipline, as in "percore+deadline:margin=2". A
-// wrapper that keeps several disciplines, one a part, a zone or a class, gives each of them
-// all of its parameters: a limit is the limit of each.
+// Wrappers lists the disciplines that are composed with another one, as percore is in
+// "percore+deadline:margin=2". A wrapper that keeps several inner disciplines, one per part,
+// zone or class, makes each of them with the same parameters: a limit is the limit of each.
 var Wrappers = catalog.New("queue wrapper", wrappers...)
 
-// Make builds the discipline that ref names, for example "deadline:margin=1", or a
-// composition of wrappers around one, for example "percore+fifo".
+// Make returns the discipline that ref names: one of the Catalog, for example
+// "deadline:margin=1", or one with Wrappers around it, for example "percore+fifo".
 func Make(ref string, cfg Config) (Discipline, error) {
 	if err := Validate(ref); err != nil {
 		return nil, err
@@ -40,8 +40,8 @@ func build(refs []string, cfg Config) (Discipline, error) {
 	return w.New(cfg, v, func() (Discipline, error) { return build(refs[1:], cfg) })
 }
 
-// Validate says whether Make knows all that ref names, and whether each part of a
-// composition would keep what it promises.
+// Validate returns an error if Make does not know a name or parameter in ref, or if the parts
+// of a composition clash, for example if one would ignore another.
 func Validate(ref string) error {
 	refs := strings.Split(ref, "+")
 	last := len(refs) - 1

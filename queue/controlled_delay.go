@@ -29,7 +29,8 @@ type controlledDelay struct {
 
 func (q *controlledDelay) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 	q.mu.Lock()
-	for taken+dropped < len(dst) {
+	b := batch{dst: dst}
+	for b.open() {
 		limit := q.limit
 		if q.look(now, q.items.Len()) {
 			limit = q.short
@@ -38,16 +39,13 @@ func (q *controlledDelay) Pop(now time.Duration, dst []Item) (taken, dropped int
 			break
 		}
 		if it := q.items.Front(); now-it.Offered() > limit {
-			dropped++
-			dst[len(dst)-dropped] = *it
-			dst[len(dst)-dropped].Why = Delay
+			b.drop(it, Delay)
 		} else {
-			dst[taken] = *it
-			taken++
+			b.take(it)
 		}
 		q.items.DropFront()
 	}
 	q.n.Store(int64(q.items.Len()))
 	q.mu.Unlock()
-	return taken, dropped
+	return b.taken, b.dropped
 }

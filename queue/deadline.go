@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/leasestorm/leasestorm/queue/catalog"
@@ -12,11 +13,31 @@ var marginParam = catalog.Param{
 	Doc: "drop what has less than this many of its expected services left; 0: only what is past its deadline",
 }
 
-// margins are what an item of each class must have left to be taken up.
+// Margin is the time that an attempt of each class must have left before its deadline to be
+// served. A good margin is the class's expected service time: an attempt with less left is
+// taken up alive and finished late. The zero value drops only attempts that are past their
+// deadline.
 //
-// Without a margin, and with deadlines that retry jitter has spread, the head is
-// always the attempt that is about to expire: it is taken up alive and finished late.
-func margins(cfg Config, v catalog.Values) (m [Classes]time.Duration) {
+// A Margin is a [Rechecker], so that it can be the drop rule of [NewEDF].
+type Margin [Classes]time.Duration
+
+// Validate returns an error if a margin is negative.
+func (m *Margin) Validate() error {
+	for class, d := range m {
+		if d < 0 {
+			return catalog.OutOfRange(fmt.Sprintf("Margin[%v]", Class(class)), d, "0s or more")
+		}
+	}
+	return nil
+}
+
+// Stale implements Rechecker. It says whether the attempt has less than its margin left.
+func (m *Margin) Stale(now time.Duration, it *Item) bool {
+	return now+m[it.Class] >= it.Deadline()
+}
+
+// margins are the margins of a run: a number of expected services.
+func margins(cfg Config, v catalog.Values) (m Margin) {
 	for class, s := range cfg.Service {
 		m[class] = time.Duration(v["margin"] * float64(s))
 	}
@@ -29,13 +50,23 @@ var deadlineEntry = catalog.Entry[New]{
 	Source: "deadline propagation, as gRPC servers do it; J. Dean and L. A. Barroso, The Tail at Scale, CACM 56(2), 2013",
 	Params: []catalog.Param{marginParam},
 	New: func(cfg Config, v catalog.Values) (Discipline, error) {
-		return &deadline{margin: margins(cfg, v)}, nil
+		return NewDeadline(margins(cfg, v))
 	},
+}
+
+// NewDeadline returns an unbounded queue that serves in order of arrival and drops an attempt
+// at the head that has less than its margin left, the catalog's "deadline". The reason is
+// Expired.
+func NewDeadline(margin Margin) (Discipline, error) {
+	if err := margin.Validate(); err != nil {
+		return nil, err
+	}
+	return &deadline{Margin: margin}, nil
 }
 
 type deadline struct {
 	line
-	margin [Classes]time.Duration
+	Margin
 }
 
 func (q *deadline) Pop(now time.Duration, dst []Item) (taken, dropped int) {
@@ -43,24 +74,17 @@ func (q *deadline) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 		return 0, 0
 	}
 	q.mu.Lock()
-	for taken+dropped < len(dst) && q.items.Len() > 0 {
+	b := batch{dst: dst}
+	for b.open() && q.items.Len() > 0 {
 		it := q.items.Front()
-		if !q.Stale(now, it) {
-			dst[taken] = *it
-			taken++
+		if q.Stale(now, it) {
+			b.drop(it, Expired)
 		} else {
-			dropped++
-			dst[len(dst)-dropped] = *it
-			dst[len(dst)-dropped].Why = Expired
+			b.take(it)
 		}
 		q.items.DropFront()
 	}
 	q.n.Store(int64(q.items.Len()))
 	q.mu.Unlock()
-	return taken, dropped
-}
-
-// Stale implements Rechecker.
-func (q *deadline) Stale(now time.Duration, it *Item) bool {
-	return now+q.margin[it.Class] >= it.Deadline()
+	return b.taken, b.dropped
 }

@@ -15,7 +15,7 @@ var edfEntry = catalog.Entry[New]{
 	Name:   "edf",
 	Doc:    "earliest deadline first; what is dead is served all the same",
 	Source: edfSource,
-	New:    func(Config, catalog.Values) (Discipline, error) { return &edf{}, nil },
+	New:    func(Config, catalog.Values) (Discipline, error) { return NewEDF(nil), nil },
 }
 
 var edfWrapper = catalog.Entry[Wrap]{
@@ -28,9 +28,14 @@ var edfWrapper = catalog.Entry[Wrap]{
 			return nil, err
 		}
 		rule, _ := d.(Rechecker)
-		return &edf{rule: rule}, nil
+		return NewEDF(rule), nil
 	},
 }
+
+// NewEDF returns an unbounded queue that serves the earliest deadline first, the catalog's
+// "edf". Of equal deadlines it serves the first that came. It drops, as Expired, each attempt
+// that rule calls stale. A nil rule drops nothing; a [Margin] is the usual one.
+func NewEDF(rule Rechecker) Discipline { return &edf{rule: rule} }
 
 // edf is optimal as long as all deadlines can be met. When they cannot it is the worst
 // there is without a drop rule: it always serves what is nearest to being dead, or dead.
@@ -56,21 +61,19 @@ func (q *edf) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 		return 0, 0
 	}
 	q.mu.Lock()
-	for taken+dropped < len(dst) && q.heap.len() > 0 {
+	b := batch{dst: dst}
+	for b.open() && q.heap.len() > 0 {
 		it, _ := q.heap.first()
 		if q.Stale(now, it) {
-			dropped++
-			dst[len(dst)-dropped] = *it
-			dst[len(dst)-dropped].Why = Expired
+			b.drop(it, Expired)
 		} else {
-			dst[taken] = *it
-			taken++
+			b.take(it)
 		}
 		q.heap.drop()
 	}
 	q.n.Store(int64(q.heap.len()))
 	q.mu.Unlock()
-	return taken, dropped
+	return b.taken, b.dropped
 }
 
 func (q *edf) Len() int { return int(q.n.Load()) }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,30 +13,58 @@ var fairEntry = catalog.Entry[Wrap]{
 	Doc:    "a discipline of its own for each availability zone, served in turn by what they cost (deficit round robin)",
 	Source: "M. Shreedhar and G. Varghese, Efficient Fair Queuing using Deficit Round Robin, SIGCOMM 1995; with codel: RFC 8290",
 	New: func(cfg Config, _ catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
-		q := &fair{}
-		unit := min(cfg.Service[Check], cfg.Service[Establish])
-		for class, s := range cfg.Service {
-			q.cost[class] = 1
-			if unit > 0 {
-				q.cost[class] = max(1, int(s/unit))
+		var o FairOptions
+		if unit := min(cfg.Service[Check], cfg.Service[Establish]); unit > 0 {
+			for class, s := range cfg.Service {
+				o.Cost[class] = int(s / unit)
 			}
-			q.quantum = max(q.quantum, q.cost[class])
 		}
-		for range maxZones {
-			d, err := inner()
-			if err != nil {
-				return nil, err
-			}
-			q.zones = append(q.zones, zoneQueue{Discipline: d})
-		}
-		return q, nil
+		return NewFair(o, inner)
 	},
 }
 
-// maxZones are told apart; zones beyond share.
+// FairOptions are the options of [NewFair]. With the zero value each attempt costs the same.
+type FairOptions struct {
+	// Cost is what an attempt of each class costs, in any unit; 0 is 1.
+	Cost [Classes]int
+}
+
+// Validate returns an error if a cost is negative.
+func (o *FairOptions) Validate() error {
+	for class, c := range o.Cost {
+		if c < 0 {
+			return catalog.OutOfRange(fmt.Sprintf("FairOptions.Cost[%v]", Class(class)), c, "0 or more")
+		}
+	}
+	return nil
+}
+
+// NewFair returns a queue that keeps a discipline for each availability zone and serves the
+// zones in turn by what their attempts cost: deficit round robin, the catalog's "fair".
+// inner makes the discipline of one zone. It is called eight times; zones beyond eight share.
+func NewFair(o FairOptions, inner func() (Discipline, error)) (Discipline, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	q := &fair{}
+	for class, c := range o.Cost {
+		q.cost[class] = max(1, c)
+		q.quantum = max(q.quantum, q.cost[class])
+	}
+	for range maxZones {
+		d, err := inner()
+		if err != nil {
+			return nil, err
+		}
+		q.zones = append(q.zones, zoneQueue{Discipline: d})
+	}
+	return q, nil
+}
+
+// maxZones is how many zones are told apart. Zones beyond share.
 const maxZones = 8
 
-// fair lets each zone spend a quantum a round, one of the dearest class, and keep what it
+// fair gives each zone a quantum per round, the cost of the dearest class. A zone keeps what it
 // does not spend as long as it has items waiting.
 type fair struct {
 	mu      sync.Mutex

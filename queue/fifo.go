@@ -10,8 +10,11 @@ var fifoEntry = catalog.Entry[New]{
 	Name:   "fifo",
 	Doc:    "first come, first served, without bound: what an outage's work queue is by default",
 	Source: "no discipline",
-	New:    func(Config, catalog.Values) (Discipline, error) { return &fifo{}, nil },
+	New:    func(Config, catalog.Values) (Discipline, error) { return NewFIFO(), nil },
 }
+
+// NewFIFO returns an unbounded queue that serves in order of arrival, the catalog's "fifo".
+func NewFIFO() Discipline { return &fifo{} }
 
 type fifo struct{ line }
 

@@ -14,18 +14,31 @@ var fifoLockFreeEntry = catalog.Entry[New]{
 	Source: "C. Yang and J. Mellor-Crummey, A Wait-free Queue as Fast as Fetch-and-Add, PPoPP 2016 (its array of segments); D. Vyukov's sequence numbers",
 	Params: []catalog.Param{pad.Param},
 	New: func(_ Config, v catalog.Values) (Discipline, error) {
-		// 16.7 million items; what comes on top is turned away.
-		return newFifoLockFree(fifoSizes{cells: 1 << 10, segments: 1 << 14, spares: 64}, v.Int("pad") == 1), nil
+		return newFifoLockFree(defaultFifo, v.Int("pad") == 1), nil
 	},
 }
+
+// NewLockFreeFIFO returns a queue that serves in order of arrival and takes no lock, the
+// catalog's "fifo-lockfree". It holds 16.7 million attempts. A newcomer beyond that is given
+// up as Full.
+func NewLockFreeFIFO() Discipline { return newFifoLockFree(defaultFifo, true) }
 
 // fifoSizes are the sizes of the queue's parts. Tests take small ones, so that a segment is
 // used up and recycled within a few steps.
 type fifoSizes struct {
 	cells    int // positions of a segment; a power of 2
 	segments int // places of the directory; a power of 2
-	spares   int // segments that are kept for another time
+	spares   int // empty segments that are kept for reuse
 }
+
+// defaultFifo is for up to 1,024 · 16,383 = 16.8 million items:
+//
+//	cells     a segment of 1,024 cells of 48 bytes is 48 KiB. One allocation, one directory entry
+//	          and one recycling are shared by 1,024 items.
+//	segments  sets the limit. The directory is 128 KiB and is allocated at once.
+//	spares    a queue whose length swings by up to 65,536 items allocates nothing. At most 3 MiB
+//	          of empty segments are kept; the collector takes the others.
+var defaultFifo = fifoSizes{cells: 1 << 10, segments: 1 << 14, spares: 64}
 
 // cell is one position. Whose it is:
 //
@@ -33,8 +46,8 @@ type fifoSizes struct {
 //	≠ pos+1    the pusher's that reserved pos by moving tail over it
 //	= pos+1    published: the popper's that moves head over it, by compare-and-swap
 //
-// No position is filled twice, so a popper that still looks at a segment that has
-// been recycled finds other numbers, and its compare-and-swap of head fails.
+// No position is filled twice. A popper that still looks at a segment that has been
+// recycled finds other numbers, and its compare-and-swap of head fails.
 type cell struct {
 	item Item
 	seq  word
@@ -47,20 +60,32 @@ type cell struct {
 //	installed   in the directory: its number stands
 //	spent       of the one popper that took the last of its items and puts it away
 //
-// Only the number can deceive. A segment is spent when all its positions are taken, so none
-// in which a pusher still has a position to fill. But the segment that a pusher finds in
-// its place may be that of an earlier round, about to be spent, and be fresh again in
-// another pusher's hands, with the very number that the first one looks for, when that one
-// comes to look. It is installed only if it is still in its place after the number was
-// read: see segment(), and TestInterleaveFifo/recycled.
+// Why a segment can be used again while goroutines still hold a pointer to it:
+//
+//  1. Pushers with positions to fill. A segment is spent when all its positions have been
+//     popped, and only filled positions are popped. So no pusher has a position to fill in
+//     a spent segment. A pusher that has filled its positions does not look at the segment
+//     again (TestInterleaveFifo/edges).
+//  2. Poppers. A popper copies items only after its compare-and-swap of head. Then it adds to
+//     taken, so that the segment cannot be spent before the copy is done. A popper that read
+//     the segment before and was overtaken fails: head has left the segment for good
+//     (TestInterleaveFifo/wrapped).
+//  3. Pushers that look for their segment. Its place in the directory may still hold the
+//     segment of an earlier round, which is about to be spent. That segment may then become
+//     fresh in another pusher's hands, and get the very number that the first pusher looks
+//     for, before it is installed. So a number counts only if the segment is still in its
+//     place after the number was read: see segment (TestInterleaveFifo/recycled).
+//
+// The tests walk the interleavings of small queues. They run with the build tag interleave,
+// which TestInterleavings sets.
 type segment struct {
 	number word // position / cells
 	taken  word // positions that have been popped
 	cells  []cell
 }
 
-// fifoLockFree is a line of positions 0, 1, 2, … in segments. A directory says where the
-// segments are.
+// fifoLockFree is a line of positions 0, 1, 2, … in segments, which a directory finds by their
+// numbers.
 type fifoLockFree struct {
 	dir   []ref[segment] // at number % len(dir)
 	spare []ref[segment]
@@ -106,12 +131,12 @@ func (q *fifoLockFree) Push(_ time.Duration, items []Item) int {
 
 // reserve makes up to n positions the caller's, from first on, as many as there is room for.
 //
-// It adds first and looks afterwards: on many cores a fetch-and-add costs one transfer of
-// the line, a loop of compare-and-swaps one for each that fails. What passes the limit then
-// is given back before anything is filled, from the end: the pushers behind have even less
-// room and give theirs back first. Who waits for that waits for pushers that stand between
-// their addition and this loop, never for a popper; and newcomers see a full queue and do
-// not add (TestInterleaveFifo/full).
+// It adds first and looks afterwards. On many cores a fetch-and-add costs one transfer of the
+// cache line; a loop of compare-and-swaps costs one for each attempt that fails. Positions past
+// the limit are given back before anything is filled, from the end: the pushers behind have
+// even less room and give theirs back first. A pusher that waits for this waits for pushers
+// that stand between their addition and this loop, never for a popper. Newcomers see a full
+// queue and do not add (TestInterleaveFifo/full).
 func (q *fifoLockFree) reserve(n int) (first uint64, kept int) {
 	head := q.head.Load()
 	n = min(n, q.limit-int(q.tail.Load()-head))
@@ -210,8 +235,8 @@ func (q *fifoLockFree) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 	return taken, 0
 }
 
-// published are those cells that stand ready from the first on, which has the position pos,
-// up to a limit.
+// published returns the cells that are ready to be popped, up to a limit. The first cell has
+// the position pos.
 func published(cells []cell, pos uint64, limit int) []cell {
 	cells = cells[:min(len(cells), limit)]
 	for i := range cells {
@@ -222,8 +247,8 @@ func published(cells []cell, pos uint64, limit int) []cell {
 	return cells
 }
 
-// Len reads head first: it may count what is popped meanwhile, but is never below 0. Tail
-// passes the limit while a pusher gives positions back.
+// Len reads head before tail. It may count items that are popped meanwhile, and is never below
+// 0. Tail is above the limit while a pusher gives positions back.
 func (q *fifoLockFree) Len() int {
 	head := q.head.Load()
 	return min(int(q.tail.Load()-head), q.limit)

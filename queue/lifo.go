@@ -10,8 +10,12 @@ var lifoEntry = catalog.Entry[New]{
 	Name:   "lifo",
 	Doc:    "newest first, without bound: whoever just asked still waits for the answer",
 	Source: "B. Maurer, Fail at Scale, ACM Queue 13(8), 2015 (its adaptive form)",
-	New:    func(Config, catalog.Values) (Discipline, error) { return &lifo{}, nil },
+	New:    func(Config, catalog.Values) (Discipline, error) { return NewLIFO(), nil },
 }
+
+// NewLIFO returns an unbounded queue that serves the newest attempt first, the catalog's
+// "lifo".
+func NewLIFO() Discipline { return &lifo{} }
 
 type lifo struct{ line }
 

@@ -14,11 +14,30 @@ var percoreEntry = catalog.Entry[Wrap]{
 	New:    newPercore,
 }
 
-// percore spreads batches over parts that keep to workers, so that on many cores nobody
-// waits for one lock. A batch goes whole to the shorter of two parts, taken in turn.
+// NewPerCore returns a queue in parts, one for each worker: the catalog's "percore". inner
+// makes one part. Workers pop from their own parts through [Sharder], and steal from the
+// longest part when their own is empty. There is order within a part, and none between parts.
+func NewPerCore(parts int, inner func() (Discipline, error)) (Discipline, error) {
+	if parts < 1 {
+		return nil, catalog.OutOfRange("parts", parts, "at least 1")
+	}
+	q := &percore{parts: make([]Discipline, parts)}
+	for i := range q.parts {
+		var err error
+		if q.parts[i], err = inner(); err != nil {
+			return nil, err
+		}
+	}
+	return q, nil
+}
+
+// percore spreads batches over one part per worker, so that on many cores nobody waits for one
+// lock. A batch goes as a whole to the shorter of two parts: one in rotation and one by a hash
+// of the rotation's number. The parts know nothing of cores: worker i pops from part i modulo
+// their number, and pushers choose freely.
 //
-// What is given up is order between the parts: BenchmarkRankError measures how many
-// older items still wait when one is taken, and docs/architecture.md states it.
+// The price is order between the parts. BenchmarkRankError measures how many older items still
+// wait when one is taken, and docs/architecture.md states it.
 type percore struct {
 	parts []Discipline
 	turn  word
@@ -29,14 +48,7 @@ func newPercore(cfg Config, v catalog.Values, inner func() (Discipline, error)) 
 	if n == 0 {
 		n = max(1, cfg.Workers)
 	}
-	q := &percore{parts: make([]Discipline, n)}
-	for i := range q.parts {
-		var err error
-		if q.parts[i], err = inner(); err != nil {
-			return nil, err
-		}
-	}
-	return q, nil
+	return NewPerCore(n, inner)
 }
 
 func (q *percore) Push(now time.Duration, items []Item) int {

@@ -16,13 +16,26 @@ var priorityEntry = catalog.Entry[Wrap]{
 	Source: "priority queueing with a guaranteed share, as in Kubernetes API priority and fairness",
 	Params: []catalog.Param{{Name: "share", Unit: "1", Default: 0.1, Min: 0, Max: 1, Doc: "share of the turns that establishes have while both wait"}},
 	New: func(_ Config, v catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
-		q := &priority{share: v["share"], step: turnStep(v["share"])}
-		var err error
-		if q.high, err = inner(); err == nil {
-			q.low, err = inner()
+		high, err := inner()
+		if err != nil {
+			return nil, err
 		}
-		return q, err
+		low, err := inner()
+		if err != nil {
+			return nil, err
+		}
+		return NewPriority(v["share"], high, low)
 	},
+}
+
+// NewPriority returns a queue that serves checks and launches, which wait in high, before
+// establishes, which wait in low: the catalog's "priority". While both wait, establishes have
+// the given share of the turns, 0 to 1, so that they do not starve. A turn is one Pop.
+func NewPriority(share float64, high, low Discipline) (Discipline, error) {
+	if !(share >= 0 && share <= 1) {
+		return nil, catalog.OutOfRange("share", share, "0 to 1")
+	}
+	return &priority{high: high, low: low, share: share, step: turnStep(share)}, nil
 }
 
 // priority keeps what concerns live leases apart from what concerns lost ones.

@@ -27,25 +27,54 @@ var slackEntry = catalog.Entry[New]{
 // so during a surge the workers can serve nothing but establishes for a while and lose no
 // healthy lease, as long as a check whose lease is nearly over still goes first.
 //
-// Urgency is seen only when the droplet asks again: with θ·TTL below the timeout plus the
-// longest wait between a timed-out attempt and the next, leases lapse that nobody saw in
-// time. Such a θ is refused.
+// Urgency is seen only when the droplet asks again. With θ·TTL below the timeout plus the
+// longest wait between a timed-out attempt and the next, leases lapse before anybody sees
+// that they are urgent. The catalog refuses such a θ.
 type slack struct {
 	mu        sync.Mutex
 	establish chunk.Deque[Item] // guarded by mu, as all below; launches are with the checks
 	checks    itemHeap          // by the lease's deadline
 	n         atomic.Int64
 	urgent    time.Duration // θ·TTL
-	margin    [Classes]time.Duration
+	Margin
+}
+
+// SlackOptions are the options of [NewSlack]. With the zero value a check goes first only
+// once its lease has lapsed.
+type SlackOptions struct {
+	// Urgent is the time to live under which a lease makes its check go before establishes.
+	// It should be above the droplets' timeout plus their longest wait between attempts:
+	// leases lapse unseen otherwise.
+	Urgent time.Duration
+	// Margin is the drop rule.
+	Margin Margin
+}
+
+// Validate returns an error if an option is out of range.
+func (o *SlackOptions) Validate() error {
+	if o.Urgent < 0 {
+		return catalog.OutOfRange("SlackOptions.Urgent", o.Urgent, "0s or more")
+	}
+	return o.Margin.Validate()
+}
+
+// NewSlack returns an unbounded queue that serves establishes before checks, but checks with
+// an urgent lease before establishes: least lease slack first, the catalog's "slack". It
+// drops, as Expired, an attempt that has less than its margin left.
+func NewSlack(o SlackOptions) (Discipline, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return &slack{urgent: o.Urgent, Margin: o.Margin}, nil
 }
 
 func newSlack(cfg Config, v catalog.Values) (Discipline, error) {
-	q := &slack{urgent: time.Duration(v["theta"] * float64(cfg.TTL)), margin: margins(cfg, v)}
-	if guard := cfg.Timeout + cfg.MaxWait; q.urgent <= guard && v["guard"] == 1 {
+	urgent := time.Duration(v["theta"] * float64(cfg.TTL))
+	if guard := cfg.Timeout + cfg.MaxWait; urgent <= guard && v["guard"] == 1 {
 		return nil, fmt.Errorf(`queue discipline "slack": %w: theta·TTL = %g·%v = %v must be above the timeout plus the longest retry wait, %v + %v = %v: raise theta, or shorten the wait`,
-			catalog.ErrParam, v["theta"], cfg.TTL, q.urgent, cfg.Timeout, cfg.MaxWait, guard)
+			catalog.ErrParam, v["theta"], cfg.TTL, urgent, cfg.Timeout, cfg.MaxWait, guard)
 	}
-	return q, nil
+	return NewSlack(SlackOptions{Urgent: urgent, Margin: margins(cfg, v)})
 }
 
 func (q *slack) Push(_ time.Duration, items []Item) int {
@@ -67,20 +96,18 @@ func (q *slack) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 		return 0, 0
 	}
 	q.mu.Lock()
-	for taken+dropped < len(dst) && q.establish.Len()+q.checks.len() > 0 {
+	b := batch{dst: dst}
+	for b.open() && q.establish.Len()+q.checks.len() > 0 {
 		it := q.next(now)
 		if q.Stale(now, &it) {
-			it.Why = Expired
-			dropped++
-			dst[len(dst)-dropped] = it
+			b.drop(&it, Expired)
 		} else {
-			dst[taken] = it
-			taken++
+			b.take(&it)
 		}
 	}
 	q.n.Store(int64(q.establish.Len() + q.checks.len()))
 	q.mu.Unlock()
-	return taken, dropped
+	return b.taken, b.dropped
 }
 
 // next takes the next item out; there must be one.
@@ -99,8 +126,3 @@ func (q *slack) next(now time.Duration) (it Item) {
 }
 
 func (q *slack) Len() int { return int(q.n.Load()) }
-
-// Stale implements Rechecker.
-func (q *slack) Stale(now time.Duration, it *Item) bool {
-	return now+q.margin[it.Class] >= it.Deadline()
-}

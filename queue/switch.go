@@ -2,8 +2,8 @@ package queue
 
 import "time"
 
-// Switch is a discipline that can be exchanged for another while it is in use, as an
-// operator does who rolls out a new one: what waits moves over, a batch at each Pop.
+// Switch is a discipline that can be replaced by another while it is in use, as in a roll-out.
+// Items that wait at the switch move to the new discipline, a batch at each Pop.
 type Switch struct {
 	first, then Discipline
 
@@ -27,12 +27,12 @@ const (
 // movedAtOnce is how many items move at each Pop.
 const movedAtOnce = 256
 
-// NewSwitch makes one that begins as first and can become then.
+// NewSwitch returns a Switch that behaves as first until Do is called, and as then afterwards.
 func NewSwitch(first, then Discipline) *Switch {
 	return &Switch{first: first, then: then, buf: make([]Item, movedAtOnce)}
 }
 
-// Do switches; a second call does nothing.
+// Do switches to the second discipline. A second call does nothing.
 func (s *Switch) Do() {
 	if s.first != s.then {
 		s.phase.CompareAndSwap(before, moving)
@@ -117,7 +117,7 @@ func (s *Switch) Stale(now time.Duration, it *Item) bool {
 	return ok && r.Stale(now, it)
 }
 
-// View implements Sharder: a discipline in parts keeps them while it is switched from or to.
+// View implements Sharder. Views of either discipline stay in use before and after the switch.
 func (s *Switch) View(worker int) Discipline {
 	return switchView{s, viewOf(s.first, worker), viewOf(s.then, worker)}
 }

@@ -4,6 +4,7 @@ import (
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/lease/dwfm"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 // ringSize is the number of answers that a worker may be ahead of the generator: 16 ms
@@ -16,12 +17,12 @@ const ringSize = 1 << 14
 // the generator's until it stores head.
 type ring struct {
 	slots [ringSize]dwfm.Answer
-	_     [128]byte
+	_     [pad.Bytes]byte
 	head  atomic.Uint64
-	_     [128]byte // keeps the generator's head from the worker's tail
+	_     [pad.Bytes]byte // keeps the generator's head from the worker's tail
 	tail  atomic.Uint64
 	seen  uint64 // the worker's copy of head, read anew only when the ring looks full
-	_     [128]byte
+	_     [pad.Bytes]byte
 }
 
 func (r *ring) push(a *dwfm.Answer) bool {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 // Phase is a named part of a run.
@@ -122,7 +123,7 @@ type Recorder struct {
 	toLease *Latency
 	spread  *Latency // of services over what was planned, 1/1000 as 1 µs; one in spreadOne
 	served  uint
-	_       [128]byte // keeps two recorders' counters off one cache line
+	_       [pad.Bytes]byte // keeps two recorders' counters off one cache line
 }
 
 // Tick must be called at least once a step, with the present time: it closes the

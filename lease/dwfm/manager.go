@@ -1,10 +1,10 @@
-// Package dwfm is the lease manager under test, after the DropletWorkflow Manager
-// that keeps the leases of EC2's physical servers: a lease table, a queue discipline
-// and an admission controller, and the workers' side of the protocol.
+// Package dwfm provides the lease manager under test: a lease table, a queue discipline, an
+// admission controller, and the workers' side of the protocol. Its model is the DropletWorkflow
+// Manager, which keeps the leases of EC2's physical servers.
 //
-// The manager is passive: now, the time since the run's start, is an argument, and
-// an engine owns the goroutines and the clock. A service's work is the engine's as
-// well: it asks [Manager.Cost] how much, does it, and then calls [Worker.Complete].
+// The manager is passive. Every method takes now, the time since the run's start. An engine owns
+// the goroutines and the clock, and does the work of a service: it asks [Manager.Cost] how much
+// work an attempt is, does the work, and calls [Worker.Complete].
 package dwfm
 
 import (
@@ -80,8 +80,8 @@ type Config struct {
 	Admit      admit.Controller
 }
 
-// Manager keeps the droplets' leases. Its methods are safe for concurrent use; one
-// Worker belongs to one goroutine.
+// Manager keeps the droplets' leases. Its methods are safe for concurrent use. Each Worker
+// belongs to one goroutine.
 type Manager struct {
 	cfg    Config
 	stale  queue.Rechecker // the discipline, if it is one
@@ -106,7 +106,8 @@ type Manager struct {
 	live    atomic.Int64 // seeded, less what has expired
 }
 
-// New checks the configuration and makes a manager without leases.
+// New returns a manager without leases, or an error if the configuration is incomplete or out of
+// range.
 func New(cfg Config) (*Manager, error) {
 	switch {
 	case cfg.Droplets < 1:
@@ -134,14 +135,14 @@ func New(cfg Config) (*Manager, error) {
 	return m, nil
 }
 
-// Table is the manager's lease table.
+// Table returns the manager's lease table.
 func (m *Manager) Table() lease.Table { return m.cfg.Table }
 
-// Queued is the number of attempts in the queue.
+// Queued returns the number of attempts in the queue.
 func (m *Manager) Queued() int { return m.cfg.Queue.Len() }
 
-// Live is the number of leases in the table that have not been found lapsed. Under concurrent use
-// it may lag. Workers must all be made before the first call.
+// Live returns the number of leases in the table that have not been expired. It may lag under
+// concurrent use. All workers must be made before the first call.
 func (m *Manager) Live() int {
 	n := m.live.Load()
 	for _, w := range m.workers {
@@ -150,10 +151,10 @@ func (m *Manager) Live() int {
 	return int(n)
 }
 
-// Bytes is the heap that the manager itself holds, beside table and queue.
+// Bytes returns the heap memory of the manager in bytes, without the table and the queue.
 func (m *Manager) Bytes() int64 { return 8 * int64(len(m.holder)) }
 
-// Seed grants a droplet a lease outside the protocol, for the state in which a run
+// Seed grants a lease to a droplet outside the protocol, to set up the state in which a run
 // begins.
 func (m *Manager) Seed(now, until time.Duration, droplet uint32) (lease.ID, error) {
 	id, err := m.cfg.Table.Grant(now, until, 0)
@@ -164,8 +165,8 @@ func (m *Manager) Seed(now, until time.Duration, droplet uint32) (lease.ID, erro
 	return id, err
 }
 
-// Cost is how much service the attempt takes when it is taken up at now, in units of
-// one check's service.
+// Cost returns how much work the attempt is when it is taken up at now, in units of one check's
+// service.
 func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	cost := m.cfg.Costs.Class[it.Class]
 	if now >= it.Deadline() {
@@ -190,7 +191,7 @@ func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	return cost
 }
 
-// Expire frees the lapsed leases and returns their number.
+// Expire frees the slots of lapsed leases and returns their number.
 func (m *Manager) Expire(now time.Duration) int {
 	n := m.cfg.Table.Expire(now, ignore)
 	m.live.Sub(int64(n))
@@ -199,9 +200,9 @@ func (m *Manager) Expire(now time.Duration) int {
 
 func ignore(lease.ID) {}
 
-// Offer brings a batch of attempts to the door: past the operator's throttle and the
-// admission controller, into the queue. items[queued:] are shed, with their Why set:
-// throttled, refused, or given up by the discipline.
+// Offer brings a batch of attempts to the manager: through the operator's throttle and the
+// admission controller into the queue. items[queued:] are shed, with their Why set: throttled,
+// refused, or given up by the discipline.
 func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
 	for i := range items {
 		items[i].SetOffered(now)
@@ -220,16 +221,15 @@ func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
 	return queued
 }
 
-// Plain says whether attempts go into a queue in order, all of them, with nobody at the
-// door, and their cost does not depend on the time: then OfferAll does for them.
+// Plain reports whether every attempt is admitted into a queue in order and has a cost that does
+// not depend on the time. OfferAll may then replace Offer.
 func (m *Manager) Plain() bool { return m.plain && m.throttle.Load() == nil && m.restart.Load() == 0 }
 
-// OfferAll is Offer for a plain manager, for attempts of several instants: each is offered
-// at its birth, without Slip.
+// OfferAll is Offer for a plain manager and attempts of several instants. Each attempt is offered
+// at its birth, with a Slip of 0.
 func (m *Manager) OfferAll(items []queue.Item) { m.cfg.Queue.Push(0, items) }
 
-// Throttle puts an admission controller of the operator's in front of the run's own, or
-// takes it away: nil.
+// Throttle puts the operator's admission controller in front of the run's own. Nil removes it.
 func (m *Manager) Throttle(c admit.Controller) {
 	if c == nil {
 		m.throttle.Store(nil)
@@ -238,10 +238,10 @@ func (m *Manager) Throttle(c admit.Controller) {
 	m.throttle.Store(&c)
 }
 
-// Restart orders a share of the queue to be emptied, 1 being all of it, as restarting some
-// of the manager's hosts did on the day; the leases stay. The next worker that calls Drain
-// carries it out. Of two that are ordered before that, the second empties its share of what
-// the first leaves.
+// Restart orders a share of the queue to be emptied, 0 to 1, as the restart of some of the
+// manager's hosts did in the outage. The leases stay. The next worker that calls Drain carries
+// the order out. Of two orders before that, the second empties its share of what the first
+// leaves.
 func (m *Manager) Restart(share float64) {
 	for {
 		old := m.restart.Load()
@@ -252,9 +252,9 @@ func (m *Manager) Restart(share float64) {
 	}
 }
 
-// Drain carries out a restart that was ordered: what waits now is shed, and told to
-// nobody. The engine calls it with a buffer and the same now until it returns 0. What is
-// offered meanwhile finds the restarted manager, and goes back into the queue.
+// Drain carries out a restart that was ordered. It sheds attempts that wait at now; their droplets
+// are not told. It fills dst with them and returns their number. The engine calls Drain with the
+// same now until it returns 0. Attempts that are offered meanwhile go back into the queue.
 func (w *Worker) Drain(now time.Duration, dst []queue.Item) (shed int) {
 	if w.left == 0 && len(w.aside) == 0 && w.m.restart.Load() == 0 {
 		return 0
@@ -325,7 +325,7 @@ func (m *Manager) shed(now time.Duration, items []queue.Item) {
 	}
 }
 
-// Answer is what a finished service tells the droplet.
+// Answer is the answer to a droplet after a service.
 type Answer struct {
 	Born    time.Duration // names the attempt, with Droplet
 	Until   time.Duration // until when the droplet may count on the lease
@@ -348,7 +348,7 @@ type Worker struct {
 	_       [pad.Bytes]byte // two workers' counts are on two cache lines
 }
 
-// Worker makes the i-th worker's side.
+// Worker makes the side of worker i.
 func (m *Manager) Worker(i int) *Worker {
 	w := &Worker{m: m, index: i, queue: m.cfg.Queue}
 	if s, ok := m.cfg.Queue.(queue.Sharder); ok {
@@ -389,8 +389,8 @@ func (w *Worker) Ahead(now time.Duration, dst []queue.Item) int {
 	return n
 }
 
-// Stale says whether an item that was taken earlier is to be shed instead of served,
-// since the discipline would drop it by now; it is then marked, and out of the manager.
+// Stale reports whether the discipline would drop an item by now that was taken earlier. If so,
+// the item is shed: its Why is set, and it must not be served.
 func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {
 	if w.m.stale == nil || !w.m.stale.Stale(now, it) {
 		return false
@@ -400,11 +400,11 @@ func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {
 	return true
 }
 
-// Complete ends a service that was taken up at taken and whose work was done at now:
-// the epoch check, and what the attempt asked for. It fills in the answer.
+// Complete ends a service that was taken up at taken and whose work was done at now. It makes the
+// epoch check, does what the attempt asked for, and fills in the answer.
 //
-// The whole work was done by then, whoever waits for it: a worker finds out that an
-// attempt is worth nothing only here. That is what sustains the collapse.
+// The work has been done by then, whether or not anybody waits for it. Only here does a worker
+// find out that an attempt is worth nothing. This sustains the collapse.
 func (w *Worker) Complete(taken, now time.Duration, it *queue.Item, a *Answer) {
 	*a = Answer{Born: it.Born, Droplet: it.Droplet, Class: it.Class}
 	if now >= it.Deadline() {

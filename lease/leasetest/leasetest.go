@@ -1,5 +1,5 @@
-// Package leasetest is the conformance suite of lease tables. A table of another
-// module is held to it by one call:
+// Package leasetest is the conformance suite of lease tables. One call runs it on a table of
+// another module:
 //
 //	func TestTable(t *testing.T) { leasetest.Run(t, newMyTable) }
 package leasetest
@@ -21,9 +21,8 @@ type New func(env lease.Env) (lease.Table, error)
 // of anything, and some that no power of two divides.
 var sizes = []int{1, 7, 64, 513, 5000}
 
-// Run holds the table to lease.Table's documentation: a table of cases, a random
-// list of calls beside a model, and concurrent use (worth most under the race
-// detector).
+// Run checks the table against lease.Table's documentation: by a table of cases, by random calls
+// compared with a model, and under concurrent use. Run the tests with -race.
 func Run(t *testing.T, newTable New) {
 	t.Run("cases", func(t *testing.T) { cases(t, newTable) })
 	t.Run("allocates", func(t *testing.T) { allocates(t, newTable) })

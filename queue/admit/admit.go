@@ -1,11 +1,16 @@
-// Package admit has the admission controllers, which decide at the manager's door,
-// and the retry policies, by which a droplet decides when to ask again.
+// Package admit provides admission controllers and retry policies. A [Controller] decides on the
+// server which attempts may join the queue. A [Retry] decides on the client, here called a
+// droplet, how long it waits before its next attempt.
 //
-// Like the disciplines they are passive: now, the time since the run's start, is an
-// argument, and no method reads a clock, sleeps or starts a goroutine. To add one,
-// write one file with its catalog entry and name the entry in builtin.go (or, from
-// another module, call Controllers.Register); queue/admit/admittest holds it to this
-// page.
+// A program makes one with a constructor such as [NewTokenBucket] or [NewBackoff], or from text
+// with [Make] or [MakeRetry]. [Controllers] and [Retries] list the names.
+//
+// Both are passive. Every method takes now, the time since the run's start. No method reads a
+// clock, sleeps or starts a goroutine.
+//
+// To add one, write one file with its catalog entry and name the entry in builtin.go. Another
+// module calls Controllers.Register or Retries.Register instead. Package queue/admit/admittest
+// checks a controller or policy against this documentation.
 package admit
 
 import (
@@ -18,31 +23,32 @@ import (
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
-// Controller decides which attempts may join the queue. It is safe for concurrent
-// use.
+// Controller decides which attempts may join the queue. It is safe for concurrent use.
 type Controller interface {
-	// Admit is asked once for each batch at the door. It moves the admitted attempts to
-	// the front, in their order, and returns their number; items[admitted:] are refused,
-	// with Why set. queued returns the queue's length. It is a function because a length
-	// costs a look at every part of the queue: only a controller that needs it pays.
+	// Admit decides on a batch of attempts. It moves the admitted attempts to the front, in
+	// their order, and returns their number. items[admitted:] are refused, with Why set to
+	// queue.Refused.
+	//
+	// queued returns the queue's length. It is a function because a length costs a look at
+	// every part of the queue. Only a controller that needs the length pays for it.
 	Admit(now time.Duration, items []queue.Item, queued func() int) (admitted int)
-	// Done tells the end of each admitted attempt, once, with the mark that Admit set on
-	// it: sojourn is the time that it waited in the queue, out how it ended (Shed: the
-	// discipline gave it up). Done must not keep it.
+	// Done is called once for each admitted attempt, when it ends. The item has the mark that
+	// Admit set. sojourn is the time that the attempt waited in the queue. out is how it ended;
+	// queue.Shed means that the discipline gave it up. Done must not keep the pointer.
 	Done(now time.Duration, it *queue.Item, sojourn time.Duration, out queue.Outcome)
 }
 
-// Queued is the length of a queue that has n attempts waiting, as Admit takes it.
+// Queued returns Admit's argument for a queue in which n attempts wait.
 func Queued(n int) func() int { return func() int { return n } }
 
-// Config is what a controller's constructor may know of the run.
+// Config has the facts of a run that the catalog's constructors need.
 type Config struct {
 	Timeout  time.Duration // τ, the droplets' timeout
-	Capacity float64       // establishes a second that the workers serve if they do nothing else
-	Rho      float64       // ρ, the share of capacity that the steady load takes
-	Workers  int           // goroutines that serve
+	Capacity float64       // establishes per second that the workers serve if they do nothing else
+	Rho      float64       // ρ, the share of capacity that the steady load takes, 0 to below 1
+	Workers  int           // number of goroutines that serve
 	Return   time.Duration // when the dependency comes back; 0: it is not away
-	// Cost is what an attempt of each class costs, over an establish; all 0 is 1 each.
+	// Cost is what an attempt of each class costs, in units of an establish. All 0 is 1 each.
 	Cost [queue.Classes]float64
 }
 
@@ -61,13 +67,14 @@ func (c Config) validate() error {
 	return nil
 }
 
-// New makes a Controller from resolved parameters.
+// New makes a Controller from resolved parameters. It is what a catalog entry provides.
 type New func(cfg Config, v catalog.Values) (Controller, error)
 
-// Controllers lists the admission controllers by name.
+// Controllers lists the admission controllers by name. Another module adds its own with
+// Register.
 var Controllers = catalog.New("admission controller", controllers...)
 
-// Make builds the controller that ref names, for example "token-bucket:rate=0.5".
+// Make returns the controller that ref names, for example "token-bucket:rate=0.5".
 func Make(ref string, cfg Config) (Controller, error) {
 	e, v, err := Controllers.Resolve(ref)
 	if err != nil {
@@ -79,8 +86,8 @@ func Make(ref string, cfg Config) (Controller, error) {
 	return e.New(cfg, v)
 }
 
-// partition moves the items for which admit says true to the front, in their order,
-// and marks the others refused. It is what every controller's Admit ends in.
+// partition moves the items for which admit returns true to the front, in their order, and marks
+// the others as refused. Every controller's Admit ends in it.
 func partition(items []queue.Item, admit func(it *queue.Item) bool) (admitted int) {
 	for i := range items {
 		it := &items[i]
@@ -97,24 +104,24 @@ func partition(items []queue.Item, admit func(it *queue.Item) bool) (admitted in
 	return admitted
 }
 
-// MostTries is where a droplet stops to count its attempts in a row that came to nothing.
+// MostTries is the largest number of failures in a row that a droplet counts.
 const MostTries = 254
 
-// Failure is what a droplet knows when an attempt of its came to nothing.
+// Failure describes a failed attempt: one that timed out, was refused, or failed.
 type Failure struct {
-	Tries   int           // attempts in a row that came to nothing, this one included; 1 to MostTries
-	Prev    time.Duration // the wait chosen before this attempt; 0 before the first
+	Tries   int           // failures in a row, this one included; 1 to MostTries
+	Prev    time.Duration // the wait before this attempt; 0 before the first
 	Timeout time.Duration // τ, the droplets' timeout
-	After   time.Duration // the wait that the manager asked for when it refused; 0: it said nothing
-	Now     time.Duration
-	Droplet uint32
+	After   time.Duration // the wait that the manager asked for when it refused; 0: none
+	Now     time.Duration // when the attempt failed
+	Droplet uint32        // index of the client
 }
 
-// longest is 73 years. No wait is longer, so that it can be added to the time of a run.
+// longest is 73 years. No wait is longer, so that a wait can be added to the time of a run.
 const longest = 1 << 61
 
-// nanos is x as a duration of 0 to longest. Go leaves open what the conversion of a float
-// gives that an integer cannot hold: on amd64 it is the smallest one.
+// nanos is x as a duration of 0 to longest. Go does not define the conversion of a float that an
+// integer cannot hold: on amd64 the result is the smallest integer.
 func nanos(x float64) time.Duration { return time.Duration(min(max(x, 0), longest)) }
 
 // whole is a parameter that counts: x rounded, at least 1, or instead where x is 0. Beyond
@@ -126,26 +133,32 @@ func whole(x, instead float64) float64 {
 	return min(max(math.Round(x), 1), 1<<53)
 }
 
-// Retry decides how long a droplet waits between the end of an attempt that came to
-// nothing (its time-out, or a refusal) and the next one. After a refusal a wait of 0
-// means until the time-out, or a droplet would ask for ever in one instant. A wait is at
-// least 0 and at most 73 years, 2^61 ns. One policy is for all droplets, and all calls come
-// from one goroutine.
+// Retry decides how long a droplet waits after a failed attempt before the next one. One policy
+// serves all droplets, and all calls come from one goroutine. A policy may keep state for each
+// droplet; it is then usually a [Learner], too.
 type Retry interface {
+	// Wait returns the wait from the failure to the next attempt: 0 to 73 years (2^61 ns). After
+	// a refusal a wait of 0 means until the attempt's timeout; the droplet would ask without end
+	// in one instant otherwise. Randomness comes from rng only.
 	Wait(f Failure, rng *rand.Rand) time.Duration
 }
 
-// Longest is a Retry that says how long its longest wait is. One that does not may wait
-// for ever.
-type Longest interface{ Longest() time.Duration }
+// Longest is a Retry that knows its longest wait. A Retry without this method may wait for any
+// time.
+type Longest interface {
+	// Longest returns an upper bound of all waits.
+	Longest() time.Duration
+}
 
-// NewRetry makes a retry policy for droplets with the given timeout.
+// NewRetry makes a retry policy from resolved parameters, for droplets with the given timeout.
+// It is what a catalog entry provides.
 type NewRetry func(timeout time.Duration, v catalog.Values) (Retry, error)
 
-// Retries lists the retry policies by name.
+// Retries lists the retry policies by name. Another module adds its own with Register.
 var Retries = catalog.New("retry policy", retries...)
 
-// MakeRetry builds the retry policy that ref names, for example "backoff:cap=4".
+// MakeRetry returns the retry policy that ref names, for example "backoff:cap=4", for droplets
+// with the given timeout.
 func MakeRetry(ref string, timeout time.Duration) (Retry, error) {
 	e, v, err := Retries.Resolve(ref)
 	if err != nil {

@@ -8,17 +8,18 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// appointments tells those who are refused when to ask again: one after the other, as fast
-// as they can be served. Who does not listen only makes the line longer for those who do.
+// appointments tells refused droplets when to ask again: one after the other, at the rate at which
+// they can be served. A droplet that does not listen takes an appointment all the same and makes
+// the line longer for the others.
 type appointments struct {
 	next atomic.Int64 // time of the last one given, ns
 }
 
-// farthest is the longest wait that an item can carry. The line is kept no longer than
-// that: all who stand behind are told the same.
+// farthest is the longest wait that an item can carry. The line is no longer than that: whoever
+// comes later is told the same time.
 const farthest = (1<<32 - 1) * int64(time.Microsecond)
 
-// give marks the items with their times, an interval in ns apart.
+// give sets the items' appointments, an interval apart, in ns.
 func (a *appointments) give(now time.Duration, items []queue.Item, interval float64) {
 	if len(items) == 0 {
 		return

@@ -16,7 +16,10 @@ var backoffEntry = catalog.Entry[NewRetry]{
 		{Name: "base", Unit: "timeouts", Default: 1, Min: 1e-6, Max: 1e6, Doc: "bound of the wait after the first failure"},
 		{Name: "cap", Unit: "timeouts", Default: 8, Min: 1e-6, Max: 1e6, Doc: "largest bound"},
 	},
-	New: newBackoff,
+	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
+		b, err := newBackoff(timeout, v)
+		return b, err
+	},
 }
 
 // backoff draws the wait after n failures in a row from U[0, min(cap, base·2^(n-1))].
@@ -24,12 +27,32 @@ var backoffEntry = catalog.Entry[NewRetry]{
 // whole of it: droplets that failed at the same moment do not meet again.
 type backoff struct{ base, limit time.Duration }
 
-func newBackoff(timeout time.Duration, v catalog.Values) (Retry, error) {
-	b := backoff{base: max(1, nanos(v["base"]*float64(timeout))), limit: max(1, nanos(v["cap"]*float64(timeout)))}
-	if v["cap"] < v["base"] {
-		return nil, fmt.Errorf("retry policy: %w: cap=%g is below base=%g timeouts", catalog.ErrParam, v["cap"], v["base"])
+// NewBackoff returns a retry policy that waits a random time between 0 and a bound: capped
+// exponential backoff with full jitter, the catalog's "backoff". The bound is base after the
+// first failure, doubles with each failure in a row, and is at most limit.
+func NewBackoff(base, limit time.Duration) (Retry, error) {
+	b, err := makeBackoff(base, limit)
+	if err != nil {
+		return nil, err
 	}
 	return b, nil
+}
+
+func makeBackoff(base, limit time.Duration) (backoff, error) {
+	switch {
+	case base <= 0 || base > longest:
+		return backoff{}, catalog.OutOfRange("base", base, "above 0s, up to 73 years")
+	case limit < base || limit > longest:
+		return backoff{}, catalog.OutOfRange("limit", limit, fmt.Sprintf("at least the base, %v, up to 73 years", base))
+	}
+	return backoff{base, limit}, nil
+}
+
+func newBackoff(timeout time.Duration, v catalog.Values) (backoff, error) {
+	if v["cap"] < v["base"] {
+		return backoff{}, fmt.Errorf("retry policy: %w: cap=%g is below base=%g timeouts", catalog.ErrParam, v["cap"], v["base"])
+	}
+	return makeBackoff(max(1, nanos(v["base"]*float64(timeout))), max(1, nanos(v["cap"]*float64(timeout))))
 }
 
 func (b backoff) Wait(f Failure, rng *rand.Rand) time.Duration {
@@ -61,7 +84,7 @@ var decorrelatedEntry = catalog.Entry[NewRetry]{
 		if err != nil {
 			return nil, err
 		}
-		return decorrelated{b.(backoff)}, nil
+		return decorrelated{b}, nil
 	},
 }
 

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -20,14 +21,49 @@ var breakerEntry = catalog.Entry[New]{
 		{Name: "probes", Unit: "attempts", Default: 1, Min: 1, Max: 1e9, Doc: "attempts let in when it is half open; it closes when as many in a row are good"},
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
-		b := &breaker{most: v.Int("failures"), open: nanos(v["open"] * float64(cfg.Timeout)), probes: v.Int("probes")}
-		b.closed.Store(true)
-		return b, nil
+		return newBreaker(v.Int("failures"), nanos(v["open"]*float64(cfg.Timeout)), v.Int("probes")), nil
 	},
 }
 
-// breaker has three states: closed; open until a time; half open after it, in which a few
-// probes decide. Establishes alone need the dependency, so it is about them alone.
+// BreakerOptions are the options of [NewBreaker]. The zero value has the defaults of
+// sony/gobreaker v2.
+type BreakerOptions struct {
+	Failures int           // failures in a row above which the breaker opens; 0 is 5
+	Open     time.Duration // how long the breaker stays open; 0 is 1 min
+	Probes   int           // attempts admitted while it is half open; it closes when as many in a row are good; 0 is 1
+}
+
+// Validate returns an error if an option is out of range.
+func (o *BreakerOptions) Validate() error {
+	switch {
+	case o.Failures < 0:
+		return catalog.OutOfRange("BreakerOptions.Failures", o.Failures, "0 attempts or more")
+	case o.Open < 0:
+		return catalog.OutOfRange("BreakerOptions.Open", o.Open, "0s or more")
+	case o.Probes < 0:
+		return catalog.OutOfRange("BreakerOptions.Probes", o.Probes, "0 attempts or more")
+	}
+	return nil
+}
+
+// NewBreaker returns a circuit breaker around the dependency that establishes need, the
+// catalog's "breaker". It refuses establishes for a while after several in a row ended other
+// than Good. Checks and launches pass freely.
+func NewBreaker(o BreakerOptions) (Controller, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return newBreaker(cmp.Or(o.Failures, 5), cmp.Or(o.Open, time.Minute), cmp.Or(o.Probes, 1)), nil
+}
+
+func newBreaker(failures int, open time.Duration, probes int) *breaker {
+	b := &breaker{most: failures, open: open, probes: probes}
+	b.closed.Store(true)
+	return b
+}
+
+// breaker has three states: closed; open until a time; half open after that, when a few probes
+// decide. Only establishes need the dependency, so only establishes are counted and refused.
 //
 // Each change of state begins a generation, whose number is the mark of the establishes
 // that are admitted in it. An end counts in its own generation only: what was admitted

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -8,13 +9,14 @@ import (
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
-// Learner is a Retry that keeps something of each droplet, and is told of each answer that
-// was good. All calls come from one goroutine.
+// Learner is a Retry that keeps state for each droplet and learns from good answers. All calls,
+// those of Wait included, come from one goroutine.
 type Learner interface {
+	// Good is called when an attempt of the droplet ended queue.Good at now.
 	Good(now time.Duration, droplet uint32)
 }
 
-// perDroplet is a value for each droplet, made as they turn up.
+// perDroplet has a value for each droplet. It grows as droplets appear.
 type perDroplet[T any] struct {
 	all   []T
 	fresh T
@@ -41,8 +43,22 @@ var retryAfterEntry = catalog.Entry[NewRetry]{
 		if err != nil {
 			return nil, err
 		}
-		return retryAfter{b.(backoff), v["jitter"]}, nil
+		return retryAfter{b, v["jitter"]}, nil
 	},
+}
+
+// NewRetryAfter returns a retry policy that waits as long as the manager asked for, plus a random
+// time of up to jitter times that: the catalog's "retry-after". Jitter is 0 to 1. Where the
+// manager asked for nothing, the policy is NewBackoff(base, limit).
+func NewRetryAfter(jitter float64, base, limit time.Duration) (Retry, error) {
+	if !(jitter >= 0 && jitter <= 1) {
+		return nil, catalog.OutOfRange("jitter", jitter, "0 to 1")
+	}
+	b, err := makeBackoff(base, limit)
+	if err != nil {
+		return nil, err
+	}
+	return retryAfter{b, jitter}, nil
 }
 
 type retryAfter struct {
@@ -58,7 +74,7 @@ func (r retryAfter) Wait(f Failure, rng *rand.Rand) time.Duration {
 	return min(longest, after+nanos(r.jitter*rng.Float64()*float64(after)))
 }
 
-// Longest implements admit.Longest: nobody knows what a manager will say.
+// Longest implements admit.Longest. A manager may ask for any wait.
 func (retryAfter) Longest() time.Duration { return longest }
 
 var budgetEntry = catalog.Entry[NewRetry]{
@@ -66,16 +82,55 @@ var budgetEntry = catalog.Entry[NewRetry]{
 	Doc:    "retries at once while the droplet's budget lasts, and pauses when it does not; good answers fill it slowly",
 	Source: "gRPC A6: client retries, retry throttling (tokens, ratio; retry only above half)",
 	Params: []catalog.Param{
-		{Name: "tokens", Unit: "1", Default: 10, Min: 1, Max: 1e6, Doc: "largest budget; a failure costs one"},
-		{Name: "ratio", Unit: "1", Default: 0.1, Min: 0, Max: 1e6, Doc: "what a good answer adds"},
+		{Name: "tokens", Unit: "1", Default: 10, Min: 1, Max: mostTokens, Doc: "largest budget; a failure costs one"},
+		{Name: "ratio", Unit: "1", Default: 0.1, Min: 0, Max: mostTokens, Doc: "what a good answer adds"},
 		{Name: "pause", Unit: "timeouts", Default: 10, Min: 1e-6, Max: 1e6, Doc: "mean pause without a budget, drawn from half of it to one and a half"},
 	},
 	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
-		b := &budget{most: int64(whole(v["tokens"]*token, 0)), ratio: int64(whole(v["ratio"]*token, 0)), pause: v["pause"] * float64(timeout)}
-		b.tokens.fresh = b.most
-		return b, nil
+		return newBudget(v["tokens"], v["ratio"], v["pause"]*float64(timeout)), nil
 	},
 }
+
+// RetryBudgetOptions are the options of [NewRetryBudget]. The zero value has gRPC's usual
+// numbers.
+type RetryBudgetOptions struct {
+	Tokens float64       // largest budget of a droplet; a failure costs one token; 0 is 10
+	Ratio  float64       // tokens that a good answer adds; 0 is 0.1
+	Pause  time.Duration // mean pause without a budget, drawn from half of it to one and a half; 0 is 10 s
+}
+
+// Validate returns an error if an option is out of range.
+func (o *RetryBudgetOptions) Validate() error {
+	switch {
+	case o.Tokens != 0 && !(o.Tokens >= 1 && o.Tokens <= mostTokens):
+		return catalog.OutOfRange("RetryBudgetOptions.Tokens", o.Tokens, "0, or 1 to 1e6 tokens")
+	case !(o.Ratio >= 0 && o.Ratio <= mostTokens):
+		return catalog.OutOfRange("RetryBudgetOptions.Ratio", o.Ratio, "0 to 1e6 tokens")
+	case o.Pause < 0 || o.Pause > longest/2:
+		return catalog.OutOfRange("RetryBudgetOptions.Pause", o.Pause, "0s to 36 years")
+	}
+	return nil
+}
+
+// NewRetryBudget returns a retry policy that keeps a budget for each droplet: the catalog's
+// "retry-budget". A droplet retries at once while more than half of its tokens are left, and
+// pauses otherwise. The policy is a [Learner]: good answers fill the budget.
+func NewRetryBudget(o RetryBudgetOptions) (Retry, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return newBudget(cmp.Or(o.Tokens, 10), cmp.Or(o.Ratio, 0.1), float64(cmp.Or(o.Pause, 10*time.Second))), nil
+}
+
+// newBudget takes the pause in ns.
+func newBudget(tokens, ratio, pause float64) *budget {
+	b := &budget{most: int64(whole(tokens*token, 0)), ratio: int64(whole(ratio*token, 0)), pause: pause}
+	b.tokens.fresh = b.most
+	return b
+}
+
+// mostTokens bounds a budget, and what a good answer adds to it.
+const mostTokens = 1e6
 
 // budget counts in billionths of a token: 10^6 tokens and a ratio of 0.01 are both exact.
 type budget struct {
@@ -118,9 +173,9 @@ var adaptiveEntry = catalog.Entry[NewRetry]{
 	},
 }
 
-// adaptive keeps requests and accepts of each droplet, fading over the window instead of
-// dropping out of it. In 32 bits neither a step of 10 ms in a window of a day would fade, nor
-// a count above 2^24 grow.
+// adaptive counts requests and accepts of each droplet. A count fades exponentially over the
+// window, where the source's leaves a sliding window. The counts are float64: in a float32 a
+// step of 10 ms in a window of a day would not fade, and a count above 2^24 would not grow.
 type adaptive struct {
 	k, window, step float64
 	seen            perDroplet[accepts]
@@ -131,7 +186,7 @@ type accepts struct {
 	requests, accepted float64
 }
 
-// mostRejections bounds the tries in a row that a droplet rejects by itself.
+// mostRejections bounds the attempts in a row that a droplet rejects by itself.
 const mostRejections = 1000
 
 func (a *adaptive) faded(now time.Duration, droplet uint32) *accepts {

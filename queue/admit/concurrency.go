@@ -1,7 +1,9 @@
 package admit
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 var concurrencyEntry = catalog.Entry[New]{
@@ -35,10 +38,11 @@ var concurrencyEntry = catalog.Entry[New]{
 //   - A window is target long, and longer until minSamples attempts have ended.
 //   - Mean time in the queue above target: limit·backoff, unless more than the limit
 //     are inside, when the last cut has yet to work and the door is shut anyhow.
-//     For two windows after a cut, what was admitted before it does not count: it
-//     shows the old limit, and its mark has the number of cuts that there were. Both stand for the one decrease a round trip of Jacobson
-//     & Karels. The real round trip will not do: behind a backlog of ten timeouts
-//     it is ten timeouts long, and the cuts would come that far apart.
+//     For two windows after a cut, attempts that were admitted before it do not
+//     count: they show the old limit. Their mark is the number of cuts at admission.
+//     Both rules stand for the one decrease per round trip of Jacobson & Karels.
+//     The real round trip will not do: behind a backlog of ten timeouts it is ten
+//     timeouts long, and the cuts would come that far apart.
 //   - Else, if the limit was pressed on (half of it used, as in AIMDLimit):
 //     limit + step. Half is needed, or an idle night would raise it without end.
 //   - step is a hundredth of Capacity·target, at least 1. AIMDLimit's +1 takes 500
@@ -57,17 +61,17 @@ type concurrency struct {
 	cfg limits
 
 	// doors write here, and workers:
-	inflight atomic.Int64 // admitted and not Done
-	_        [pad]byte    // keeps inflight's writers from the readers of limit
+	inflight atomic.Int64    // admitted and not Done
+	_        [pad.Bytes]byte // keeps inflight's writers from the readers of limit
 	// written at the end of a window only; doors read it for each attempt:
-	limit   atomic.Int64  // whole part of exact
-	since   atomic.Int64  // time of the last cut
-	cuts    atomic.Uint32 // how many there were; the mark of what is admitted
-	end     atomic.Int64  // earliest end of the window
-	pressed atomic.Bool   // half the limit was used in this window; set once a window
-	_       [pad]byte     // keeps the workers' sums from the doors' reads of limit
+	limit   atomic.Int64    // whole part of exact
+	since   atomic.Int64    // time of the last cut
+	cuts    atomic.Uint32   // how many there were; the mark of what is admitted
+	end     atomic.Int64    // earliest end of the window
+	pressed atomic.Bool     // half the limit was used in this window; set once a window
+	_       [pad.Bytes]byte // keeps the workers' sums from the doors' reads of limit
 	waits   atomic.Uint64
-	_       [pad]byte // keeps what the allocator puts next from waits
+	_       [pad.Bytes]byte // keeps what the allocator puts next from waits
 
 	mu    sync.Mutex // held by whoever ends a window
 	exact float64    // the limit with its fraction; guarded by mu
@@ -81,9 +85,6 @@ type limits struct {
 	step            float64
 	min, max        float64
 }
-
-// pad is twice the 64 bytes of the common cache line: Intel fetches lines in pairs.
-const pad = 128
 
 // waits has the window's samples in one word, so that one addition records a
 // sample and no reader sees a wait without its count:
@@ -115,13 +116,63 @@ func newConcurrency(cfg Config, v catalog.Values) (Controller, error) {
 	if l.max < l.min {
 		return nil, fmt.Errorf(`admission controller "concurrency": %w: max=%v is below min=%v`, catalog.ErrParam, l.max, l.min)
 	}
-	c := &concurrency{
-		cfg:   l,
-		exact: min(max(whole(v["initial"], fits+float64(cfg.Workers)), l.min), l.max),
-	}
+	return startConcurrency(l, whole(v["initial"], fits+float64(cfg.Workers))), nil
+}
+
+func startConcurrency(l limits, initial float64) *concurrency {
+	c := &concurrency{cfg: l, exact: min(max(initial, l.min), l.max)}
 	c.limit.Store(int64(c.exact))
-	c.end.Store(int64(window))
-	return c, nil
+	c.end.Store(int64(l.window))
+	return c
+}
+
+// ConcurrencyOptions are the options of [NewConcurrency]. Each has a default.
+type ConcurrencyOptions struct {
+	Timeout time.Duration // the clients' timeout; 0 is 1 s. A late or shed attempt counts as a wait of it
+	Target  time.Duration // mean time in the queue that the limit is held to; also the window; 0 is a tenth of Timeout
+	Backoff float64       // factor of the limit after a window above the target, above 0 and below 1; 0 is 0.9
+	Step    float64       // attempts that a window below the target adds; 0 is 1
+	Min     int           // smallest limit, in attempts; 0 is 1
+	Max     int           // largest limit, in attempts; 0 is none
+	Initial int           // limit at the start, in attempts, held within Min and Max; 0 is 20
+}
+
+// Validate returns an error if an option is out of range.
+func (o *ConcurrencyOptions) Validate() error {
+	least, timeout := max(o.Min, 1), cmp.Or(o.Timeout, time.Second)
+	switch {
+	case o.Timeout < 0:
+		return catalog.OutOfRange("ConcurrencyOptions.Timeout", o.Timeout, "0s or more")
+	case o.Target < 0 || o.Target > timeout:
+		return catalog.OutOfRange("ConcurrencyOptions.Target", o.Target, fmt.Sprintf("0s to the timeout, %v", timeout))
+	case !(o.Backoff >= 0 && o.Backoff < 1):
+		return catalog.OutOfRange("ConcurrencyOptions.Backoff", o.Backoff, "0 to below 1")
+	case !(o.Step >= 0) || math.IsInf(o.Step, 0):
+		return catalog.OutOfRange("ConcurrencyOptions.Step", o.Step, "0 attempts or more")
+	case o.Min < 0:
+		return catalog.OutOfRange("ConcurrencyOptions.Min", o.Min, "0 attempts or more")
+	case o.Max != 0 && o.Max < least:
+		return catalog.OutOfRange("ConcurrencyOptions.Max", o.Max, fmt.Sprintf("0, or at least the smallest limit, %d attempts", least))
+	case o.Initial < 0:
+		return catalog.OutOfRange("ConcurrencyOptions.Initial", o.Initial, "0 attempts or more")
+	}
+	return nil
+}
+
+// NewConcurrency returns a controller that admits attempts while fewer than a limit are in the
+// manager, and moves the limit by their time in the queue: additive increase, multiplicative
+// decrease, the catalog's "concurrency".
+func NewConcurrency(o ConcurrencyOptions) (Controller, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	timeout := cmp.Or(o.Timeout, time.Second)
+	target := cmp.Or(o.Target, max(timeout/10, 1))
+	return startConcurrency(limits{
+		window: target, timeout: timeout, targetUnits: float64(target) / float64(timeout) * (1 << waitBits),
+		backoff: cmp.Or(o.Backoff, 0.9), step: cmp.Or(o.Step, 1),
+		min: whole(float64(o.Min), 1), max: whole(float64(o.Max), 1<<53),
+	}, whole(float64(o.Initial), 20)), nil
 }
 
 // Admit takes as many places as there are. It only reads when there is none: in a

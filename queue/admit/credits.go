@@ -1,6 +1,8 @@
 package admit
 
 import (
+	"cmp"
+	"math"
 	"sync"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 var creditsEntry = catalog.Entry[New]{
@@ -21,20 +24,63 @@ var creditsEntry = catalog.Entry[New]{
 		{Name: "window", Unit: "timeouts", Default: 0.01, Min: 1e-6, Max: 100, Doc: "the paper's round trip"},
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
-		c := &credits{
-			target: v["target"] * float64(cfg.Timeout), a: v["a"], b: v["b"], window: nanos(v["window"] * float64(cfg.Timeout)),
-			exact: float64(cfg.Workers), capacity: cfg.Capacity,
-		}
-		c.pool.Store(int64(cfg.Workers))
-		return c, nil
+		return newCredits(v["target"]*float64(cfg.Timeout), v["a"], v["b"], nanos(v["window"]*float64(cfg.Timeout)), cfg.Capacity, cfg.Workers), nil
 	},
 }
 
-// credits is the server's side of Breakwater. In the paper a client that has none waits for
-// one to be sent; here it asks once, is refused with an appointment for when one will be
-// free, and so has told its demand. Who comes without listening finds no credit. Attempts
-// that arrive when the wait is above twice the target are refused even so, as the paper's
-// active queue management does. Checks pass freely: they are what the leases live by.
+// CreditsOptions are the options of [NewCredits]. PerSecond must be given.
+type CreditsOptions struct {
+	PerSecond float64       // establishes that the workers serve per second; spaces the appointments of refused attempts
+	Target    time.Duration // d_t, the wait in the queue that the credits are held to; 0 is 100 ms
+	Window    time.Duration // how often the credits change, the paper's round trip; 0 is a tenth of Target
+	A         float64       // credits that a window below the target adds for each client that asked in it; 0 is 0.001
+	B         float64       // share that a window takes away for each Target by which the wait is above it; 0 is 0.02
+	Initial   int           // credits at the start; 0 is 1
+}
+
+// Validate returns an error if an option is out of range.
+func (o *CreditsOptions) Validate() error {
+	switch {
+	case !(o.PerSecond > 0) || math.IsInf(o.PerSecond, 0):
+		return catalog.OutOfRange("CreditsOptions.PerSecond", o.PerSecond, "a number of establishes per second above 0")
+	case o.Target < 0:
+		return catalog.OutOfRange("CreditsOptions.Target", o.Target, "0s or more")
+	case o.Window < 0:
+		return catalog.OutOfRange("CreditsOptions.Window", o.Window, "0s or more")
+	case !(o.A >= 0) || math.IsInf(o.A, 0):
+		return catalog.OutOfRange("CreditsOptions.A", o.A, "0 credits or more")
+	case !(o.B >= 0) || math.IsInf(o.B, 0):
+		return catalog.OutOfRange("CreditsOptions.B", o.B, "0 or more")
+	case o.Initial < 0:
+		return catalog.OutOfRange("CreditsOptions.Initial", o.Initial, "0 credits or more")
+	}
+	return nil
+}
+
+// NewCredits returns a controller that admits establishes and launches while it has credits, and
+// moves the number of credits by the wait in the queue: the server's side of Breakwater, the
+// catalog's "credits". A refused attempt is told when a credit will be free (see
+// queue.Item.RetryAfter). Checks pass freely.
+func NewCredits(o CreditsOptions) (Controller, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	target := cmp.Or(o.Target, 100*time.Millisecond)
+	return newCredits(float64(target), cmp.Or(o.A, 0.001), cmp.Or(o.B, 0.02), cmp.Or(o.Window, max(target/10, 1)), o.PerSecond, max(o.Initial, 1)), nil
+}
+
+// newCredits takes the target in ns and the capacity in establishes per second.
+func newCredits(target, a, b float64, window time.Duration, capacity float64, initial int) *credits {
+	c := &credits{target: target, a: a, b: b, window: window, exact: float64(initial), capacity: capacity}
+	c.pool.Store(int64(initial))
+	return c
+}
+
+// credits is the server's side of Breakwater. In the paper a client without a credit waits until
+// the server sends one. Here the client asks once, which tells its demand, and is refused with
+// an appointment for when a credit will be free. A client that comes earlier finds no credit.
+// Every attempt that arrives while the wait is above twice the target is refused, as by the
+// paper's active queue management. Checks pass freely: leases live by them.
 //
 // Once a window, of the wait d and n clients that asked in it:
 //
@@ -53,9 +99,9 @@ type credits struct {
 	line         appointments
 	end          atomic.Int64 // of the window
 	clients      atomic.Int64
-	_            [pad]byte // keeps the workers' sums from the doors' reads
+	_            [pad.Bytes]byte // keeps the workers' sums from the doors' reads
 	waits        tally
-	_            [pad]byte
+	_            [pad.Bytes]byte
 
 	mu    sync.Mutex // held by whoever ends a window
 	exact float64    // guarded by mu

@@ -8,6 +8,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/catalog"
+	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
 var dagorEntry = catalog.Entry[New]{
@@ -50,10 +51,10 @@ type dagor struct {
 	requests       int
 	alpha, beta    float64
 	cursor         atomic.Int64
-	end            atomic.Int64 // of the window
-	_              [pad]byte    // keeps the workers' sums from the doors' reads
+	end            atomic.Int64    // of the window
+	_              [pad.Bytes]byte // keeps the workers' sums from the doors' reads
 	waits          tally
-	_              [pad]byte
+	_              [pad.Bytes]byte
 
 	mu       sync.Mutex         // guards what follows
 	came     [dagorLevels]int32 // requests, 10^9, and a batch at most

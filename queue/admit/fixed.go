@@ -20,8 +20,17 @@ var limitEntry = catalog.Entry[New]{
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
 		byDepth := min(max(1, v["depth"]*cfg.Timeout.Seconds()*cfg.Capacity), 1e15)
-		return &fixedLimit{limit: int64(whole(v["limit"], byDepth))}, nil
+		return NewLimit(int64(whole(v["limit"], byDepth)))
 	},
+}
+
+// NewLimit returns a controller that admits attempts while fewer than limit are in the manager,
+// waiting or in service: a bulkhead, the catalog's "limit". The limit is at least 1.
+func NewLimit(limit int64) (Controller, error) {
+	if limit < 1 {
+		return nil, catalog.OutOfRange("limit", limit, "at least 1 attempt")
+	}
+	return &fixedLimit{limit: limit}, nil
 }
 
 type fixedLimit struct {

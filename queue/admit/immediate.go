@@ -21,7 +21,7 @@ func (immediate) Wait(Failure, *rand.Rand) time.Duration { return 0 }
 // Longest implements admit.Longest.
 func (immediate) Longest() time.Duration { return 0 }
 
-// IsImmediate says whether a policy is the one that never waits.
+// IsImmediate reports whether r is the policy "immediate", which never waits.
 func IsImmediate(r Retry) bool {
 	_, ok := r.(immediate)
 	return ok

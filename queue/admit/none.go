@@ -11,8 +11,11 @@ var noneEntry = catalog.Entry[New]{
 	Name:   "none",
 	Doc:    "admits everything: the baseline",
 	Source: "no admission control",
-	New:    func(Config, catalog.Values) (Controller, error) { return none{}, nil },
+	New:    func(Config, catalog.Values) (Controller, error) { return NewNone(), nil },
 }
+
+// NewNone returns the controller that admits every attempt, the catalog's "none".
+func NewNone() Controller { return none{} }
 
 type none struct{}
 
@@ -20,7 +23,7 @@ func (none) Admit(_ time.Duration, items []queue.Item, _ func() int) int { retur
 
 func (none) Done(time.Duration, *queue.Item, time.Duration, queue.Outcome) {}
 
-// IsNone says whether a controller is the one that admits everything.
+// IsNone reports whether c is the controller "none", which admits every attempt.
 func IsNone(c Controller) bool {
 	_, ok := c.(none)
 	return ok

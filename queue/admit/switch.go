@@ -8,21 +8,21 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Switch is a controller that can be exchanged for another while it is in use.
+// Switch is a controller that can be replaced by another while it is in use.
 type Switch struct {
 	first, then Controller
 	on          atomic.Bool
 }
 
-// byThen is the bit of Item.Door, above the controllers' own, by which a Switch knows
-// that the second controller admitted an attempt. Both answer for attempts of one
-// instant, so no time tells them apart.
+// byThen is the bit of Item.Door, above the controllers' own, that marks attempts that the second
+// controller admitted. Both controllers may decide at one instant, so the time of admission does
+// not tell which of them it was.
 const byThen = 1 << queue.MarkBits
 
-// NewSwitch makes one that begins as first and can become then.
+// NewSwitch returns a Switch that behaves as first until Do is called, and as then afterwards.
 func NewSwitch(first, then Controller) *Switch { return &Switch{first: first, then: then} }
 
-// Do switches: batches that are offered from now on find the second controller.
+// Do switches to the second controller, for all batches that are offered from now on.
 func (s *Switch) Do() { s.on.Store(true) }
 
 // Admit implements Controller.
@@ -37,8 +37,8 @@ func (s *Switch) Admit(now time.Duration, items []queue.Item, queued func() int)
 	return n
 }
 
-// Done implements Controller. The end of an attempt is told to the controller that
-// admitted it, which counts it among those inside.
+// Done implements Controller. It tells the end of an attempt to the controller that admitted it,
+// which counts the attempt among those inside.
 func (s *Switch) Done(now time.Duration, it *queue.Item, sojourn time.Duration, out queue.Outcome) {
 	if it.Door&byThen == 0 {
 		s.first.Done(now, it, sojourn, out)

@@ -1,6 +1,8 @@
 package admit
 
 import (
+	"fmt"
+	"math"
 	"time"
 
 	"go.uber.org/atomic"
@@ -37,12 +39,51 @@ var throttleEntry = catalog.Entry[New]{
 		burstParam,
 	},
 	New: func(cfg Config, v catalog.Values) (Controller, error) {
-		cost := cfg.Cost
-		if cost == [queue.Classes]float64{} {
-			cost = [queue.Classes]float64{1, 1, 1}
-		}
-		return newTokenBucket(v["rate"]*cfg.Capacity, v["burst"]*float64(cfg.Timeout), cost), nil
+		return newTokenBucket(v["rate"]*cfg.Capacity, v["burst"]*float64(cfg.Timeout), orOne(cfg.Cost)), nil
 	},
+}
+
+// TokenBucketOptions are the options of [NewTokenBucket].
+type TokenBucketOptions struct {
+	PerSecond float64 // rate at which the bucket fills, in tokens per second; above 0
+	Burst     float64 // tokens that the bucket holds; less than the dearest attempt costs: as many as that costs
+	// Cost is what an attempt of each class takes, in tokens. A class with 0 passes freely. All
+	// 0 is 1 each.
+	Cost [queue.Classes]float64
+}
+
+// Validate returns an error if an option is out of range.
+func (o *TokenBucketOptions) Validate() error {
+	switch {
+	case !(o.PerSecond > 0) || math.IsInf(o.PerSecond, 0):
+		return catalog.OutOfRange("TokenBucketOptions.PerSecond", o.PerSecond, "a number of tokens per second above 0")
+	case !(o.Burst >= 0) || math.IsInf(o.Burst, 0):
+		return catalog.OutOfRange("TokenBucketOptions.Burst", o.Burst, "0 tokens or more")
+	}
+	for class, c := range o.Cost {
+		if !(c >= 0) || math.IsInf(c, 0) {
+			return catalog.OutOfRange(fmt.Sprintf("TokenBucketOptions.Cost[%v]", queue.Class(class)), c, "0 tokens or more")
+		}
+	}
+	return nil
+}
+
+// NewTokenBucket returns a controller that admits attempts at a fixed rate, and a burst above
+// it: the catalog's "token-bucket" and "throttle". A refused attempt is told when to come back,
+// one establish after the other (see queue.Item.RetryAfter).
+func NewTokenBucket(o TokenBucketOptions) (Controller, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	return newTokenBucket(o.PerSecond, o.Burst/o.PerSecond*1e9, orOne(o.Cost)), nil
+}
+
+// orOne is a cost of 1 each where none is given.
+func orOne(cost [queue.Classes]float64) [queue.Classes]float64 {
+	if cost == [queue.Classes]float64{} {
+		return [queue.Classes]float64{1, 1, 1}
+	}
+	return cost
 }
 
 // fine is the resolution of the schedule in parts of a nanosecond, so that a rate of
@@ -56,12 +97,12 @@ const skew = int64(24*time.Hour) * fine
 //
 //	full at:  |now ......... full|   the bucket lacks (full - now)/interval tokens
 //
-// A token moves that time one interval on, and may be taken while it does not come
-// to lie more than a burst ahead. One compare-and-swap a batch; the time only goes
-// forward, so clocks that differ between callers mint nothing.
+// Taking a token moves that time one interval ahead. A token may be taken while the time stays
+// within a burst from now. A batch costs one compare-and-swap. The time only moves forward, so
+// clocks that differ between callers make no tokens.
 //
-// The schedule's clock turns over after 2.3 years. What lies further ahead than a bucket can
-// be, and than clocks differ, is the past.
+// The schedule's clock wraps after 2.3 years. A time further ahead than a burst plus the largest
+// difference of clocks is therefore in the past.
 type tokenBucket struct {
 	interval [queue.Classes]int64 // that an attempt of the class takes; 0: it passes freely
 	burst    int64                // the bucket's depth in time, at least one attempt
@@ -69,8 +110,8 @@ type tokenBucket struct {
 	line     appointments
 }
 
-// newTokenBucket makes a bucket that fills at a rate, in tokens a second, and holds what
-// comes in within a burst, in ns; cost is in tokens.
+// newTokenBucket makes a bucket that fills at a rate in tokens per second. It holds what comes in
+// within a burst, in ns, and at least the dearest attempt. Costs are in tokens.
 func newTokenBucket(perSecond, burst float64, cost [queue.Classes]float64) *tokenBucket {
 	b := &tokenBucket{burst: int64(nanos(burst * fine))}
 	for class, c := range cost {
@@ -87,7 +128,7 @@ func (b *tokenBucket) Admit(now time.Duration, items []queue.Item, _ func() int)
 	return b.admit(now, items, 1)
 }
 
-// admit is Admit with tokens that cost so many times what they do.
+// admit is Admit with every cost multiplied by dearer.
 func (b *tokenBucket) admit(now time.Duration, items []queue.Item, dearer float64) int {
 	at := int64(now) * fine
 	for {

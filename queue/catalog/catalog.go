@@ -1,10 +1,10 @@
-// Package catalog keeps the lists from which a scenario chooses its parts by
-// name: lease tables, queue disciplines, admission controllers, retry policies.
+// Package catalog provides lists of parts that are chosen by name: lease tables, queue
+// disciplines, admission controllers and retry policies.
 //
-// A part is named by a reference, "name" or "name:key=value,key=value", for
-// example "codel" or "codel:target=10ms,interval=200ms". The catalog resolves
-// the reference against the part's declared parameters, so that a misspelt key,
-// a missing unit or a value out of range is refused before anything runs.
+// A reference names a part and its parameters: "name" or "name:key=value,key=value", for
+// example "codel:target=10ms,interval=200ms". Resolve checks a reference against the
+// parameters that the part declares. A misspelt key, a missing unit or a value out of range is
+// an error before anything runs.
 package catalog
 
 import (
@@ -18,18 +18,23 @@ import (
 	"time"
 )
 
-// ErrUnknown is returned, wrapped, for a name that no part was registered under.
+// ErrUnknown is wrapped by the error for a name that no part is registered under.
 var ErrUnknown = errors.New("unknown name")
 
-// ErrParam is returned, wrapped, for a parameter that is unknown, malformed or
-// out of range.
+// ErrParam is wrapped by the error for a parameter that is unknown, malformed or out of range.
 var ErrParam = errors.New("bad parameter")
 
-// Seconds marks a Param whose values are written as durations ("5ms") and
-// handed over in seconds.
+// OutOfRange returns an ErrParam that names a field of an options struct, its value with the
+// unit, and the values that it takes.
+func OutOfRange(field string, value any, want string) error {
+	return fmt.Errorf("%w: %s is %v, want %s", ErrParam, field, value, want)
+}
+
+// Seconds is the Unit of a Param whose values are written as durations, for example "5ms", and
+// resolved to seconds.
 const Seconds = "s"
 
-// Param declares one number that a part can be tuned by.
+// Param declares one parameter of a part. Every parameter is a number.
 type Param struct {
 	Name     string
 	Unit     string  // Seconds, "1" for a pure number, or a word such as "attempts"
@@ -38,7 +43,7 @@ type Param struct {
 	Doc      string  // one line
 }
 
-// Values are the resolved parameters of one part, by name, in each Param's unit.
+// Values has the resolved parameters of one part by name, each in its Param's unit.
 type Values map[string]float64
 
 // Duration returns a Seconds parameter as a duration.
@@ -56,19 +61,21 @@ type Entry[F any] struct {
 	Source string // paper, RFC with section, or code base it follows
 	Params []Param
 	New    F
-	// HostClock marks a part that reads the host's clock: it runs on the real engine only.
+	// HostClock marks a part that reads the host's clock. Such a part runs on the real engine
+	// only.
 	HostClock bool
 }
 
-// Catalog is the set of parts of one kind. The zero value is not usable; call New.
-// It is safe for concurrent use.
+// Catalog is the set of parts of one kind. New makes one; the zero value is not usable. A
+// Catalog is safe for concurrent use.
 type Catalog[F any] struct {
 	kind    string // "queue discipline", for messages
 	mu      sync.RWMutex
 	entries map[string]Entry[F]
 }
 
-// New returns a catalog of parts called kind in error messages, holding entries.
+// New returns a catalog that holds the entries. Error messages call a part of it kind, for
+// example "queue discipline".
 func New[F any](kind string, entries ...Entry[F]) *Catalog[F] {
 	c := &Catalog[F]{kind: kind, entries: make(map[string]Entry[F], len(entries))}
 	for _, e := range entries {
@@ -77,8 +84,8 @@ func New[F any](kind string, entries ...Entry[F]) *Catalog[F] {
 	return c
 }
 
-// Register adds a part. It panics when the name is malformed or already taken,
-// which is a programmer's error.
+// Register adds a part. It panics if the name is malformed or taken, which is a programmer's
+// error.
 func (c *Catalog[F]) Register(e Entry[F]) {
 	if e.Name == "" || strings.ContainsAny(e.Name, ":,=+ \t\n") {
 		panic(fmt.Sprintf("catalog: %s name %q must be non-empty and free of ':', ',', '=', '+' and spaces", c.kind, e.Name))
@@ -91,7 +98,7 @@ func (c *Catalog[F]) Register(e Entry[F]) {
 	c.entries[e.Name] = e
 }
 
-// List returns all parts sorted by name.
+// List returns all parts, sorted by name.
 func (c *Catalog[F]) List() []Entry[F] {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -113,8 +120,8 @@ func (c *Catalog[F]) Names() []string {
 	return names
 }
 
-// Resolve splits a reference and checks its parameters against the part's
-// declaration. Parameters that the reference leaves out have their defaults.
+// Resolve returns the part that ref names and its parameters. A parameter that ref leaves out
+// has its default. Errors wrap ErrUnknown or ErrParam.
 func (c *Catalog[F]) Resolve(ref string) (Entry[F], Values, error) {
 	name, args, hasArgs := strings.Cut(ref, ":")
 	c.mu.RLock()
@@ -189,7 +196,7 @@ func (p Param) parse(text string) (float64, error) {
 	return x, nil
 }
 
-// Bounds says in words which values the parameter takes.
+// Bounds returns the values that the parameter takes in words, for example "1ms to 1h0m0s".
 func (p Param) Bounds() string {
 	if p.Max == 0 {
 		return fmt.Sprintf("at least %s", p.Format(p.Min))
@@ -197,7 +204,7 @@ func (p Param) Bounds() string {
 	return fmt.Sprintf("%s to %s", p.Format(p.Min), p.Format(p.Max))
 }
 
-// Format writes x, a value of this parameter, with its unit.
+// Format returns a value of this parameter as text with its unit, for example "5ms".
 func (p Param) Format(x float64) string {
 	switch p.Unit {
 	case Seconds:

@@ -1,6 +1,5 @@
-// Package chunk has a double-ended queue in chunks of fixed size: what waits is
-// never copied to make room, so a queue of 10^7 attempts grows without a pause,
-// and shrinks by giving whole chunks back to itself.
+// Package chunk provides a double-ended queue in chunks of fixed size. Growing copies no item,
+// so that a queue of 10^7 attempts grows without a pause. Emptied chunks are used again.
 package chunk
 
 import "unsafe"
@@ -13,8 +12,9 @@ const chunkBytes = 1 << 15
 // swings by some thousand items allocates nothing.
 const spares = 64
 
-// Deque is a queue of values without pointers, open at both ends. The zero value is
-// empty and ready to use. It is for one goroutine at a time.
+// Deque is a double-ended queue of values without pointers. The zero value is empty and ready
+// to use. It is not safe for concurrent use. It keeps up to 64 empty chunks of 32 KiB for reuse
+// and never clears an item that has left.
 type Deque[T any] struct {
 	front, back *node[T] // both nil: never used
 	head        int      // index of the first item in front
@@ -34,10 +34,10 @@ func size[T any]() int {
 	return max(16, chunkBytes/int(max(1, unsafe.Sizeof(x))))
 }
 
-// Len is the number of items.
+// Len returns the number of items.
 func (d *Deque[T]) Len() int { return d.n }
 
-// PushBack adds an item behind the last.
+// PushBack adds an item at the back.
 func (d *Deque[T]) PushBack(x T) {
 	if d.back == nil || d.tail == len(d.back.items) {
 		d.growBack()
@@ -47,7 +47,7 @@ func (d *Deque[T]) PushBack(x T) {
 	d.n++
 }
 
-// Append adds items behind the last, in their order.
+// Append adds items at the back, in their order.
 func (d *Deque[T]) Append(xs []T) {
 	d.n += len(xs)
 	for len(xs) > 0 {
@@ -60,18 +60,18 @@ func (d *Deque[T]) Append(xs []T) {
 	}
 }
 
-// Front is the first item, which must exist. It stays the deque's and is valid
-// until the next call.
+// Front returns the first item. The deque must not be empty. The pointer is valid until the
+// next call.
 func (d *Deque[T]) Front() *T { return &d.front.items[d.head] }
 
-// DropFront removes the first item, which must exist.
+// DropFront removes the first item. The deque must not be empty.
 func (d *Deque[T]) DropFront() {
 	d.head++
 	d.n--
 	d.trimFront()
 }
 
-// TakeFront moves items from the front into dst, in their order, and returns how many.
+// TakeFront moves items from the front to dst, in their order, and returns their number.
 func (d *Deque[T]) TakeFront(dst []T) int {
 	want := min(len(dst), d.n)
 	for taken := 0; taken < want; {
@@ -88,8 +88,8 @@ func (d *Deque[T]) TakeFront(dst []T) int {
 	return want
 }
 
-// Peek copies items at the front to dst, in their order, and returns how many: one at
-// least if there is one, not always all that dst holds.
+// Peek copies items at the front to dst, in their order, and returns their number: at least 1
+// if the deque is not empty, but possibly fewer than fit.
 func (d *Deque[T]) Peek(dst []T) int {
 	if d.n == 0 {
 		return 0
@@ -110,11 +110,11 @@ func (d *Deque[T]) trimFront() {
 	}
 }
 
-// Back is the last item, which must exist. It stays the deque's and is valid until
-// the next call.
+// Back returns the last item. The deque must not be empty. The pointer is valid until the next
+// call.
 func (d *Deque[T]) Back() *T { return &d.back.items[d.tail-1] }
 
-// DropBack removes the last item, which must exist.
+// DropBack removes the last item. The deque must not be empty.
 func (d *Deque[T]) DropBack() {
 	d.tail--
 	d.n--

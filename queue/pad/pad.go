@@ -1,18 +1,19 @@
-// Package pad keeps values that different workers write off each other's cache lines.
+// Package pad keeps values that different workers write on separate cache lines, so that one
+// worker's writes do not slow another's (false sharing).
 package pad
 
 import "github.com/leasestorm/leasestorm/queue/catalog"
 
-// Bytes is the gap that does it. Lines are 64 bytes on most hosts and 128 on some, and on
-// x86 the prefetcher pulls lines in pairs; 128 does for all of them, whatever the values'
-// own alignment.
+// Bytes is the size of a padding: the one constant for all of them. Cache lines have 64 bytes on
+// most hosts and 128 on some. On x86 the prefetcher fetches lines of 64 bytes in pairs. A gap
+// of 128 bytes is enough on all of these, whatever the alignment of the values.
 const Bytes = 128
 
-// Param lets a part be made without its gaps.
+// Param is the catalog parameter that turns padding off, to measure its worth.
 var Param = catalog.Param{Name: "pad", Unit: "1", Default: 1, Min: 0, Max: 1,
 	Doc: "1: keep what different workers write off each other's cache lines; 0: do not, to see what it is worth"}
 
-// Apart makes n values, with a gap behind each if so asked, else side by side.
+// Apart allocates n values: with padding behind each if apart is true, else side by side.
 func Apart[T any](n int, apart bool) []*T {
 	all := make([]*T, n)
 	if apart {

@@ -1,9 +1,9 @@
-// Package queuetest is the conformance suite of queue disciplines. A discipline of
-// another module is held to it by one call:
+// Package queuetest is the conformance suite of queue disciplines. One call runs it on a
+// discipline of another module:
 //
 //	func TestMine(t *testing.T) { queuetest.Run(t, newMine) }
 //
-// and to its order by [Order], beside a model of a few lines.
+// [Order] compares a discipline's order with a model of a few lines.
 package queuetest
 
 import (
@@ -21,15 +21,15 @@ import (
 // New makes the discipline under test.
 type New func(cfg queue.Config) (queue.Discipline, error)
 
-// Config is the run that the suite pretends: timeouts of 1 s, services of 1 and 4 ms.
+// Config is the run that the suite assumes: timeouts of 1 s, services of 1 and 4 ms.
 var Config = queue.Config{
 	Timeout: time.Second, TTL: time.Minute, Workers: 2,
 	Service: [queue.Classes]time.Duration{time.Millisecond, 4 * time.Millisecond, 4 * time.Millisecond},
 }
 
-// Run holds the discipline to queue.Discipline's documentation: nothing lost,
-// nothing twice, what is shed has a reason, Len is right; with honest clocks and
-// jumping ones, alone and under concurrent use (worth most under the race detector).
+// Run checks the discipline against queue.Discipline's documentation. No item is lost or comes
+// out twice, each shed item has a reason, and Len is right. Run uses monotonic and jumping
+// clocks, one goroutine and several. Run the tests with -race.
 func Run(t *testing.T, newDiscipline New) {
 	t.Run("empty", func(t *testing.T) { empty(t, newDiscipline) })
 	for name, c := range clocks {
@@ -74,7 +74,8 @@ func empty(t *testing.T, newDiscipline New) {
 	}
 }
 
-// Item makes an attempt of a random class and droplet; n names it in Born, in ns.
+// Item returns an attempt of a random class and droplet. Born tells items apart: it has n added,
+// in ns.
 func Item(rng *rand.Rand, now time.Duration, n int) queue.Item {
 	born := max(0, now-time.Duration(rng.IntN(1500))*time.Millisecond).Truncate(time.Millisecond) + time.Duration(n)
 	it := queue.Item{
@@ -296,13 +297,13 @@ func allocates(t *testing.T, newDiscipline New) {
 	}
 }
 
-// Model is the order that a discipline promises, in a few obvious lines: waiting
-// are the items inside in order of arrival; it returns the index of the one that
-// comes out next at now, and why it is dropped, or NotShed.
+// Model is the order that a discipline promises. waiting are the items inside, in order of
+// arrival. Model returns the index of the item that comes out next at now, and why it is
+// dropped, or queue.NotShed.
 type Model func(now time.Duration, waiting []queue.Item) (next int, why queue.Reason)
 
-// Order compares the discipline with a model of its order, over random calls of one
-// goroutine with a clock that goes forward.
+// Order compares the discipline with a model of its order, by random calls of one goroutine. The
+// clock is monotonic.
 func Order(t *testing.T, newDiscipline New, model Model) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

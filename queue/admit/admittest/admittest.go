@@ -1,5 +1,5 @@
-// Package admittest is the conformance suite of admission controllers and retry
-// policies. One of another module is held to it by one call:
+// Package admittest is the conformance suite of admission controllers and retry policies. One
+// call runs it on a controller of another module:
 //
 //	func TestMine(t *testing.T) { admittest.Run(t, newMine) }
 package admittest
@@ -14,13 +14,13 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// Config is the run that the suite pretends.
+// Config is the run that the suite assumes.
 var Config = admit.Config{Timeout: time.Second, Capacity: 1000, Rho: 0.25, Workers: 2}
 
 // New makes the controller under test.
 type New func(cfg admit.Config) (admit.Controller, error)
 
-// Run holds the controller to admit.Controller's documentation.
+// Run checks the controller against admit.Controller's documentation.
 func Run(t *testing.T, newController New) {
 	t.Run("partition", func(t *testing.T) { partition(t, newController) })
 	t.Run("light-load", func(t *testing.T) { light(t, newController) })
@@ -192,8 +192,8 @@ func allocates(t *testing.T, newController New) {
 // NewRetry makes the retry policy under test.
 type NewRetry func(timeout time.Duration) (admit.Retry, error)
 
-// RunRetry holds the policy to admit.Retry's documentation: no wait is negative, the
-// same random numbers give the same waits, and nothing is allocated.
+// RunRetry checks the policy against admit.Retry's documentation: no wait is negative, the same
+// random numbers give the same waits, and no call allocates.
 func RunRetry(t *testing.T, newRetry NewRetry) {
 	for _, timeout := range []time.Duration{time.Microsecond, time.Second, 24 * time.Hour} {
 		r, err := newRetry(timeout)

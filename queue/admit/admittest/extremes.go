@@ -51,11 +51,11 @@ func corners(params []catalog.Param) []catalog.Values {
 	return all
 }
 
-// Extremes holds a controller to its documentation with each parameter at its default and
-// at both ends, in each combination that its constructor takes. The run begins at times up
-// to 73 years. It has bursts at one instant, waits of up to a million timeouts, and queues of
-// any length. After it, one attempt at a time ends well at once, and from some time on the
-// door must be open: no limit is NaN, negative or shut for ever.
+// Extremes checks a controller with each parameter at its default and at both ends of its range,
+// in each combination that its constructor takes. The run begins at times up to 73 years. It has
+// bursts at one instant, waits of up to a million timeouts, and queues of any length. Afterwards
+// one attempt at a time ends Good at once, and the controller must admit again: no limit may be
+// NaN, negative or 0 for good.
 func Extremes(t *testing.T, e catalog.Entry[admit.New]) {
 	for _, timeout := range extremeTimeouts {
 		for n, v := range corners(e.Params) {
@@ -164,10 +164,10 @@ func idleness(t *testing.T, newController New) {
 	}
 }
 
-// RetryExtremes holds a retry policy to its documentation with each parameter at its
-// default and at both ends, in each combination that its constructor takes, at times up to
-// 250 years and after waits, counts and appointments of any size: a wait is at least 0, at
-// most 73 years, and at most what the policy says is its longest.
+// RetryExtremes checks a retry policy with each parameter at its default and at both ends of its
+// range, in each combination that its constructor takes, at times up to 250 years, and after
+// waits, counts and appointments of any size. A wait must be 0 to 73 years, and at most the
+// policy's Longest.
 func RetryExtremes(t *testing.T, e catalog.Entry[admit.NewRetry]) {
 	for _, timeout := range extremeTimeouts {
 		for _, v := range corners(e.Params) {
