@@ -30,6 +30,8 @@ type experiment struct {
 	how     Options           // that it was asked for with
 	end     time.Duration
 	phases  []record.Phase
+	folder  *record.Folder // claimed for the run's files; nil: none are asked for
+	release func()         // gives back the memory that was promised to the making of the run
 
 	// What the operator switches, of the manager that was made last; nil: nothing.
 	switchQueue *queue.Switch

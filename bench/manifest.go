@@ -70,7 +70,8 @@ func ReadBuildInfo() BuildInfo {
 
 // write makes the run's folder and says where it stands: what run and host add to the
 // manifest, nil of a virtual run. What cannot be finished is kept.
-func (x *experiment) write(o *Options, f *record.Folder, log *record.Log, res *Result, start time.Time, m Manifest) error {
+func (x *experiment) write(log *record.Log, res *Result, start time.Time, m Manifest) error {
+	f := x.folder
 	err := x.fill(f, log, res, start, m)
 	if err == nil {
 		err = f.Commit()
@@ -79,8 +80,8 @@ func (x *experiment) write(o *Options, f *record.Folder, log *record.Log, res *R
 		res.Folder = ""
 		return fmt.Errorf("%w: %w", ErrFiles, f.Keep(err))
 	}
-	if res.Folder = f.Path(); res.Folder != o.Folder {
-		o.Say("%s exists by now: the run is in %s", o.Folder, res.Folder)
+	if res.Folder = f.Path(); res.Folder != x.how.Folder {
+		x.how.Say("%s exists by now: the run is in %s", x.how.Folder, res.Folder)
 	}
 	return nil
 }

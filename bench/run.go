@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -46,9 +45,6 @@ func (o *Options) Say(format string, args ...any) {
 		fmt.Fprintf(o.Progress, format+"\n", args...)
 	}
 }
-
-// drawSeed makes a seed where none was asked for.
-func (o *Options) drawSeed() { o.Seed = DrawSeed(o.Seed) }
 
 // DrawSeed is the seed that was asked for or, of 0, a random one that is short enough to be
 // typed. What runs several seeds draws once, at its beginning, and names what it drew.
@@ -113,30 +109,15 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 	}
 	topology := host.ReadTopology()
 	place := topology.Place(o.Workers)
-	o.drawSeed()
-	x, err := newExperiment(s, len(place.Workers), o.Seed, scenario.ShortestCheck)
+	x, err := layOut(s, o, len(place.Workers), scenario.ShortestCheck)
 	if err != nil {
 		return nil, err
-	}
-	x.how = o
-	if o.Runbook != nil {
-		if err := x.play(*o.Runbook); err != nil {
-			return nil, err
-		}
 	}
 	x.shards = topology.Shards(lease.BytesSharded*int64(x.Leases), x.Workers)
-	release, err := x.reserve(memory, true)
-	if err != nil {
+	if err := x.begin(true); err != nil {
 		return nil, err
 	}
-	defer release()
-	var folder *record.Folder
-	if o.Folder != "" {
-		if folder, err = record.Create(o.Folder); err != nil {
-			return nil, err
-		}
-		defer folder.Abandon()
-	}
+	defer x.abandon()
 	real := &engine.Real{Placement: place, Idle: o.Idle, Batch: workerBatch(x), MemoryLimit: memoryLimit}
 	o.Say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.Workers, x.seed)
 	usage := host.ReadUsage()
@@ -146,18 +127,11 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 	}
 	real.Service = service
 	o.Say("calibrated: check %v, establish %v; capacity %s establishes/s, β %.2f", service[queue.Check], service[queue.Establish], show.Rate(x.Capacity(service)), x.Beta(x.Capacity(service)))
-	p, judge, err := x.plan(service, o.MaxQueue)
-	if err != nil {
-		return nil, err
-	}
-	release()
-	guard := &memoryGuard{b: memory, watch: p.Watch, next: memoryStep}
-	p.Watch = guard.Watch
-	run, err := real.Run(ctx, p)
-	if err = cmp.Or(err, guard.err); err != nil {
-		return nil, err
-	}
-	res, err := x.result(run.Result, p, judge, service)
+	var run engine.RealResult
+	res, p, judge, err := x.run(service, func(p *engine.Plan) (_ engine.Result, err error) {
+		run, err = real.Run(ctx, p)
+		return run.Result, err
+	})
 	if err != nil {
 		return res, err
 	}
@@ -174,10 +148,10 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 	res.judgeHarness(x.Timeout, float64(service[queue.Establish])/float64(x.Want[queue.Establish])-1)
 	res.blame(host.Throttling(host.ReadUsage().Sub(usage), len(place.Workers)+1))
 	res.Elapsed = time.Since(began).Seconds()
-	if folder != nil {
+	if x.folder != nil {
 		res.Folder = o.Folder
 		info, build := host.ReadInfo(), ReadBuildInfo()
-		if err := x.write(&o, folder, p.Log, res, run.Start, Manifest{Scan: lease.ScanForm(), Placement: &place, Host: &info, Build: &build, Usage: &run.Usage, Services: res.Services}); err != nil {
+		if err := x.write(p.Log, res, run.Start, Manifest{Scan: lease.ScanForm(), Placement: &place, Host: &info, Build: &build, Usage: &run.Usage, Services: res.Services}); err != nil {
 			return res, err
 		}
 	}

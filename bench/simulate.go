@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,16 +81,9 @@ func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Resu
 	if v.Services != nil {
 		draw = engine.Measured(v.Services)
 	}
-	o.drawSeed()
-	x, err := newExperiment(s, max(1, o.Workers), o.Seed, 1)
+	x, err := layOut(s, o, max(1, o.Workers), 1)
 	if err != nil {
 		return nil, err
-	}
-	x.how = o
-	if o.Runbook != nil {
-		if err := x.play(*o.Runbook); err != nil {
-			return nil, err
-		}
 	}
 	if err := virtualParts(&x.Scenario); err != nil {
 		return nil, err
@@ -99,37 +91,18 @@ func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Resu
 	if v.Service != (engine.Service{}) {
 		x.Want = v.Service
 	}
-	var folder *record.Folder
-	if o.Folder != "" {
-		if folder, err = record.Create(o.Folder); err != nil {
-			return nil, err
-		}
-		defer folder.Abandon()
-	}
-	release, err := x.reserve(memory, false)
-	if err != nil {
+	if err := x.begin(false); err != nil {
 		return nil, err
 	}
-	defer release()
-	p, judge, err := x.plan(x.Want, o.MaxQueue)
-	if err != nil {
-		return nil, err
-	}
-	release()
-	guard := &memoryGuard{b: memory, watch: p.Watch, next: memoryStep}
-	p.Watch = guard.Watch
-	virtual := &engine.Virtual{Workers: x.Workers, Service: x.Want, Draw: draw, Seed: o.Seed, Single: v.single}
-	run, err := virtual.Run(ctx, p)
-	if err = cmp.Or(err, guard.err); err != nil {
-		return nil, err
-	}
-	res, err := x.result(run, p, judge, x.Want)
+	defer x.abandon()
+	virtual := &engine.Virtual{Workers: x.Workers, Service: x.Want, Draw: draw, Seed: x.seed, Single: v.single}
+	res, p, _, err := x.run(x.Want, func(p *engine.Plan) (engine.Result, error) { return virtual.Run(ctx, p) })
 	if err != nil {
 		return res, err
 	}
 	res.Engine = "virtual"
-	if folder != nil {
-		if err := x.write(&o, folder, p.Log, res, virtualStart, Manifest{}); err != nil {
+	if x.folder != nil {
+		if err := x.write(p.Log, res, virtualStart, Manifest{}); err != nil {
 			return res, err
 		}
 	}

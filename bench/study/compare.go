@@ -82,25 +82,25 @@ func preventCells() (cells []contestant) {
 // CompareRow is a contestant over its repetitions; numbers are medians of the valid ones,
 // null where there is none.
 type CompareRow struct {
-	Rank     *int                  `json:"rank"` // shared by those that are not told apart; null: no run is valid
-	N        int                   `json:"n"`    // valid runs
-	Queue    string                `json:"queue"`
-	Admit    string                `json:"admit"`
-	Retry    string                `json:"retry"`
-	Then     string                `json:"then,omitempty"` // what the operator switched to, after the collapse
-	Engine   string                `json:"engine"`
-	Verdict  bench.Verdict         `json:"verdict"` // of most valid runs; invalid: none is valid
-	Verdicts map[bench.Verdict]int `json:"verdicts"`
-	Collapse Probability           `json:"collapse_probability"`
-	TTR      *Spread               `json:"ttr_s"`                // null: none came back
-	Rescue   *Spread               `json:"ttr_after_operator_s"` // null: nobody acted, or in vain
-	Eta      *float64              `json:"efficiency"`
-	Goodput  *float64              `json:"establishes_per_s"`
-	Wasted   *float64              `json:"wasted_work"`
-	Shed     *float64              `json:"shed"`
-	Fairness *float64              `json:"fairness"`
-	P99      *float64              `json:"time_to_lease_p99_s"`
-	Healthy  *float64              `json:"healthy_lost"`
+	Rank        *int                  `json:"rank"` // shared by those that are not told apart; null: no run is valid
+	N           int                   `json:"n"`    // valid runs
+	Queue       string                `json:"queue"`
+	Admit       string                `json:"admit"`
+	Retry       string                `json:"retry"`
+	Then        string                `json:"then,omitempty"` // what the operator switched to, after the collapse
+	Engine      string                `json:"engine"`
+	Verdict     bench.Verdict         `json:"verdict"` // of most valid runs; invalid: none is valid
+	Verdicts    map[bench.Verdict]int `json:"verdicts"`
+	Collapse    Probability           `json:"collapse_probability"`
+	TTR         *Spread               `json:"ttr_s"`                // null: none came back
+	Rescue      *Spread               `json:"ttr_after_operator_s"` // null: nobody acted, or in vain
+	Eta         *float64              `json:"efficiency"`
+	Goodput     *float64              `json:"establishes_per_s"`
+	Wasted      *float64              `json:"wasted_work"`
+	Shed        *float64              `json:"shed"`
+	Fairness    *float64              `json:"fairness"`
+	P99         *float64              `json:"time_to_lease_p99_s"`
+	HealthyLost *float64              `json:"healthy_lost"`
 	// What an attempt costs in the parts, on one thread of the host that made the table: a
 	// push and a pop; an admission and its end.
 	QueueCost *speed.Cost     `json:"queue_cost"`
@@ -173,7 +173,7 @@ func compareRow(runs sample) CompareRow {
 		Queue: r.Queue, Admit: r.Admit, Retry: r.Retry, Then: r.Then, Engine: r.Engine, N: len(good), Runs: runs,
 		Verdict: bench.Invalid, Verdicts: runs.verdicts(), Collapse: runs.collapse(), TTR: good.spread(ttr), Rescue: good.spread(rescue),
 		Eta: good.median(efficiency), Goodput: good.median(establishes), Wasted: good.median(wasted), Shed: good.median(shed),
-		Fairness: good.median(fairness), P99: good.median(toLeaseP99), Healthy: good.median(healthyLost),
+		Fairness: good.median(fairness), P99: good.median(toLeaseP99), HealthyLost: good.median(healthyLost),
 	}
 	for v, n := range row.Verdicts {
 		most := row.Verdicts[row.Verdict]
@@ -188,7 +188,7 @@ var compareHead = []string{"rank", "queue", "admission", "retry", "n", "verdict"
 
 func (r CompareRow) fields() []string {
 	return []string{r.Queue, r.Admit, r.Retry, strconv.Itoa(r.N), count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Eta, "%.2f"), show.RateOrDash(r.Goodput),
-		show.Dash(percent(r.Wasted), "%.0f"), show.Dash(r.Shed, "%.0f"), show.Dash(r.Fairness, "%.3f"), show.Dash(r.P99, "%.2f"), show.Dash(r.Healthy, "%.0f"), costText(r.QueueCost), costText(r.AdmitCost)}
+		show.Dash(percent(r.Wasted), "%.0f"), show.Dash(r.Shed, "%.0f"), show.Dash(r.Fairness, "%.3f"), show.Dash(r.P99, "%.2f"), show.Dash(r.HealthyLost, "%.0f"), costText(r.QueueCost), costText(r.AdmitCost)}
 }
 
 // CompareText is the ranked table, for a terminal or in Markdown.
@@ -215,7 +215,7 @@ func WriteCompareCSV(w io.Writer, rows []CompareRow) error {
 			place = strconv.Itoa(*r.Rank)
 		}
 		_ = c.Write(append(append([]string{r.Queue, r.Admit, r.Retry, r.Then, r.Engine, string(r.Verdict), strconv.Itoa(len(r.Runs)), strconv.Itoa(r.Verdicts[bench.Collapsed])}, ttr...),
-			orEmpty(r.Eta), orEmpty(r.Goodput), orEmpty(r.Wasted), orEmpty(r.Shed), orEmpty(r.Fairness), orEmpty(r.P99), orEmpty(r.Healthy), strconv.Itoa(r.N), place))
+			orEmpty(r.Eta), orEmpty(r.Goodput), orEmpty(r.Wasted), orEmpty(r.Shed), orEmpty(r.Fairness), orEmpty(r.P99), orEmpty(r.HealthyLost), strconv.Itoa(r.N), place))
 	}
 	c.Flush()
 	return c.Error()
@@ -297,7 +297,7 @@ func FairnessText(rows []CompareRow, markdown bool) string {
 			return show.Dash(percent(medianOf(share)), "%.0f %%") + ", " + show.Dash(medianOf(wait), "%.3f")
 		}
 		table = append(table, []string{
-			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"), zones(true), zones(false), show.Dash(r.Healthy, "%.0f"),
+			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"), zones(true), zones(false), show.Dash(r.HealthyLost, "%.0f"),
 		})
 	}
 	return tableText(table, markdown)

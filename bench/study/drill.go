@@ -14,12 +14,12 @@ import (
 
 // DrillScore is how a runbook did.
 type DrillScore struct {
-	Runbook scenario.Runbook `json:"runbook"`
-	Verdict bench.Verdict    `json:"verdict"`
-	Score   *float64         `json:"last_lease_back_s"` // from the first step; null: not all came back
-	Shed    uint64           `json:"shed"`
-	Healthy int              `json:"healthy_lost"`
-	Result  *bench.Result    `json:"result"`
+	Runbook     scenario.Runbook `json:"runbook"`
+	Verdict     bench.Verdict    `json:"verdict"`
+	Score       *float64         `json:"last_lease_back_s"` // from the first step; null: not all came back
+	Shed        uint64           `json:"shed"`
+	HealthyLost int              `json:"healthy_lost"`
+	Result      *bench.Result    `json:"result"`
 }
 
 // Drill plays a runbook on a scenario that has collapsed by its first step.
@@ -29,7 +29,7 @@ func Drill(ctx context.Context, runner bench.Runner, s scenario.Scenario, b scen
 	if err != nil {
 		return nil, err
 	}
-	return &DrillScore{Runbook: b, Verdict: res.Verdict, Score: res.Rescue, Shed: res.Shed, Healthy: res.HealthyLost, Result: res}, nil
+	return &DrillScore{Runbook: b, Verdict: res.Verdict, Score: res.Rescue, Shed: res.Shed, HealthyLost: res.HealthyLost, Result: res}, nil
 }
 
 // SearchRunbook tries runbooks of throttle and restarts in batches, and returns them with the best first: by the time to the last lease back. If ctx ends it,
@@ -92,7 +92,7 @@ func batches(first, timeout time.Duration, share, every, throttle float64, round
 // Text is the score for a person.
 func (d *DrillScore) Text() string {
 	return fmt.Sprintf("%s: %s; the last lease is back %s after the first step; %d attempts shed, %d healthy leases lost\n",
-		d.Runbook.Name, d.Verdict, show.Dash(d.Score, "%.2f s"), d.Shed, d.Healthy)
+		d.Runbook.Name, d.Verdict, show.Dash(d.Score, "%.2f s"), d.Shed, d.HealthyLost)
 }
 
 // DrillTable is the best so many, the worst that worked, and how many did not.
@@ -106,7 +106,7 @@ func DrillTable(all []DrillScore, best int) string {
 	}
 	for i, d := range all {
 		if i < min(best, worked) || i == worked-1 {
-			rows = append(rows, []string{fmt.Sprint(i + 1), show.Dash(d.Score, "%.2f"), fmt.Sprint(d.Shed), fmt.Sprint(d.Healthy), d.Runbook.About})
+			rows = append(rows, []string{fmt.Sprint(i + 1), show.Dash(d.Score, "%.2f"), fmt.Sprint(d.Shed), fmt.Sprint(d.HealthyLost), d.Runbook.About})
 		}
 	}
 	return columns(rows) + fmt.Sprintf("%d of %d runbooks did not bring all leases back\n", len(all)-worked, len(all))

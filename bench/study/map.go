@@ -35,17 +35,17 @@ type Grid struct {
 
 // GridPoint is a contestant at a place of the map.
 type GridPoint struct {
-	Contestant int      `json:"contestant"`
-	X          int      `json:"x"` // index
-	Y          int      `json:"y"`
-	Beta       float64  `json:"beta"`
-	Law        float64  `json:"law"`   // β at which the batch law expects a fifo to collapse
-	Lost       int      `json:"lost"`  // seeds that were not back at the end
-	Runs       int      `json:"runs"`  // seeds
-	TTR        *float64 `json:"ttr_s"` // median of those that came back; null: none
-	Healthy    int      `json:"healthy_lost"`
-	Impossible string   `json:"impossible,omitempty"` // why there is no such scenario
-	Inferred   bool     `json:"inferred,omitempty"`   // not run: all around it agree
+	Contestant  int      `json:"contestant"`
+	X           int      `json:"x"` // index
+	Y           int      `json:"y"`
+	Beta        float64  `json:"beta"`
+	Law         float64  `json:"law"`   // β at which the batch law expects a fifo to collapse
+	Lost        int      `json:"lost"`  // seeds that were not back at the end
+	Runs        int      `json:"runs"`  // seeds
+	TTR         *float64 `json:"ttr_s"` // median of those that came back; null: none
+	HealthyLost int      `json:"healthy_lost"`
+	Impossible  string   `json:"impossible,omitempty"` // why there is no such scenario
+	Inferred    bool     `json:"inferred,omitempty"`   // not run: all around it agree
 }
 
 // P is the collapse probability.
@@ -195,7 +195,7 @@ func (g *Grid) point(ctx context.Context, runner bench.Runner, p GridPoint) (Gri
 	all, refused, err := point(ctx, runner, s, bench.Options{Workers: workers, Seed: g.Seed, Service: g.Service}, g.Seeds)
 	p.Impossible, p.Runs, p.TTR = refused, len(all), all.back().median(ttr)
 	for _, r := range all {
-		p.Healthy += r.HealthyLost
+		p.HealthyLost += r.HealthyLost
 		if g.Measure == "healthy" && r.HealthyLost > 0 || g.Measure != "healthy" && r.Verdict.Lost() {
 			p.Lost++
 		}

@@ -1,0 +1,65 @@
+package bench
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+)
+
+// What every Runner of this package does around its engine: lay the run out, claim memory and
+// folder, and, once the engine has the services, make the run and carry it out.
+
+// layOut lays a run out as its options say.
+func layOut(s scenario.Scenario, o Options, workers int, shortest time.Duration) (*experiment, error) {
+	o.Seed = DrawSeed(o.Seed)
+	x, err := newExperiment(s, workers, o.Seed, shortest)
+	if err != nil {
+		return nil, err
+	}
+	if x.how = o; o.Runbook != nil {
+		err = x.play(*o.Runbook)
+	}
+	return x, err
+}
+
+// begin claims memory and the folder of the run's files; real says that a calibration needs a
+// manager of its own. Whoever has begun calls abandon in the end.
+func (x *experiment) begin(real bool) (err error) {
+	if x.release, err = x.reserve(memory, real); err != nil {
+		return err
+	}
+	if x.how.Folder != "" {
+		if x.folder, err = record.Create(x.how.Folder); err != nil {
+			x.release()
+		}
+	}
+	return err
+}
+
+// abandon gives up what was claimed and not finished.
+func (x *experiment) abandon() {
+	x.release()
+	if x.folder != nil {
+		x.folder.Abandon()
+	}
+}
+
+// run makes the run with these services, lets drive carry it out, and puts the result together.
+func (x *experiment) run(service engine.Service, drive func(*engine.Plan) (engine.Result, error)) (*Result, *engine.Plan, *Judge, error) {
+	p, judge, err := x.plan(service, x.how.MaxQueue)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	x.release()
+	guard := &memoryGuard{b: memory, watch: p.Watch, next: memoryStep}
+	p.Watch = guard.Watch
+	run, err := drive(p)
+	if err = cmp.Or(err, guard.err); err != nil {
+		return nil, nil, nil, err
+	}
+	res, err := x.result(run, p, judge, service)
+	return res, p, judge, err
+}
