@@ -91,8 +91,9 @@ type Table interface {
 	// until deadline. The lease may have lapsed if Expire has not freed its slot yet. It is
 	// Revoke and Grant without the search for a free slot. Errors: ErrStale, ErrDeadline.
 	Regrant(id ID, now, deadline time.Duration) (ID, error)
-	// Prefetch brings what the calls of a coming batch will look at into the cache,
-	// where a table can: the misses of a batch then overlap. It changes nothing.
+	// Prefetch loads what the next calls about ids will read into the processor's cache, so that
+	// the cache misses of a batch overlap. A table that cannot do so does nothing. The leases
+	// do not change.
 	Prefetch(ids []ID)
 	// Expire frees the slots of all leases whose deadline is at or before now, and returns their
 	// number. It calls lapsed for each, before the slot can be granted again. lapsed must not

@@ -26,16 +26,16 @@ import (
 // Window is a span of run time, from From to before To.
 type Window struct{ From, To time.Duration }
 
-// Contains says whether now lies in the window.
+// Contains reports whether now lies in the window.
 func (w Window) Contains(now time.Duration) bool { return now >= w.From && now < w.To }
 
-// Dependency is what the manager has to call before it can establish a lease. Calls of live
-// leases' checks go on over connections that are open, as they did on the day; an establish
-// needs a new one.
+// Dependency is the service that the manager must reach to establish a lease. An establish needs a
+// new connection. Checks of live leases go on over open connections, as they did in the outage,
+// and do not ask the Dependency.
 type Dependency interface {
-	// Ask says whether a call for a droplet at now succeeds, and how long it takes. It is
-	// asked when an establish is taken up, for the time, and when its work is done, for
-	// whether it has succeeded.
+	// Ask reports whether a call for a droplet at now succeeds, and how long the call takes. It
+	// is called twice for an establish: when it is taken up, for the time, and when its work is
+	// done, for the success.
 	Ask(now time.Duration, droplet uint32) (ok bool, takes time.Duration)
 }
 
@@ -59,9 +59,9 @@ type Costs struct {
 	Dead    float64 // δ: cost of an attempt that was past its deadline when taken up, over that of a live one
 	Backlog float64 // κ: how much each waiting attempt slows a service; 0 is not at all
 
-	// Disturbances. In Slowed a share Slow of the capacity is away. Whatever is taken up in
-	// Paused waits for its end first, as for a collector of garbage or a lost processor;
-	// Check is what a check takes, to count that wait in.
+	// Disturbances. In Slowed a share Slow of the capacity, 0 to below 1, is away. A service that
+	// begins in Paused first waits for the end of Paused, as for a garbage collector or a lost
+	// processor. Check is the service time of a check, which converts that wait to units.
 	Slow   float64
 	Slowed Window
 	Paused Window
@@ -327,8 +327,8 @@ func (m *Manager) shed(now time.Duration, items []queue.Item) {
 
 // Answer is the answer to a droplet after a service.
 type Answer struct {
-	Born    time.Duration // names the attempt, with Droplet
-	Until   time.Duration // until when the droplet may count on the lease
+	Born    time.Duration // identifies the attempt, with Droplet and Class
+	Until   time.Duration // the lease's deadline; 0 unless Good
 	Lease   uint64        // the lease that was extended or granted; 0 unless Good
 	Droplet uint32
 	Class   queue.Class
@@ -358,9 +358,8 @@ func (m *Manager) Worker(i int) *Worker {
 	return w
 }
 
-// Take pops the next attempts to serve into dst: dst[:taken] in order, and
-// dst[len(dst)-dropped:] were shed. What the taken ones will look at is brought into
-// the cache on the way.
+// Take pops the next attempts to serve into dst. dst[:taken] are to be served in order.
+// dst[len(dst)-dropped:] were shed. Take also prefetches the leases of the taken ones.
 func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) {
 	taken, dropped = w.queue.Pop(now, dst)
 	w.m.shed(now, dst[len(dst)-dropped:])
@@ -374,8 +373,8 @@ func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) 
 	return taken, dropped
 }
 
-// Ahead copies to dst some of the attempts that will be taken next, of a plain manager,
-// returns how many, and brings into the cache what the live ones among them will look at.
+// Ahead copies to dst some of the attempts that will be taken next and returns their number. It
+// prefetches the leases of the live ones. The manager must be Plain.
 func (w *Worker) Ahead(now time.Duration, dst []queue.Item) int {
 	n := w.m.cfg.Queue.(queue.InOrder).Peek(dst[:min(len(dst), len(w.ids))])
 	live := w.ids[:0]
