@@ -77,7 +77,7 @@ func plural(n int) string {
 // returns their names. The error is ctx's if it was interrupted.
 func Draw(ctx context.Context, dir string) ([]string, error) {
 	var made []string
-	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap, drawLine} {
+	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap, drawSweep} {
 		if err := ctx.Err(); err != nil {
 			return made, err
 		}

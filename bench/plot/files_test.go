@@ -18,7 +18,7 @@ const sweepText = `{"schema":1,"title":"t","contestants":["fifo"],"x":{"axis":"w
 // Whatever call fails, a figure is the old one or the new one, whole.
 func TestFiguresSurviveTheDisk(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, LineFile), []byte(sweepText), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, SweepFile), []byte(sweepText), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	figures := []string{filepath.Join(dir, "sweep-wait.svg"), filepath.Join(dir, "sweep-wait.png")}
@@ -56,7 +56,7 @@ func TestFiguresSurviveTheDisk(t *testing.T) {
 // A link at a figure's name, or at that which was its temporary one, leads nowhere.
 func TestFiguresFollowNoLink(t *testing.T) {
 	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
-	for path, text := range map[string]string{filepath.Join(dir, LineFile): sweepText, elsewhere: "kept"} {
+	for path, text := range map[string]string{filepath.Join(dir, SweepFile): sweepText, elsewhere: "kept"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -80,10 +80,10 @@ func TestAxesRefused(t *testing.T) {
 		{`"low":0.1`, `"low":0`}, {`"low":0.1`, `"low":1`}, {`"axis":"wait"`, `"axis":"/../x"`}, {`"axis":"wait"`, `"axis":""`}, {`"x":0.1,`, `"x":0,`}, {`"x":1,`, `"x":7,`},
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, LineFile), []byte(strings.Replace(sweepText, change[0], change[1], 1)), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, SweepFile), []byte(strings.Replace(sweepText, change[0], change[1], 1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Draw(t.Context(), dir); err == nil || !strings.Contains(err.Error(), LineFile) {
+		if _, err := Draw(t.Context(), dir); err == nil || !strings.Contains(err.Error(), SweepFile) {
 			t.Errorf("%s: %v", change[1], err)
 		}
 	}

@@ -1,72 +1,93 @@
 package plot
 
-import "slices"
+import (
+	"fmt"
+	"path/filepath"
 
-// Curves is the data of a figure of lines, each with a thin one beside it.
-type Curves struct {
-	Title, XLabel, YLabel string
-	Names                 []string
-	Lines, Thin           []Line // Thin[i] belongs to Lines[i]
-	ThinIs                string // what the thin lines are
-	Whole                 bool   // X is a count
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// SweepFile is where `leasestorm sweep` keeps its points.
+const SweepFile = "sweep.json"
+
+type extremes struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
 }
 
-// NewSweep makes the data of goodput against offered load, a line a contestant; where the
-// load came down again, one more for the way back.
-func NewSweep(cells []Cell) Curves {
-	f := Curves{
-		Title: title(cells), XLabel: "offered load (× capacity)", YLabel: "goodput (× capacity)", ThinIs: "throughput, late work included",
+// drawSweep draws what leasestorm sweep found, if it did: TTR above, idle share below.
+func drawSweep(dir string) ([]string, error) {
+	path := filepath.Join(dir, SweepFile)
+	var f struct {
+		Title       string   `json:"title"`
+		X           mapAxis  `json:"x"`
+		Contestants []string `json:"contestants"`
+		Points      []struct {
+			Contestant int       `json:"contestant"`
+			X          float64   `json:"x"`
+			TTR        *extremes `json:"ttr_s"`
+			Idle       *extremes `json:"idle"`
+		} `json:"points"`
 	}
-	round := returns(cells)
-	for _, g := range contestants(cells) {
-		for _, back := range []bool{false, true}[:1+round] {
-			good, all := map[float64][]float64{}, map[float64][]float64{}
-			var loads []float64
-			for _, c := range g.cells {
-				for k, p := range c.Manifest.Result.Points {
-					turn := back && k+1 < len(c.Manifest.Result.Points) && c.Manifest.Result.Points[k+1].Back && !p.Back
-					if p.Back != back && !turn {
-						continue // the way back begins at the highest load
-					}
-					if good[p.Load] == nil {
-						loads = append(loads, p.Load)
-					}
-					good[p.Load] = append(good[p.Load], p.Goodput)
-					all[p.Load] = append(all[p.Load], p.Throughput)
+	if there, err := readResult(path, "a sweep", &f); !there || err != nil {
+		return nil, err
+	}
+	if len(f.Contestants) == 0 || len(f.Points) == 0 {
+		return nil, fmt.Errorf("%s: no points", path)
+	}
+	if err := f.X.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	ttr, idle := make([]Line, len(f.Contestants)), make([]Line, len(f.Contestants))
+	add := func(l *Line, x float64, e *extremes, scale float64) {
+		if e != nil {
+			l.X, l.Y = append(l.X, x), append(l.Y, scale*e.Median)
+			l.Low, l.High = append(l.Low, scale*e.Min), append(l.High, scale*e.Max)
+		}
+	}
+	for _, p := range f.Points {
+		if p.Contestant < 0 || p.Contestant >= len(f.Contestants) {
+			return nil, fmt.Errorf("%s: a point of contestant %d of %d", path, p.Contestant, len(f.Contestants))
+		}
+		if slack := 1e-9 * (f.X.High - f.X.Low); p.X < f.X.Low-slack || p.X > f.X.High+slack || f.X.Log && p.X <= 0 {
+			return nil, fmt.Errorf("%s: a point at %g, outside the axis", path, p.X)
+		}
+		add(&ttr[p.Contestant], p.X, p.TTR, 1)
+		add(&idle[p.Contestant], p.X, p.Idle, 100)
+	}
+	name := "sweep-" + f.X.Axis
+	return []string{name}, save(dir, name, 4.6*vg.Inch, func(c draw.Canvas) error {
+		c = legend(c, f.Title+"; no line where it does not come back", f.Contestants)
+		plots := make([][]*plot.Plot, 2)
+		for i, panel := range []struct {
+			label string
+			lines []Line
+		}{{"TTR (s)", ttr}, {"idle in the recovery (%)", idle}} {
+			p := newPlot("", panel.label)
+			if i == 1 {
+				p.X.Label.Text = f.X.label()
+			}
+			for k, l := range panel.lines {
+				if len(l.X) == 0 {
+					continue
+				}
+				if err := addLine(p, l, lineStyle(k)); err != nil {
+					return err
 				}
 			}
-			slices.Sort(loads)
-			var line, thin Line
-			for _, load := range loads {
-				line.median(load, good[load])
-				thin.median(load, all[load])
+			p.X.Min, p.X.Max, p.Y.Min = f.X.Low, f.X.High, 0
+			if f.X.Log {
+				p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
 			}
-			if len(g.cells) == 1 {
-				line.Low, line.High = nil, nil
-			}
-			thin.Low, thin.High = nil, nil
-			name := g.name
-			if round > 0 {
-				name += map[bool]string{false: ", load rising", true: ", load falling"}[back]
-			}
-			f.Names = append(f.Names, name)
-			f.Lines, f.Thin = append(f.Lines, line), append(f.Thin, thin)
+			plots[i] = []*plot.Plot{p}
 		}
-	}
-	if round > 0 {
-		f.Thin, f.ThinIs = nil, "" // the loop is to be seen
-	}
-	return f
-}
-
-// returns is 1 where a load comes down again, else 0.
-func returns(cells []Cell) int {
-	for _, c := range cells {
-		for _, p := range c.Manifest.Result.Points {
-			if p.Back {
-				return 1
-			}
+		canvases := plot.Align(plots, draw.Tiles{Rows: 2, Cols: 1, PadY: 8}, c)
+		for i := range plots {
+			plots[i][0].Draw(canvases[i][0])
 		}
-	}
-	return 0
+		return nil
+	})
 }

@@ -125,17 +125,17 @@ func TestSuiteTakesUpWholeCells(t *testing.T) {
 	}
 }
 
-// tinyGrid is a map of a few points.
-func tinyGrid(t *testing.T) Grid {
-	g := smallGrid(t, "leases=200", "broken=20", "duration=2s")
+// tinyMap is a map of a few points.
+func tinyMap(t *testing.T) Map {
+	g := smallMap(t, "leases=200", "broken=20", "duration=2s")
 	g.Contestants = g.Contestants[:1]
 	g.X.N, g.Y.N = 3, 3
 	return g
 }
 
 // Whatever call fails in a map, no point is lost, and the map that is resumed is whole.
-func TestGridSurvivesTheDisk(t *testing.T) {
-	sound, want := runGrid(t, tinyGrid(t))
+func TestMapSurvivesTheDisk(t *testing.T) {
+	sound, want := runMap(t, tinyMap(t))
 	text, err := os.ReadFile(filepath.Join(sound, pointsFile))
 	if err != nil {
 		t.Fatal(err)
@@ -144,10 +144,10 @@ func TestGridSurvivesTheDisk(t *testing.T) {
 	var dir string
 	filestest.EachCall(t, func(t *testing.T) error {
 		dir = filepath.Join(t.TempDir(), "map")
-		if err := NewGrid(dir, tinyGrid(t)); err != nil {
+		if err := NewMap(dir, tinyMap(t)); err != nil {
 			return err
 		}
-		_, err := RunGrid(t.Context(), bench.Virtual{}, dir, nil)
+		_, err := RunMap(t.Context(), bench.Virtual{}, dir, nil)
 		return err
 	}, func(t *testing.T, err error) {
 		if !errors.Is(err, filestest.ErrBroken) {
@@ -160,11 +160,11 @@ func TestGridSurvivesTheDisk(t *testing.T) {
 			t.Error("half a map stands under its name")
 		}
 		if _, err := os.Lstat(dir); err != nil { // not even begun
-			if err := NewGrid(dir, tinyGrid(t)); err != nil {
+			if err := NewMap(dir, tinyMap(t)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		got, err := RunGrid(t.Context(), bench.Virtual{}, dir, nil)
+		got, err := RunMap(t.Context(), bench.Virtual{}, dir, nil)
 		if err != nil || !reflect.DeepEqual(got.Points, want.Points) {
 			t.Fatalf("the resumed map differs: %v", err)
 		}
@@ -176,7 +176,7 @@ func TestGridSurvivesTheDisk(t *testing.T) {
 
 // A folder that is in use is refused, and left as it is.
 func TestFoldersInUse(t *testing.T) {
-	dir, _ := runGrid(t, tinyGrid(t))
+	dir, _ := runMap(t, tinyMap(t))
 	cell := filepath.Join(dir, ".cell.unfinished-1")
 	suite, err := json.Marshal(SuiteManifest{Schema: bench.ManifestSchema, Suite: "x"})
 	if err == nil {
@@ -190,7 +190,7 @@ func TestFoldersInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Release()
-	if _, err := RunGrid(t.Context(), bench.Virtual{}, dir, nil); !errors.Is(err, record.ErrInUse) {
+	if _, err := RunMap(t.Context(), bench.Virtual{}, dir, nil); !errors.Is(err, record.ErrInUse) {
 		t.Errorf("a second map: %v", err)
 	}
 	if _, err := RunSuite(t.Context(), dir, noBars{}); !errors.Is(err, record.ErrInUse) {
@@ -202,33 +202,33 @@ func TestFoldersInUse(t *testing.T) {
 }
 
 // Whatever map.json says, it is run or refused by name.
-func TestGridFileRefused(t *testing.T) {
-	for name, change := range map[string]func(*Grid){
-		"n of 0": func(g *Grid) { g.X.N = 0 }, "n of 1": func(g *Grid) { g.Y.N = 1 }, "n below 0": func(g *Grid) { g.X.N = -5 }, "n without end": func(g *Grid) { g.Y.N = 100_000 },
-		"backward": func(g *Grid) { g.X.Low, g.X.High = g.X.High, g.X.Low }, "log of 0": func(g *Grid) { g.Y.Low, g.Y.Log = 0, true },
-		"seeds": func(g *Grid) { g.Seeds = 1 << 40 }, "workers": func(g *Grid) { g.Workers = -1 }, "more workers": func(g *Grid) { g.Workers = 1 << 30 },
-		"no scenario": func(g *Grid) { g.Scenario = "leases = 3.5" }, "an escape": func(g *Grid) { g.Scenario = `about = "\a"` },
+func TestMapFileRefused(t *testing.T) {
+	for name, change := range map[string]func(*Map){
+		"n of 0": func(g *Map) { g.X.N = 0 }, "n of 1": func(g *Map) { g.Y.N = 1 }, "n below 0": func(g *Map) { g.X.N = -5 }, "n without end": func(g *Map) { g.Y.N = 100_000 },
+		"backward": func(g *Map) { g.X.Low, g.X.High = g.X.High, g.X.Low }, "log of 0": func(g *Map) { g.Y.Low, g.Y.Log = 0, true },
+		"seeds": func(g *Map) { g.Seeds = 1 << 40 }, "workers": func(g *Map) { g.Workers = -1 }, "more workers": func(g *Map) { g.Workers = 1 << 30 },
+		"no scenario": func(g *Map) { g.Scenario = "leases = 3.5" }, "an escape": func(g *Map) { g.Scenario = `about = "\a"` },
 	} {
 		dir := filepath.Join(t.TempDir(), "map")
-		if err := NewGrid(dir, tinyGrid(t)); err != nil {
+		if err := NewMap(dir, tinyMap(t)); err != nil {
 			t.Fatal(err)
 		}
-		g := tinyGrid(t)
+		g := tinyMap(t)
 		g.Schema = bench.ManifestSchema
 		change(&g)
-		path := filepath.Join(dir, gridFile)
+		path := filepath.Join(dir, mapLayout)
 		if err := record.WriteFile(path, record.JSON(g)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := RunGrid(t.Context(), bench.Virtual{}, dir, nil); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), path) {
+		if _, err := RunMap(t.Context(), bench.Virtual{}, dir, nil); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v; want an error that names %s", name, err, path)
 		}
 	}
 }
 
 // A line of points may have any length; one that is none of them is refused wherever it stands.
-func TestGridLongLines(t *testing.T) {
-	dir, want := runGrid(t, tinyGrid(t))
+func TestMapLongLines(t *testing.T) {
+	dir, want := runMap(t, tinyMap(t))
 	path := filepath.Join(dir, pointsFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -238,7 +238,7 @@ func TestGridLongLines(t *testing.T) {
 	if err := os.WriteFile(path, long, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := RunGrid(t.Context(), bench.Virtual{}, dir, nil)
+	got, err := RunMap(t.Context(), bench.Virtual{}, dir, nil)
 	if err != nil || !reflect.DeepEqual(got.Points, want.Points) {
 		t.Fatalf("%v", err)
 	}
@@ -248,22 +248,22 @@ func TestGridLongLines(t *testing.T) {
 	if err := os.WriteFile(path, append(long, "{\"contestant\":7}\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunGrid(t.Context(), bench.Virtual{}, dir, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(":%d: not a point", 1+bytes.Count(long, []byte("\n")))) {
+	if _, err := RunMap(t.Context(), bench.Virtual{}, dir, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(":%d: not a point", 1+bytes.Count(long, []byte("\n")))) {
 		t.Errorf("%v", err)
 	}
 }
 
 // Points are not kept through a link: what it leads to was cut.
-func TestGridFollowsNoLink(t *testing.T) {
+func TestMapFollowsNoLink(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "map")
 	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
-	if err := errors.Join(NewGrid(dir, tinyGrid(t)), os.WriteFile(elsewhere, []byte("kept"), 0o600)); err != nil {
+	if err := errors.Join(NewMap(dir, tinyMap(t)), os.WriteFile(elsewhere, []byte("kept"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(elsewhere, filepath.Join(dir, pointsFile)); err != nil {
 		t.Skip(err)
 	}
-	if _, err := RunGrid(t.Context(), bench.Virtual{}, dir, nil); err == nil {
+	if _, err := RunMap(t.Context(), bench.Virtual{}, dir, nil); err == nil {
 		t.Error("run through a link")
 	}
 	if text, _ := os.ReadFile(elsewhere); string(text) != "kept" {

@@ -55,8 +55,8 @@ type Remedy struct {
 	Fails  string   `json:"refused,omitempty"` // why it cannot be made
 }
 
-// Search is how far a configuration stands from the cliff.
-type Search struct {
+// Collapse is how far a configuration stands from the cliff.
+type Collapse struct {
 	Scenario string   `json:"scenario"`
 	Queue    string   `json:"queue"`
 	Admit    string   `json:"admit"`
@@ -75,12 +75,12 @@ const tipTolerance = 0.01
 
 // FindCollapse looks for the smallest disturbance that tips a scenario over, and for the
 // single change that helps most against it.
-func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, n int) (*Search, error) {
+func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, n int) (*Collapse, error) {
 	if s.Outage == 0 {
 		return nil, scenario.Bad("outage", "disturbances begin with the return of an outage; set outage")
 	}
 	o.Seed = bench.DrawSeed(o.Seed)
-	out := &Search{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: n, Seed: o.Seed, Own: s.Beta(1)}
+	out := &Collapse{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: n, Seed: o.Seed, Own: s.Beta(1)}
 	f := &finder{runner, unrecorded(o), n}
 	if lost, err := f.lost(ctx, s.Calm()); err != nil || lost {
 		if lost {
@@ -158,7 +158,7 @@ func (f *finder) tip(ctx context.Context, base scenario.Scenario, d scenario.Dis
 }
 
 // remedies tries each single change against the smallest disturbance.
-func (f *finder) remedies(ctx context.Context, s scenario.Scenario, d scenario.Disturbance, out *Search) error {
+func (f *finder) remedies(ctx context.Context, s scenario.Scenario, d scenario.Disturbance, out *Collapse) error {
 	type try struct {
 		name string
 		s    scenario.Scenario
@@ -220,7 +220,7 @@ func (f *finder) remedies(ctx context.Context, s scenario.Scenario, d scenario.D
 }
 
 // Text is the search for a person.
-func (r *Search) Text() string {
+func (r *Collapse) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: queue %s, admit %s, retry %s; %d seeds from %d on, virtual\nsizes are work added or taken away, in timeouts of the spare capacity (a surge's is β)\n\n", r.Scenario, r.Queue, r.Admit, r.Retry, r.Seeds, r.Seed)
 	for _, t := range r.Tips {

@@ -14,16 +14,16 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// Grid is a map of collapse probability over two axes, for contestants side by side, on
-// the virtual engine. It is kept as map.json in a folder of its own, beside the points.
-type Grid struct {
+// Map is the collapse probability of contestants side by side over two axes of a scenario. It
+// is kept as map.json in a folder of its own, beside the points.
+type Map struct {
 	Schema      int            `json:"schema"`
 	Scenario    string         `json:"scenario_toml"`
 	X           scenario.Range `json:"x"`
 	Y           scenario.Range `json:"y"`
 	Contestants []string       `json:"contestants"` // queue, or queue/admit, or queue/admit/retry
 	Seeds       int            `json:"seeds"`
-	Seed        uint64         `json:"seed"` // of the first; 0: NewGrid draws one
+	Seed        uint64         `json:"seed"` // of the first; 0: NewMap draws one
 	Workers     int            `json:"workers"`
 	Service     string         `json:"service"`
 	All         bool           `json:"all"` // every point is run; else only those near a border
@@ -33,8 +33,8 @@ type Grid struct {
 	Build   bench.BuildInfo `json:"build"`
 }
 
-// GridPoint is a contestant at a place of the map.
-type GridPoint struct {
+// MapPoint is a contestant at a place of the map.
+type MapPoint struct {
 	Contestant  int      `json:"contestant"`
 	X           int      `json:"x"` // index
 	Y           int      `json:"y"`
@@ -49,7 +49,7 @@ type GridPoint struct {
 }
 
 // P is the collapse probability.
-func (p GridPoint) P() float64 {
+func (p MapPoint) P() float64 {
 	if p.Runs == 0 {
 		return math.NaN()
 	}
@@ -57,20 +57,20 @@ func (p GridPoint) P() float64 {
 }
 
 const (
-	gridFile   = "map.json"
+	mapLayout  = "map.json"
 	pointsFile = "points.jsonl"
 )
 
-// GridResult is a finished map.
-type GridResult struct {
-	Grid
-	Points []GridPoint `json:"points"` // by contestant, row and column
-	Marks  []GridMark  `json:"marks"`
-	Title  string      `json:"title"`
+// MapResult is a finished map.
+type MapResult struct {
+	Map
+	Points []MapPoint `json:"points"` // by contestant, row and column
+	Marks  []MapMark  `json:"marks"`
+	Title  string     `json:"title"`
 }
 
-// GridMark is a place worth knowing.
-type GridMark struct {
+// MapMark is a place worth knowing.
+type MapMark struct {
 	X    float64 `json:"x"` // in the axes' units
 	Y    float64 `json:"y"`
 	Text string  `json:"text"`
@@ -78,7 +78,7 @@ type GridMark struct {
 
 // marks are the incident's own numbers, where the map has them: of 10^6 leases 10^2 were
 // broken on an ordinary day, and 10^5 on the day.
-func (g *Grid) marks() (all []GridMark) {
+func (g *Map) marks() (all []MapMark) {
 	if g.Measure == "healthy" {
 		return nil
 	}
@@ -98,22 +98,22 @@ func (g *Grid) marks() (all []GridMark) {
 		}
 		x, y := ax.Get(&s, g.Workers), ay.Get(&s, g.Workers)
 		if x >= g.X.Low && x <= g.X.High && y >= g.Y.Low && y <= g.Y.High {
-			all = append(all, GridMark{x, y, m.text})
+			all = append(all, MapMark{x, y, m.text})
 		}
 	}
 	return all
 }
 
-// NewGrid checks a map and lays out its folder.
-func NewGrid(dir string, g Grid) error {
+// NewMap checks a map and lays out its folder.
+func NewMap(dir string, g Map) error {
 	if err := g.validate(); err != nil {
 		return err
 	}
 	g.Schema, g.Build, g.Seed = bench.ManifestSchema, bench.ReadBuildInfo(), bench.DrawSeed(g.Seed)
-	return layOut(dir, gridFile, g)
+	return layOut(dir, mapLayout, g)
 }
 
-func (g *Grid) validate() error {
+func (g *Map) validate() error {
 	if g.X.Axis == g.Y.Axis {
 		return fmt.Errorf("%w: both axes are %q: want two", scenario.ErrScenario, g.X.Axis)
 	}
@@ -157,7 +157,7 @@ func (g *Grid) validate() error {
 }
 
 // scenario is what is run at a place. beta comes last, as it depends on the other axis.
-func (g *Grid) scenario(contestant, x, y int) (scenario.Scenario, int, error) {
+func (g *Map) scenario(contestant, x, y int) (scenario.Scenario, int, error) {
 	s, err := scenario.Parse("scenario_toml", []byte(g.Scenario))
 	if err != nil {
 		return s, 0, err
@@ -182,7 +182,7 @@ func (g *Grid) scenario(contestant, x, y int) (scenario.Scenario, int, error) {
 }
 
 // point runs a place over its seeds.
-func (g *Grid) point(ctx context.Context, runner bench.Runner, p GridPoint) (GridPoint, error) {
+func (g *Map) point(ctx context.Context, runner bench.Runner, p MapPoint) (MapPoint, error) {
 	s, workers, err := g.scenario(p.Contestant, p.X, p.Y)
 	if errors.Is(err, scenario.ErrScenario) {
 		p.Impossible = err.Error()
@@ -205,7 +205,7 @@ func (g *Grid) point(ctx context.Context, runner bench.Runner, p GridPoint) (Gri
 
 // law is what the map's line is about, both sides: β and the batch law, or, of healthy
 // leases, θ·TTL and slack's guard, in seconds.
-func (g *Grid) law(s *scenario.Scenario, workers int) (value, border float64) {
+func (g *Map) law(s *scenario.Scenario, workers int) (value, border float64) {
 	if g.Measure != "healthy" {
 		return s.Beta(workers), law.Batch(s)
 	}
@@ -219,7 +219,7 @@ func (g *Grid) law(s *scenario.Scenario, workers int) (value, border float64) {
 }
 
 // title is what the figure says it is of.
-func (g *Grid) title() string {
+func (g *Map) title() string {
 	s, err := scenario.Parse("scenario_toml", []byte(g.Scenario))
 	if err != nil {
 		return ""
@@ -236,7 +236,7 @@ func (g *Grid) title() string {
 }
 
 // Text is the map for a person: how much of it each contestant survives.
-func (r *GridResult) Text() string {
+func (r *MapResult) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-34s %8s %12s %8s %8s\n", "contestant", "safe", "vulnerable", "lost", "points run")
 	for c, name := range r.Contestants {

@@ -19,11 +19,11 @@ import (
 // coarse is the distance of the points that are run in any case.
 const coarse = 4
 
-// RunGrid runs what is missing of a map's folder and writes the whole.
+// RunMap runs what is missing of a map's folder and writes the whole.
 // Whatever ends it, a point that was run is kept.
-func RunGrid(ctx context.Context, runner bench.Runner, dir string, progress func(done, of int)) (_ *GridResult, err error) {
-	var g Grid
-	path := filepath.Join(dir, gridFile)
+func RunMap(ctx context.Context, runner bench.Runner, dir string, progress func(done, of int)) (_ *MapResult, err error) {
+	var g Map
+	path := filepath.Join(dir, mapLayout)
 	if err := readLayout(path, "map", &g, &g.Schema); err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func RunGrid(ctx context.Context, runner bench.Runner, dir string, progress func
 		return nil, err
 	}
 	defer held.Release()
-	r := &gridRun{Grid: g, runner: runner, progress: progress}
+	r := &mapRun{Map: g, runner: runner, progress: progress}
 	if err := r.open(filepath.Join(dir, pointsFile)); err != nil {
 		return nil, err
 	}
@@ -48,18 +48,18 @@ func RunGrid(ctx context.Context, runner bench.Runner, dir string, progress func
 			return nil, err
 		}
 	}
-	out := &GridResult{Grid: g, Points: r.whole(), Marks: g.marks(), Title: g.title()}
+	out := &MapResult{Map: g, Points: r.whole(), Marks: g.marks(), Title: g.title()}
 	return out, record.WriteFile(filepath.Join(dir, record.MapFile), record.JSON(out))
 }
 
 type place struct{ contestant, x, y int }
 
-// gridRun is a map on its way.
-type gridRun struct {
-	Grid
+// mapRun is a map on its way.
+type mapRun struct {
+	Map
 	runner   bench.Runner
 	mu       sync.Mutex
-	done     map[place]GridPoint // guarded by mu while run runs
+	done     map[place]MapPoint // guarded by mu while run runs
 	file     files.File
 	failed   error // guarded by mu: a write that did not succeed
 	progress func(done, of int)
@@ -67,8 +67,8 @@ type gridRun struct {
 }
 
 // open reads the points that there are, and cuts off what a kill has left of a line.
-func (r *gridRun) open(path string) (err error) {
-	r.done = map[place]GridPoint{}
+func (r *mapRun) open(path string) (err error) {
+	r.done = map[place]MapPoint{}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if r.file, err = files.Disk.Create(path); err != nil {
 			return err
@@ -86,7 +86,7 @@ func (r *gridRun) open(path string) (err error) {
 	n := 0
 	for line := range bytes.Lines(whole) {
 		n++
-		var p GridPoint
+		var p MapPoint
 		if err := json.Unmarshal(line, &p); err != nil || p.Contestant < 0 || p.Contestant >= len(r.Contestants) || p.X < 0 || p.X >= r.X.N || p.Y < 0 || p.Y >= r.Y.N {
 			return fmt.Errorf("%s:%d: not a point of this map: move the file away, and its points are run again", path, n)
 		}
@@ -106,7 +106,7 @@ func lattice(n, step int) (all []int) {
 
 // wanted are the points to run at this distance: at the coarsest all, then those of a cell,
 // or of one beside it, whose corners at twice the distance do not agree.
-func (r *gridRun) wanted(step int) (list []place) {
+func (r *mapRun) wanted(step int) (list []place) {
 	var want []bool // by place, for one contestant
 	for c := range r.Contestants {
 		want = make([]bool, r.X.N*r.Y.N)
@@ -140,7 +140,7 @@ func (r *gridRun) wanted(step int) (list []place) {
 
 // refine calls visit for the cells at that distance around which not all is safe, or all
 // lost.
-func (r *gridRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
+func (r *mapRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
 	xs, ys := lattice(r.X.N, step), lattice(r.Y.N, step)
 	for i := 1; i < len(xs); i++ {
 		for j := 1; j < len(ys); j++ {
@@ -167,11 +167,11 @@ func (r *gridRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
 }
 
 // run runs the points.
-func (r *gridRun) run(ctx context.Context, list []place) error {
+func (r *mapRun) run(ctx context.Context, list []place) error {
 	r.ran = 0
 	return parallel(ctx, r.runner, len(list), func(ctx context.Context, i int) error {
 		at := list[i]
-		p, err := r.point(ctx, r.runner, GridPoint{Contestant: at.contestant, X: at.x, Y: at.y})
+		p, err := r.point(ctx, r.runner, MapPoint{Contestant: at.contestant, X: at.x, Y: at.y})
 		if err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func (r *gridRun) run(ctx context.Context, list []place) error {
 
 // keep appends a point to the file. After a line that could not be written whole there is
 // no other.
-func (r *gridRun) keep(at place, p GridPoint, of int) error {
+func (r *mapRun) keep(at place, p MapPoint, of int) error {
 	line, err := json.Marshal(p)
 	if err != nil {
 		return err
@@ -206,8 +206,8 @@ func (r *gridRun) keep(at place, p GridPoint, of int) error {
 }
 
 // whole is every point; one that was not run is as its nearest neighbours, which agree.
-func (r *gridRun) whole() []GridPoint {
-	all := make([]GridPoint, 0, len(r.Contestants)*r.X.N*r.Y.N)
+func (r *mapRun) whole() []MapPoint {
+	all := make([]MapPoint, 0, len(r.Contestants)*r.X.N*r.Y.N)
 	for c := range r.Contestants {
 		for y := range r.Y.N {
 			for x := range r.X.N {
@@ -226,7 +226,7 @@ func (r *gridRun) whole() []GridPoint {
 	return all
 }
 
-func (r *gridRun) nearest(c, x, y int) GridPoint {
+func (r *mapRun) nearest(c, x, y int) MapPoint {
 	for d := 1; ; d++ {
 		for i := -d; i <= d; i++ {
 			for _, at := range []place{{c, x + i, y - d}, {c, x + i, y + d}, {c, x - d, y + i}, {c, x + d, y + i}} {

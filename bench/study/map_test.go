@@ -15,8 +15,8 @@ import (
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
-// smallGrid is a map of the surge at a size that runs in a moment.
-func smallGrid(t *testing.T, set ...string) Grid {
+// smallMap is a map of the surge at a size that runs in a moment.
+func smallMap(t *testing.T, set ...string) Map {
 	t.Helper()
 	s, err := scenario.Load("surge")
 	if err == nil {
@@ -25,19 +25,19 @@ func smallGrid(t *testing.T, set ...string) Grid {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Grid{
+	return Map{
 		Scenario: s.TOML(), Contestants: []string{"fifo", "lifo/none/backoff"}, Seeds: 1, Seed: 1, Workers: 1,
 		X: scenario.Range{Axis: "beta", Low: 1, High: 5, N: 9}, Y: scenario.Range{Axis: "rho", Low: 0.1, High: 0.5, N: 6},
 	}
 }
 
-func runGrid(t *testing.T, g Grid) (string, *GridResult) {
+func runMap(t *testing.T, g Map) (string, *MapResult) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "map")
-	if err := NewGrid(dir, g); err != nil {
+	if err := NewMap(dir, g); err != nil {
 		t.Fatal(err)
 	}
-	res, err := RunGrid(t.Context(), bench.Virtual{}, dir, nil)
+	res, err := RunMap(t.Context(), bench.Virtual{}, dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,11 +46,11 @@ func runGrid(t *testing.T, g Grid) (string, *GridResult) {
 
 // Spending runs at the border finds the same map as running everything, and the border is
 // where the fluid law has it.
-func TestGridAdaptive(t *testing.T) {
-	g := smallGrid(t)
-	_, some := runGrid(t, g)
+func TestMapAdaptive(t *testing.T) {
+	g := smallMap(t)
+	_, some := runMap(t, g)
 	g.All = true
-	_, all := runGrid(t, g)
+	_, all := runMap(t, g)
 	if len(some.Points) != 2*9*6 || len(all.Points) != len(some.Points) {
 		t.Fatalf("%d and %d points", len(some.Points), len(all.Points))
 	}
@@ -95,14 +95,14 @@ func TestGridAdaptive(t *testing.T) {
 
 // A map that was interrupted goes on without losing or repeating a point, whatever a kill
 // left of its last line.
-func TestGridResumes(t *testing.T) {
-	dir, want := runGrid(t, smallGrid(t))
+func TestMapResumes(t *testing.T) {
+	dir, want := runMap(t, smallMap(t))
 	again := filepath.Join(t.TempDir(), "map")
-	if err := NewGrid(again, smallGrid(t)); err != nil {
+	if err := NewMap(again, smallMap(t)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := RunGrid(ctx, bench.Virtual{}, again, func(done, _ int) {
+	_, err := RunMap(ctx, bench.Virtual{}, again, func(done, _ int) {
 		if done == 5 {
 			cancel()
 		}
@@ -119,7 +119,7 @@ func TestGridResumes(t *testing.T) {
 	if err := os.WriteFile(points, append(text, `{"contestant":0,"x`...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got, err := RunGrid(t.Context(), bench.Virtual{}, again, nil)
+	got, err := RunMap(t.Context(), bench.Virtual{}, again, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,27 +140,27 @@ func TestGridResumes(t *testing.T) {
 	if err := os.WriteFile(points, []byte("{\"contestant\":7}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunGrid(t.Context(), bench.Virtual{}, again, nil); err == nil || !strings.Contains(err.Error(), ":1: not a point") {
+	if _, err := RunMap(t.Context(), bench.Virtual{}, again, nil); err == nil || !strings.Contains(err.Error(), ":1: not a point") {
 		t.Errorf("a strange line: %v", err)
 	}
 }
 
-func TestGridRefuses(t *testing.T) {
-	for _, change := range []func(*Grid){
-		func(g *Grid) { g.Y.Axis = "beta" },
-		func(g *Grid) { g.X.Axis = "broken"; g.Y.Axis = "beta" },
-		func(g *Grid) { g.Contestants = nil },
-		func(g *Grid) { g.Contestants = []string{"fifo", "lifi"} },
-		func(g *Grid) { g.Contestants = []string{"fifo/none/immediate/x"} },
-		func(g *Grid) { g.Seeds = 0 },
-		func(g *Grid) { g.Service = "pareto" },
-		func(g *Grid) { g.Y = scenario.Range{Axis: "rho", Low: 1.5, High: 3, N: 4} },
-		func(g *Grid) { g.Y = scenario.Range{Axis: "colour", Low: 0, High: 1, N: 4} },
+func TestMapRefuses(t *testing.T) {
+	for _, change := range []func(*Map){
+		func(g *Map) { g.Y.Axis = "beta" },
+		func(g *Map) { g.X.Axis = "broken"; g.Y.Axis = "beta" },
+		func(g *Map) { g.Contestants = nil },
+		func(g *Map) { g.Contestants = []string{"fifo", "lifi"} },
+		func(g *Map) { g.Contestants = []string{"fifo/none/immediate/x"} },
+		func(g *Map) { g.Seeds = 0 },
+		func(g *Map) { g.Service = "pareto" },
+		func(g *Map) { g.Y = scenario.Range{Axis: "rho", Low: 1.5, High: 3, N: 4} },
+		func(g *Map) { g.Y = scenario.Range{Axis: "colour", Low: 0, High: 1, N: 4} },
 	} {
-		g := smallGrid(t)
+		g := smallMap(t)
 		change(&g)
 		dir := filepath.Join(t.TempDir(), "map")
-		if err := NewGrid(dir, g); !errors.Is(err, scenario.ErrScenario) {
+		if err := NewMap(dir, g); !errors.Is(err, scenario.ErrScenario) {
 			t.Errorf("%+v: %v", g, err)
 		}
 		if _, err := os.Lstat(dir); err == nil {
@@ -181,7 +181,7 @@ func TestGridRefuses(t *testing.T) {
 func TestAxes(t *testing.T) {
 	values := map[string]float64{"broken": 100, "beta": 1.5, "rho": 0.3, "delta": 0.5, "loss": 0.2, "timeout": 0.5, "spread": 0.2, "wait": 0.3, "pause": 0.4, "jitter": 0.5, "outage": 2, "workers": 3, "ttl_h": 4, "theta": 0.3}
 	for _, a := range scenario.Axes {
-		s, err := scenario.Parse("map.toml", []byte(smallGrid(t).Scenario))
+		s, err := scenario.Parse("map.toml", []byte(smallMap(t).Scenario))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,13 +204,13 @@ func TestAxes(t *testing.T) {
 }
 
 // A sweep of the retry wait: without jitter a token bucket idles in step with the droplets.
-func TestLine(t *testing.T) {
+func TestSweep(t *testing.T) {
 	s := surgeStudy(t, "duration=60s", "leases=2000", "broken=200")
-	l := Line{Scenario: s.TOML(), Contestants: []string{"fifo/token-bucket", "deadline", "slack:theta=0.05"}, Seeds: 2, Seed: 1, X: scenario.Range{Axis: "jitter", Unit: "s", Low: 0, High: 2, N: 3}}
-	if err := l.Sweep(t.Context(), bench.Virtual{}, nil); err != nil {
+	l := Sweep{Scenario: s.TOML(), Contestants: []string{"fifo/token-bucket", "deadline", "slack:theta=0.05"}, Seeds: 2, Seed: 1, X: scenario.Range{Axis: "jitter", Unit: "s", Low: 0, High: 2, N: 3}}
+	if err := l.Run(t.Context(), bench.Virtual{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	at := func(c, i int) LinePoint { return l.Points[c*3+i] }
+	at := func(c, i int) SweepPoint { return l.Points[c*3+i] }
 	if a, b := at(0, 0), at(0, 1); a.Idle.Median < 0.5 || b.Idle.Median > 0.5 || a.TTR.Median < 2*b.TTR.Median {
 		t.Errorf("token bucket: %+v without jitter, %+v with", a.TTR, b.TTR)
 	}
@@ -220,19 +220,19 @@ func TestLine(t *testing.T) {
 	if text := l.Text(); !strings.Contains(text, "refused") || strings.Count(text, "\n") != 5 {
 		t.Error(text)
 	}
-	for _, bad := range []Line{{Scenario: s.TOML()}, {Scenario: s.TOML(), Contestants: []string{"lilo"}, Seeds: 1, X: l.X}} {
-		if err := bad.Sweep(t.Context(), bench.Virtual{}, nil); !errors.Is(err, scenario.ErrScenario) {
+	for _, bad := range []Sweep{{Scenario: s.TOML()}, {Scenario: s.TOML(), Contestants: []string{"lilo"}, Seeds: 1, X: l.X}} {
+		if err := bad.Run(t.Context(), bench.Virtual{}, nil); !errors.Is(err, scenario.ErrScenario) {
 			t.Errorf("%+v: %v", bad.Contestants, err)
 		}
 	}
 }
 
 // Where a part cannot be made the map has no scenario, and goes on.
-func TestGridRefusedPart(t *testing.T) {
-	g := smallGrid(t)
+func TestMapRefusedPart(t *testing.T) {
+	g := smallMap(t)
 	g.Contestants = []string{"slack"}
 	g.Y = scenario.Range{Axis: "jitter", Low: 0, High: 20, N: 3} // a longest wait of 0, 20 and 40 s, and θ·TTL is 12
-	_, res := runGrid(t, g)
+	_, res := runMap(t, g)
 	for _, p := range res.Points {
 		if gone := p.Impossible != ""; gone != (p.Y > 0) {
 			t.Errorf("at %d, %d: %q", p.X, p.Y, p.Impossible)

@@ -59,8 +59,8 @@ func TestSeedZero(t *testing.T) {
 			return all, all[0].Seed, err
 		},
 		"line": func(o bench.Options) (any, uint64, error) {
-			l := Line{Scenario: tiny.TOML(), X: scenario.Range{Axis: "rho", Low: .4, High: .6, N: 2}, Contestants: []string{"fifo"}, Seeds: 2, Seed: o.Seed, Service: o.Service}
-			err := l.Sweep(t.Context(), bench.Virtual{}, nil)
+			l := Sweep{Scenario: tiny.TOML(), X: scenario.Range{Axis: "rho", Low: .4, High: .6, N: 2}, Contestants: []string{"fifo"}, Seeds: 2, Seed: o.Seed, Service: o.Service}
+			err := l.Run(t.Context(), bench.Virtual{}, nil)
 			return l, l.Seed, err
 		},
 		"repeat": func(o bench.Options) (any, uint64, error) {
@@ -88,15 +88,15 @@ func TestSeedZero(t *testing.T) {
 	}
 }
 
-func TestGridSeedZero(t *testing.T) {
+func TestMapSeedZero(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "map")
 	day := surgeStudy(t)
-	g := Grid{Scenario: day.TOML(), X: scenario.Range{Axis: "rho", Low: .1, High: .5, N: 2}, Y: scenario.Range{Axis: "broken", Low: 1, High: 9, N: 2}, Contestants: []string{"fifo"}, Seeds: 1}
-	if err := NewGrid(dir, g); err != nil {
+	g := Map{Scenario: day.TOML(), X: scenario.Range{Axis: "rho", Low: .1, High: .5, N: 2}, Y: scenario.Range{Axis: "broken", Low: 1, High: 9, N: 2}, Contestants: []string{"fifo"}, Seeds: 1}
+	if err := NewMap(dir, g); err != nil {
 		t.Fatal(err)
 	}
-	var laid Grid
-	if err := readLayout(filepath.Join(dir, gridFile), "map", &laid, &laid.Schema); err != nil || laid.Seed == 0 {
+	var laid Map
+	if err := readLayout(filepath.Join(dir, mapLayout), "map", &laid, &laid.Schema); err != nil || laid.Seed == 0 {
 		t.Errorf("seed %d, %v", laid.Seed, err)
 	}
 }

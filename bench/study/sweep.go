@@ -9,23 +9,23 @@ import (
 	"go.uber.org/atomic"
 )
 
-// Line is a sweep of one axis, for contestants side by side, on the virtual engine.
-type Line struct {
+// Sweep is the study of contestants side by side along one axis of a scenario.
+type Sweep struct {
 	Schema      int             `json:"schema"`
 	Scenario    string          `json:"scenario_toml"`
 	Title       string          `json:"title"`
 	X           scenario.Range  `json:"x"`
 	Contestants []string        `json:"contestants"`
 	Seeds       int             `json:"seeds"`
-	Seed        uint64          `json:"seed"` // of the first; 0: Sweep draws one
+	Seed        uint64          `json:"seed"` // of the first; 0: Run draws one
 	Workers     int             `json:"workers"`
 	Service     string          `json:"service"`
-	Points      []LinePoint     `json:"points"` // by contestant, then X
+	Points      []SweepPoint    `json:"points"` // by contestant, then X
 	Build       bench.BuildInfo `json:"build"`
 }
 
-// LinePoint is a contestant at a value of the axis.
-type LinePoint struct {
+// SweepPoint is a contestant at a value of the axis.
+type SweepPoint struct {
 	Contestant int     `json:"contestant"`
 	X          float64 `json:"x"`
 	Lost       int     `json:"lost"`  // seeds that did not come back
@@ -36,8 +36,8 @@ type LinePoint struct {
 	Refused    string  `json:"refused,omitempty"` // why there is no such scenario
 }
 
-// Sweep runs the line's points.
-func (l *Line) Sweep(ctx context.Context, runner bench.Runner, progress func(done, of int)) error {
+// Run runs the sweep's points.
+func (l *Sweep) Run(ctx context.Context, runner bench.Runner, progress func(done, of int)) error {
 	base, err := scenario.Parse("sweep.toml", []byte(l.Scenario))
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (l *Line) Sweep(ctx context.Context, runner bench.Runner, progress func(don
 	l.Seed = bench.DrawSeed(l.Seed)
 	l.Schema, l.Build = bench.ManifestSchema, bench.ReadBuildInfo()
 	l.Title = fmt.Sprintf("%s: %d leases, %d broken, %d seeds, virtual", base.Name, base.Leases, base.Broken, l.Seeds)
-	l.Points = make([]LinePoint, len(l.Contestants)*l.X.N)
+	l.Points = make([]SweepPoint, len(l.Contestants)*l.X.N)
 	var done atomic.Int64
 	return parallel(ctx, runner, len(l.Points), func(ctx context.Context, i int) error {
 		p, err := l.point(ctx, runner, base, i/l.X.N, l.X.At(i%l.X.N))
@@ -69,8 +69,8 @@ func (l *Line) Sweep(ctx context.Context, runner bench.Runner, progress func(don
 	})
 }
 
-func (l *Line) point(ctx context.Context, runner bench.Runner, s scenario.Scenario, contestant int, x float64) (LinePoint, error) {
-	p := LinePoint{Contestant: contestant, X: x}
+func (l *Sweep) point(ctx context.Context, runner bench.Runner, s scenario.Scenario, contestant int, x float64) (SweepPoint, error) {
+	p := SweepPoint{Contestant: contestant, X: x}
 	workers := max(1, l.Workers)
 	if err := l.fit(&s, &workers, contestant, x); err != nil {
 		p.Refused = err.Error()
@@ -86,7 +86,7 @@ func (l *Line) point(ctx context.Context, runner bench.Runner, s scenario.Scenar
 }
 
 // sum takes the valid runs together.
-func (p *LinePoint) sum(all sample) {
+func (p *SweepPoint) sum(all sample) {
 	good := all.valid()
 	back := good.back()
 	p.Runs, p.Lost = len(good), len(good)-len(back)
@@ -95,7 +95,7 @@ func (p *LinePoint) sum(all sample) {
 
 // fit makes the scenario of a point. The axis comes first: what it sets of a contestant's
 // parts is the contestant's, if it names that part.
-func (l *Line) fit(s *scenario.Scenario, workers *int, contestant int, x float64) error {
+func (l *Sweep) fit(s *scenario.Scenario, workers *int, contestant int, x float64) error {
 	if err := l.X.Apply(s, workers, x); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (l *Line) fit(s *scenario.Scenario, workers *int, contestant int, x float64
 }
 
 // Text is a table of TTRs.
-func (l *Line) Text() string {
+func (l *Sweep) Text() string {
 	rows := [][]string{append([]string{l.X.Axis + " (" + l.X.Unit + ")"}, l.Contestants...)}
 	for i := range l.X.N {
 		row := []string{fmt.Sprintf("%.3g", l.X.At(i))}

@@ -35,8 +35,8 @@ var aggregates = map[string]func(all []*bench.Result) string{
 	"Repetition": func(all []*bench.Result) string {
 		return repetition(all).Text()
 	},
-	"Line": func(all []*bench.Result) string {
-		var p LinePoint
+	"Sweep": func(all []*bench.Result) string {
+		var p SweepPoint
 		p.sum(all)
 		text, _ := json.Marshal(p)
 		return string(text)
@@ -108,7 +108,7 @@ func TestRates(t *testing.T) {
 
 // A point of no runs has nothing.
 func TestPointOfNothing(t *testing.T) {
-	var p LinePoint
+	var p SweepPoint
 	p.sum(nil)
 	if p.TTR != nil || p.Idle != nil || p.Eta != nil {
 		t.Errorf("%+v", p)

@@ -18,7 +18,7 @@ import (
 func mapCommand() *cobra.Command {
 	var (
 		f           scenarioFlags
-		g           study.Grid
+		g           study.Map
 		x, y        string
 		contestants []string
 		resume      string
@@ -59,14 +59,14 @@ Axes:
 				g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), max(1, f.opts.Workers)
 				if err := fresh(f.out, func(d string) error {
 					dir = d
-					return study.NewGrid(dir, g)
+					return study.NewMap(dir, g)
 				}, "map", s.Name); err != nil {
 					return badScenario(err)
 				}
 			}
 			hint.Store("to go on: leasestorm map --resume " + dir)
 			bar := newBar(os.Stderr, "points")
-			res, err := study.RunGrid(cmd.Context(), bench.Virtual{}, dir, bar.set)
+			res, err := study.RunMap(cmd.Context(), bench.Virtual{}, dir, bar.set)
 			bar.close()
 			if err != nil {
 				return resumable(err)

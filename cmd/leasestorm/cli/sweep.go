@@ -18,7 +18,7 @@ import (
 func sweepCommand() *cobra.Command {
 	var (
 		f           scenarioFlags
-		l           study.Line
+		l           study.Sweep
 		x           string
 		contestants []string
 	)
@@ -50,13 +50,13 @@ Axes:
 			}
 			defer folder.Abandon()
 			bar := newBar(os.Stderr, "points")
-			err = l.Sweep(cmd.Context(), bench.Virtual{}, bar.set)
+			err = l.Run(cmd.Context(), bench.Virtual{}, bar.set)
 			bar.close()
 			if err != nil {
 				return badScenario(err)
 			}
 			var figures strings.Builder
-			if err = folder.WriteJSON(plot.LineFile, &l); err == nil {
+			if err = folder.WriteJSON(plot.SweepFile, &l); err == nil {
 				err = folder.Commit()
 			}
 			if err != nil {
