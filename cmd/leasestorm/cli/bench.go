@@ -26,8 +26,8 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "run a suite, print a table and draw the figures",
-		Long: `Runs a suite of scenarios, each cell into a folder of its own, prints a table and draws
-the figures. Ctrl-C keeps every finished cell; --resume goes on from there.
+		Long: `Runs a suite of scenarios, prints a table and draws the figures. Each cell has a folder of its
+own. Ctrl-C keeps every finished cell, and --resume goes on from there.
 
 Suites:
 ` + suiteLines(),
@@ -62,10 +62,10 @@ Suites:
 	}
 	cmd.AddCommand(speedCommand(), generatorCommand(), compareCommand(), preventCommand(), fairnessCommand(), thresholdCommand())
 	cmd.Flags().StringVar(&suite, "suite", "standard", "suite to run, one of those above")
-	cmd.Flags().StringVar(&resume, "resume", "", "folder of a suite that was interrupted, to go on with")
-	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
+	cmd.Flags().StringVar(&resume, "resume", "", "folder of an interrupted suite to go on with")
+	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one per physical core, less the generator's")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the order and of the first repetition")
-	cmd.Flags().IntVar(&seeds, "seeds", 0, "runs of each contestant, over seeds from --seed on; 0: the suite's own number")
+	cmd.Flags().IntVar(&seeds, "seeds", 0, "runs per contestant, run i with seed --seed + i; 0: the suite's own number")
 	cmd.Flags().StringVar(&out, "out", "", "folder to make (default results/<time>-<host>)")
 	return cmd
 }
@@ -127,7 +127,7 @@ func workersInRange(n int) error {
 func plotCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "plot DIR",
-		Short: "draw the figures of a folder's runs again, from their files alone",
+		Short: "draw the figures of a folder again, from its files alone",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage(fmt.Errorf("plot takes one folder, not %d", len(args)))

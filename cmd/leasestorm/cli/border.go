@@ -11,12 +11,13 @@ func borderCommand() *cobra.Command {
 	var f scenarioFlags
 	cmd := &cobra.Command{
 		Use:   "border SCENARIO",
-		Short: "find the surge from which a scenario no longer comes back: by the fluid law, and measured in virtual time",
-		Long: `Solves the fluid law for the scenario and bisects on the number of broken leases in virtual time,
-for the one at which half of the seeds are not back; where even the loss of all leases is
-survived, it tells when they are back. The law is about fifo, edf, lifo, deadline and slack, with
-immediate retries, fixed waits or backoff, and services that are fixed or exponential.
-docs/border.md has it.`,
+		Short: "find the surge above which a scenario no longer recovers, by the fluid law and measured in virtual time",
+		Long: `Solves the fluid law for the scenario. Then bisects, in virtual time, on the number of broken
+leases for the one at which half of the seeds do not recover. If the scenario survives the loss
+of all leases, the output is the time to recover from it.
+
+The law covers fifo, edf, lifo, deadline and slack, with immediate retries, fixed waits or backoff
+and with fixed or exponential services. docs/border.md derives it.`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.set = append([]string{"broken=1"}, f.set...) // it is what is searched for, whatever the scenario says

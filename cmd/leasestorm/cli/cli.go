@@ -115,7 +115,7 @@ func finish(err error, out *output) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "leasestorm",
-		Short: "make the surge of a returning dependency happen, and measure what keeps a lease manager alive",
+		Short: "run the surge after an outage, and measure which queue and admission control survive it",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage(fmt.Errorf("unknown command %q; 'leasestorm help' lists them", args[0]))

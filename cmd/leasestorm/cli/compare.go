@@ -27,11 +27,11 @@ type rankedFlags struct {
 
 func (f *rankedFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.engine, "engine", "real", "real or virtual")
-	cmd.Flags().IntVar(&f.seeds, "seeds", 0, "runs of each contestant, over seeds from --seed on; 0: the suite's own number")
+	cmd.Flags().IntVar(&f.seeds, "seeds", 0, "runs per contestant, run i with seed --seed + i; 0: the suite's own number")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the order and of the first repetition")
-	cmd.Flags().IntVar(&f.workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
+	cmd.Flags().IntVar(&f.workers, "workers", 0, "worker threads; 0: one per physical core, less the generator's")
 	cmd.Flags().StringVar(&f.out, "out", "", "folder to make (default results/<time>-<host>-<suite>)")
-	cmd.Flags().StringVar(&f.resume, "resume", "", "folder that was interrupted, to go on with")
+	cmd.Flags().StringVar(&f.resume, "resume", "", "folder of an interrupted suite to go on with")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the rows as one JSON array on stdout, and nothing else there")
 }
 
@@ -95,24 +95,25 @@ func compareCommand() *cobra.Command {
 		return "compare"
 	})
 	cmd.Short = "rank disciplines, admission controls and retry policies by the surge"
-	cmd.Long = `Runs the surge over a short list of contestants (--all: the full grid), several seeds each, in
-shuffled order, and ranks them. Ctrl-C keeps every finished run; --resume goes on from there.`
-	cmd.Flags().BoolVar(&all, "all", false, "the full grid")
-	contestantsFlag(cmd, &f.contestants, "contestants of one's own choice")
+	cmd.Long = `Runs the surge over a short list of contestants (--all: the full grid) and ranks them. Each
+contestant runs with several seeds, in shuffled order. Ctrl-C keeps every finished run, and
+--resume goes on from there.`
+	cmd.Flags().BoolVar(&all, "all", false, "rank the full grid of contestants")
+	contestantsFlag(cmd, &f.contestants, "contestants to rank")
 	return cmd
 }
 
 func preventCommand() *cobra.Command {
 	var f rankedFlags
 	cmd := f.command("prevent", study.PreventText, func() string { return "prevent" })
-	cmd.Short = "each control in place before the surge, and switched on after the collapse"
+	cmd.Short = "run each control in place before the surge, and switched on after the collapse"
 	return cmd
 }
 
 func fairnessCommand() *cobra.Command {
 	var f rankedFlags
 	cmd := f.command("fairness", study.FairnessText, func() string { return "fairness" })
-	cmd.Short = "one zone of three carries the surge: what do the other two feel?"
+	cmd.Short = "put the surge into one zone of three, and measure what the other two get"
 	return cmd
 }
 

@@ -17,7 +17,7 @@ func doctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "say what this host is, and every reason why it is a bad place to measure",
+		Short: "describe this host, and list every reason why it is a bad place to measure",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			const watched = time.Second

@@ -42,16 +42,21 @@ func drillCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "drill SCENARIO",
-		Short: "collapse on purpose, play a runbook, and score it by the time to the last lease back",
-		Long: `Lets a scenario collapse and plays an operator's runbook against it; the score is the time from
-its first step until 99.9 % of the leases are back. --search tries runbooks of throttles and
-restarts in batches in virtual time, and prints the best.
+		Short: "let a scenario collapse, play a runbook, and score it by the time to the last lease back",
+		Long: `Lets a scenario collapse and plays an operator's runbook. The score is the time from the runbook's
+first step until 99.9 % of the leases are back. --search tries 336 runbooks of throttles and
+restarts in virtual time and prints the best.
 
-A runbook is a TOML file of steps; without --runbook it is this one:
+A runbook is a TOML file of steps. The default is:
 
 ` + indent(defaultRunbook) + `
-do is throttle (value: share of capacity), relax, restart (value: share of the queue that it
-empties), switch-queue, switch-admit or switch-retry (to: the part).`,
+"do" is one of:
+
+  throttle      admit work up to "value", a share of capacity
+  relax         end the throttle
+  restart       empty "value", a share of the queue
+  switch-queue, switch-admit, switch-retry
+                replace the part by "to"`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.load(cmd, args[0])
@@ -93,13 +98,13 @@ empties), switch-queue, switch-admit or switch-retry (to: the part).`,
 	hide(cmd, "seeds")
 	cmd.Flags().Lookup("out").Usage = "folder to make for the run's files (default: none)"
 	serviceFlag(cmd, &f.opts.Service)
-	cmd.Flags().StringVar(&f.opts.Idle, "idle", "", "what threads do on the real engine when there is nothing to do: "+strings.Join(engine.Idles, ", "))
+	cmd.Flags().StringVar(&f.opts.Idle, "idle", "", "real engine: how threads wait for work: "+strings.Join(engine.Idles, ", "))
 	cmd.Flags().StringVar(&runbook, "runbook", "", "file of the runbook")
 	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
-	cmd.Flags().BoolVar(&search, "search", false, "look for the best batch size, pace and throttle (336 runbooks)")
-	cmd.Flags().DurationVar(&first, "first", 8*time.Second, "when the search's runbooks begin, after the return")
+	cmd.Flags().BoolVar(&search, "search", false, "search for the best batch size, pace and throttle (336 runbooks)")
+	cmd.Flags().DurationVar(&first, "first", 8*time.Second, "time from the return to the first step of the search's runbooks")
 	cmd.Flags().StringVar(&bestFile, "best", "", "file to write the best runbook to")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one a physical core, less the generator's")
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one per physical core, less the generator's")
 	return cmd
 }
 

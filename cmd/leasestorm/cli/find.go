@@ -14,10 +14,11 @@ func findCommand() *cobra.Command {
 	var f scenarioFlags
 	cmd := &cobra.Command{
 		Use:   "find-collapse SCENARIO",
-		Short: "find the smallest disturbance that tips a scenario over, and the single change that helps most",
-		Long: `Bisects, in virtual time, on the size of a surge, a pause of all workers, a slow spell, and
-combinations, for the size at which half of the seeds are lost. Then it tries single changes
-against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
+		Short: "find the smallest disturbance that makes a scenario collapse, and the single change that helps most",
+		Long: `Bisects, in virtual time, on the size of each disturbance: a surge, a pause of all workers, a slow
+spell, and combinations. The result is the size at which half of the seeds do not recover. Then
+tries single changes against the smallest disturbance. --out FILE.toml writes a scenario that
+reproduces it.`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.load(cmd, args[0])
@@ -48,7 +49,7 @@ against the smallest. --out FILE.toml writes a scenario that reproduces it.`,
 	}
 	f.add(cmd)
 	setDefault(cmd, "seeds", "3")
-	cmd.Flags().Lookup("out").Usage = "file to write the scenario to that reproduces it"
+	cmd.Flags().Lookup("out").Usage = "file to write the reproducing scenario to"
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
 	serviceFlag(cmd, &f.opts.Service)
 	return cmd

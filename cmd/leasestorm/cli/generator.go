@@ -18,9 +18,9 @@ func generatorCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "generator",
-		Short: "measure the load generator by itself: how well it keeps a schedule",
+		Short: "measure the load generator alone: how late it issues attempts",
 		Long: `Lets one pinned generator issue the attempts of a fleet on schedule, against a target that
-answers at once, and prints the slip beside the gaps that an idle thread saw meanwhile.`,
+answers at once. Prints the slip, beside the gaps that an idle thread saw in the same time.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Droplets < 1 || int64(o.Droplets) > math.MaxUint32 {
@@ -44,7 +44,7 @@ answers at once, and prints the slip beside the gaps that an idle thread saw mea
 		},
 	}
 	cmd.Flags().IntVar(&o.Droplets, "leases", 1_000_000, "droplets in the fleet")
-	cmd.Flags().Float64Var(&o.Rate, "rate", 5e6, "attempts a second that their schedules ask for")
+	cmd.Flags().Float64Var(&o.Rate, "rate", 5e6, "attempts per second, of all droplets together")
 	cmd.Flags().DurationVar(&o.Length, "length", 3*time.Second, "length of the measurement")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 1, "seed of the droplets' phases")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON")

@@ -3,10 +3,12 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/docs"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
@@ -14,9 +16,9 @@ import (
 )
 
 func listCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "list tables, disciplines, controllers, retry policies and scenarios, with their sources",
+		Short: "list lease tables, disciplines, admission controllers, retry policies, scenarios and keys, with their sources",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w := cmd.OutOrStdout()
@@ -35,6 +37,42 @@ func listCommand() *cobra.Command {
 			}
 			return nil
 		},
+	}
+	cmd.AddCommand(termsCommand())
+	return cmd
+}
+
+func termsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "terms",
+		Short: "list the terms of results and figures: meaning, symbol, unit, and where the code computes them",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			terms(cmd.OutOrStdout(), docs.Terms())
+			return nil
+		},
+	}
+}
+
+func terms(w io.Writer, all []docs.Term) {
+	section := ""
+	for i, t := range all {
+		if t.Section != section {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			fmt.Fprintln(w, strings.ToLower(t.Section))
+			section = t.Section
+		}
+		name := t.Name
+		if t.Symbol != "" {
+			name += " (" + t.Symbol + ")"
+		}
+		where := "where: " + t.Where
+		if t.Unit != "" {
+			where = "unit: " + t.Unit + "; " + where
+		}
+		fmt.Fprintf(w, "  %-26s %s\n  %26s %s\n", name, t.Meaning, "", where)
 	}
 }
 

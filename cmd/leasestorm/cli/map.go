@@ -25,11 +25,10 @@ func mapCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "map SCENARIO",
-		Short: "draw where disciplines survive: collapse probability over two axes, in virtual time",
-		Long: `Runs the scenario over a grid of two axes, several seeds a point, for contestants side by
-side, and draws collapse probability as a heat map. Runs are spent at the border: every fourth
-point first, then those between points that do not agree. Ctrl-C keeps every point; --resume
-goes on from there.
+		Short: "draw the collapse probability over two axes, per contestant, in virtual time",
+		Long: `Runs the scenario over a grid of two axes, with several seeds per point, and draws the collapse
+probability of each contestant as a heat map. Every fourth point runs first, then the points
+between neighbours that differ. Ctrl-C keeps every point, and --resume goes on from there.
 
 Axes:
 ` + axisLines(),
@@ -88,12 +87,12 @@ Axes:
 	setDefault(cmd, "broken", "10000")
 	setDefault(cmd, "seeds", "5")
 	cmd.Flags().Lookup("out").Usage = "folder to make for the map (default results/<time>-map-<scenario>)"
-	cmd.Flags().StringVar(&x, "x", "beta=0.25:6:40", "axis to the right, axis=low:high:points[:log]")
-	cmd.Flags().StringVar(&y, "y", "rho=0.05:0.75:40", "axis upward")
+	cmd.Flags().StringVar(&x, "x", "beta=0.25:6:40", "horizontal axis, axis=low:high:points[:log]")
+	cmd.Flags().StringVar(&y, "y", "rho=0.05:0.75:40", "vertical axis, in the same form")
 	contestants = []string{"fifo", "lifo", "deadline", "slack"}
-	contestantsFlag(cmd, &contestants, "who is compared")
-	cmd.Flags().StringVar(&g.Measure, "measure", "collapse", "what is counted: collapse, or healthy (leases lapse that had outlived the outage)")
-	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, not only those near a border")
+	contestantsFlag(cmd, &contestants, "contestants to compare")
+	cmd.Flags().StringVar(&g.Measure, "measure", "collapse", "what is counted: collapse (the leases do not come back), or healthy (leases lapse that had outlived the outage)")
+	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, also far from a border")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
 	serviceFlag(cmd, &g.Service)
 	cmd.Flags().StringVar(&resume, "resume", "", "folder of an interrupted map to go on with")

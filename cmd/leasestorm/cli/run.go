@@ -22,7 +22,7 @@ import (
 var keyFlags = [][2]string{
 	{"table", "lease table"}, {"queue", "queue discipline"}, {"admit", "admission controller"},
 	{"retry", "retry policy"}, {"leases", "leases under management"}, {"broken", "leases that lapse in the outage"},
-	{"duration", "how long the run goes on after the return, at most"},
+	{"duration", "longest time of the run after the return"},
 }
 
 // scenarioFlags are what run and sim have in common.
@@ -40,8 +40,8 @@ func (f *scenarioFlags) add(cmd *cobra.Command) {
 	}
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a key of the scenario, as in --set rho=0.4 --set spread=0.5s")
 	cmd.Flags().Uint64Var(&f.opts.Seed, "seed", 0, "seed of all randomness; 0: a random one, which is printed")
-	cmd.Flags().IntVar(&f.seeds, "seeds", 1, "repeat over so many seeds, from --seed (or 1) on")
-	cmd.Flags().IntVar(&f.opts.MaxQueue, "max-queue", 50_000_000, "attempts at which a run is ended with its verdict, before the host swaps (40 bytes each); 0: no limit")
+	cmd.Flags().IntVar(&f.seeds, "seeds", 1, "number of repetitions; run i uses seed --seed + i (--seed 0: 1 + i)")
+	cmd.Flags().IntVar(&f.opts.MaxQueue, "max-queue", 50_000_000, "queue length in attempts that ends a run, with its verdict, before the host swaps (40 bytes each); 0: no limit")
 	cmd.Flags().StringVar(&f.out, "out", "", `folder to make for the run's files; "none": no files (default results/<time>-<scenario>-<queue>)`)
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the result as one JSON object on stdout, and nothing else there")
 }
@@ -209,17 +209,23 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run SCENARIO",
 		Short: "run a scenario on this host's cores, to a verdict",
-		Long: `Runs a scenario (a built-in one, or a file whose name ends in .toml) on pinned workers
-doing real work, and prints the verdict. Files go to a folder of their own in results/.
+		Long: `Runs a scenario on pinned workers that do real work, and prints the verdict. The scenario is a
+built-in one, or a file whose name ends in .toml. The run's files go to a folder of their own in
+results/.
 
-Exit status: 0 the run was made, whatever its verdict; 1 failed; 2 bad usage;
-4 the run is invalid: the harness could not keep up; 130 interrupted; 141 nobody reads the output.`,
+Exit status:
+  0    the run was made, whatever its verdict
+  1    failed
+  2    bad usage
+  4    the run is invalid: the harness could not keep up
+  130  interrupted
+  141  the reader of the output has gone`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Real{}) },
 	}
 	f.add(cmd)
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "worker threads; 0: one a physical core, less the generator's")
-	cmd.Flags().StringVar(&f.opts.Idle, "idle", engine.Idles[0], "what threads do when there is nothing to do: "+strings.Join(engine.Idles, ", "))
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "worker threads; 0: one per physical core, less the generator's")
+	cmd.Flags().StringVar(&f.opts.Idle, "idle", engine.Idles[0], "how threads wait for work: "+strings.Join(engine.Idles, ", "))
 	return cmd
 }
 
@@ -227,9 +233,9 @@ func simCommand() *cobra.Command {
 	var f scenarioFlags
 	cmd := &cobra.Command{
 		Use:   "sim SCENARIO",
-		Short: "simulate a scenario: the same model without waiting",
-		Long: `Drives the same tables, disciplines, controllers and droplets through a calendar of
-events. The same scenario, flags and seed make the same files, to the byte, on every host.`,
+		Short: "run a scenario in virtual time, without waiting",
+		Long: `Drives the same tables, disciplines, controllers and droplets as run does, through a calendar of
+events. The same scenario, flags and seed make the same files to the byte, on every host.`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Virtual{}) },
 	}

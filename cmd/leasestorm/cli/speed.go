@@ -23,7 +23,7 @@ func speedCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "speed",
-		Short: "measure every table and queue by itself, by goroutines",
+		Short: "measure every table and queue alone, by number of goroutines",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Rounds < 1 || o.Rounds > 1000 {
@@ -76,7 +76,7 @@ func speedCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&o.Leases, "leases", 1_000_000, "leases in the tables")
-	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "rounds of everything, in shuffled order")
+	cmd.Flags().IntVar(&o.Rounds, "rounds", 5, "rounds over all measurements, in shuffled order")
 	cmd.Flags().DurationVar(&o.Length, "length", 100*time.Millisecond, "length of one measurement")
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 1, "seed of the order and of the places in the tables")
 	cmd.Flags().StringVar(&out, "out", "", "folder to make (default results/<time>-<host>-speed)")

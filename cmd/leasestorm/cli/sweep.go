@@ -24,10 +24,10 @@ func sweepCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "sweep SCENARIO",
-		Short: "TTR and idle share along one axis, for contestants side by side, in virtual time",
-		Long: `Runs the scenario along an axis, several seeds a point, and draws time to recover and the
-workers' idle share in the recovery. An axis that sets a contestant's part (jitter: the retry
-policy) leaves alone what the contestant names itself.
+		Short: "draw time to recover and idle share along one axis, per contestant, in virtual time",
+		Long: `Runs the scenario along an axis, with several seeds per point. Draws the time to recover and the
+workers' idle share in the recovery. Some axes set a part (jitter: the retry policy). A part
+that a contestant names itself stays as it is.
 
 Axes:
 ` + axisLines(),
@@ -76,7 +76,7 @@ Axes:
 	cmd.Flags().Lookup("out").Usage = "folder to make (default results/<time>-sweep-<scenario>)"
 	cmd.Flags().StringVar(&x, "x", "jitter=0:4:17", "axis=low:high:points[:log]")
 	contestants = []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}
-	contestantsFlag(cmd, &contestants, "who is compared")
+	contestantsFlag(cmd, &contestants, "contestants to compare")
 	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
 	serviceFlag(cmd, &l.Service)
 	return cmd

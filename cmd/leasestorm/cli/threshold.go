@@ -15,9 +15,10 @@ func thresholdCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "threshold SCENARIO",
-		Short: "the largest surge that each contestant survives, beside the batch law and the fluid law",
-		Long: `Bisects on the number of broken leases, for each contestant and seed, and prints the median with
-the extremes beside what the laws say. On the real engine a bisection takes two to three minutes.`,
+		Short: "find the largest surge that each contestant survives, beside the batch law and the fluid law",
+		Long: `Bisects on the number of broken leases, for each contestant and seed. Prints the median β with the
+extremes, beside the border of each law. On the real engine a bisection takes two to three
+minutes.`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.set = append([]string{"broken=1"}, f.set...) // it is what is searched for
@@ -45,7 +46,7 @@ the extremes beside what the laws say. On the real engine a bisection takes two 
 	hide(cmd, "broken", "out", "queue", "admit", "retry")
 	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
 	contestants = []string{"fifo", "edf", "codel", "pie", "fair+fifo", "fifo/none/backoff", "lifo", "deadline", "slack", "fifo/token-bucket/retry-after"}
-	contestantsFlag(cmd, &contestants, "who is compared")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one a physical core, less the generator's")
+	contestantsFlag(cmd, &contestants, "contestants to compare")
+	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one per physical core, less the generator's")
 	return cmd
 }

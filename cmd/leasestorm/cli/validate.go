@@ -35,12 +35,14 @@ func validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "check both engines against closed forms of queueing theory",
-		Long: `Runs queues with known closed forms (M/M/c, M/D/1, M/G/1 with a lognormal, M/M/c/K, M/M/1 with
-impatient customers, the machine repairman; Little's law on each) and compares: on the virtual
-engine, and, with one worker and at the load that was measured, on the host's clock. A tolerance
-is the 99.9 % interval of batch means; a run whose batches are too short for it is refused, with
-the number of customers that is needed. Exit status 3 where a row fails; on a shared host, whose
-gaps are waits as well, the real engine's may.`,
+		Long: `Runs queues with known closed forms and compares: M/M/c, M/D/1, M/G/1 with a lognormal, M/M/c/K,
+M/M/1 with impatient customers, the machine repairman, and Little's law on each. The virtual
+engine runs all of them. The real engine runs with one worker, and is compared at the load that
+was measured.
+
+The tolerance is the 99.9 % interval of batch means. A run whose batches are too short for it is
+refused; the error names the number of customers that is needed. The exit status is 3 if a row
+fails. On a shared host rows of the real engine may fail, since the host's gaps are waits too.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !slices.Contains([]string{"virtual", "real", "both"}, which) {
@@ -61,17 +63,17 @@ gaps are waits as well, the real engine's may.`,
 	cmd.Flags().StringVar(&m.Name, "model", "", "one model: mmc, md1, mg1, mmck, impatient, repairman (default: all, with several parameters each)")
 	cmd.Flags().StringVar(&which, "engine", "both", "virtual, real or both")
 	cmd.Flags().DurationVar(&length, "length", 3*time.Second, "length of a model's run on the real engine")
-	cmd.Flags().Float64Var(&m.Think, "think", 8, "how long the repairman's customers think, in mean services")
+	cmd.Flags().Float64Var(&m.Think, "think", 8, "repairman: mean time that a customer thinks, in mean services")
 	cmd.Flags().IntVar(&m.Servers, "servers", 1, "servers")
 	cmd.Flags().Float64Var(&m.Rho, "rho", 0.8, "offered load over capacity")
-	cmd.Flags().IntVar(&m.K, "k", 10, "places of mmck, in service included; customers of repairman")
-	cmd.Flags().Float64Var(&m.CV, "cv", 2, "coefficient of variation of mg1's service")
-	cmd.Flags().Float64Var(&m.Timeout, "timeout", 10, "how long impatient customers wait, in mean services")
-	cmd.Flags().IntVar(&arrivals, "arrivals", 1_000_000, "customers a model")
+	cmd.Flags().IntVar(&m.K, "k", 10, "mmck: places, those in service included; repairman: customers")
+	cmd.Flags().Float64Var(&m.CV, "cv", 2, "mg1: coefficient of variation of the service")
+	cmd.Flags().Float64Var(&m.Timeout, "timeout", 10, "impatient: time that a customer waits, in mean services")
+	cmd.Flags().IntVar(&arrivals, "arrivals", 1_000_000, "customers per model")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of all randomness")
-	cmd.Flags().BoolVar(&engines, "engines", false, "compare the engines with each other instead: built-in scenarios on both, the virtual one with the service times that the real one measured (three minutes)")
+	cmd.Flags().BoolVar(&engines, "engines", false, "compare the engines with each other instead: built-in scenarios on both, the virtual engine with the service times that the real engine measured (three minutes)")
 	cmd.Flags().StringArrayVar(&set, "set", nil, "with --engines: set a key of all scenarios, as in --set leases=200000")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one row an object, a line each")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per row, one per line")
 	return cmd
 }
 
