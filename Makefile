@@ -48,7 +48,7 @@ bench-contestants: need-go ## rank the limiters, breakers and queues of known li
 bench-sim: need-go ## measure the virtual engine beside a calendar in a heap
 	@scripts/bench-sim
 
-test: need-go ## run all tests, then the concurrent packages' under the race detector
+test: need-go ## run all tests of every module, then the concurrent packages' under the race detector
 	@scripts/test
 
 lint: need-go ## check formatting, go vet, golangci-lint (built once, for some minutes)

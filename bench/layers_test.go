@@ -13,7 +13,7 @@ const module = "github.com/leasestorm/leasestorm"
 // layers are the packages of the module from the bottom to the top, a line each: a package
 // imports only from lines above its own. docs/architecture.md draws them.
 var layers = []string{
-	"queue/catalog queue/chunk bench/internal/show bench/internal/files bench/internal/axis bench/internal/bisect docs",
+	"queue/catalog queue/chunk bench/internal/show bench/internal/files bench/internal/axis bench/internal/bisect internal/testseed docs",
 	"queue/pad",
 	"queue lease",
 	"queue/admit",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/leasestorm/leasestorm/internal/testseed"
 	"go.uber.org/atomic"
 )
 
@@ -143,8 +144,7 @@ func recordHistory(t *testing.T, tab Table, seed uint64, calls int) []porcupine.
 
 func linearizable(t *testing.T, make func() Table, rounds int) bool {
 	t.Helper()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Draw(t)
 	for round := range rounds {
 		h := recordHistory(t, make(), seed+uint64(round), 60)
 		if porcupine.CheckOperationsTimeout(slotModel, h, 20*time.Second) == porcupine.Illegal {

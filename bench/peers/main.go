@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -73,25 +74,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "peers: want at least 100 leases, one round, a length above 0, and no arguments")
 		os.Exit(2)
 	}
-	r := &runner{leases: *leases, length: *length, seed: *seed, samples: map[key][]float64{}, unit: map[key]string{}}
-	keys = make([]uint64, *leases)
-	for w := range asked {
-		asked[w] = make([]uint64, *leases)
+	rows, err := measure(*leases, *rounds, *length, *seed, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
 	}
-	rng := rand.New(rand.NewPCG(*seed, 0))
-	for round := range *rounds {
-		for _, i := range rng.Perm(len(tables)) {
-			if err := r.table(i); err != nil {
-				fmt.Fprintln(os.Stderr, "peers:", tables[i].name, err)
-				os.Exit(1)
-			}
-		}
-		for _, i := range rng.Perm(len(queues)) {
-			r.queue(i)
-		}
-		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, *rounds)
-	}
-	rows := r.rows()
 	if *out != "" {
 		text, err := json.MarshalIndent(rows, "", "  ")
 		if err == nil {
@@ -103,6 +90,28 @@ func main() {
 		}
 	}
 	print(rows)
+}
+
+// measure lets every table and every queue take its turn, in an order that each round draws.
+func measure(leases, rounds int, length time.Duration, seed uint64, progress io.Writer) ([]Row, error) {
+	r := &runner{leases: leases, length: length, seed: seed, samples: map[key][]float64{}, unit: map[key]string{}}
+	keys = make([]uint64, leases)
+	for w := range asked {
+		asked[w] = make([]uint64, leases)
+	}
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for round := range rounds {
+		for _, i := range rng.Perm(len(tables)) {
+			if err := r.table(i); err != nil {
+				return nil, fmt.Errorf("%s: %w", tables[i].name, err)
+			}
+		}
+		for _, i := range rng.Perm(len(queues)) {
+			r.queue(i)
+		}
+		fmt.Fprintf(progress, "round %d of %d\n", round+1, rounds)
+	}
+	return r.rows(), nil
 }
 
 // table measures one table at all works. What is asked for is drawn beforehand: a

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/atomic"
 
+	"github.com/leasestorm/leasestorm/internal/testseed"
 	"github.com/leasestorm/leasestorm/lease"
 )
 
@@ -20,8 +21,7 @@ import (
 //  4. Afterwards Live is what was granted less what ended, and a table from which
 //     all was expired takes its whole capacity again.
 func concurrent(t *testing.T, newTable New, size int) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Draw(t)
 	const workers = 4
 	tab := table(t, newTable, lease.Env{Leases: size, Workers: workers})
 	shared := make([]atomic.Uint64, 2*size) // IDs that anybody may use

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leasestorm/leasestorm/internal/testseed"
 	"github.com/leasestorm/leasestorm/lease"
 )
 
@@ -182,8 +183,7 @@ func cases(t *testing.T, newTable New) {
 // model makes random calls to the table and to a map from ID to deadline, and
 // compares every answer.
 func model(t *testing.T, newTable New, size int) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Draw(t)
 	rng := rand.New(rand.NewPCG(seed, uint64(size)))
 	tab := table(t, newTable, lease.Env{Leases: size, Workers: 3})
 	live := map[lease.ID]int{} // deadline, in ticks

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/atomic"
 
+	"github.com/leasestorm/leasestorm/internal/testseed"
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -121,8 +122,7 @@ func (l *ledger) out(it queue.Item, shed bool) {
 
 // conserves makes random calls and keeps the ledger.
 func conserves(t *testing.T, newDiscipline New, clock func(*rand.Rand, time.Duration) time.Duration) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Draw(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	q := discipline(t, newDiscipline)
 	l := ledger{t, map[queue.Item]bool{}}
@@ -305,8 +305,7 @@ type Model func(now time.Duration, waiting []queue.Item) (next int, why queue.Re
 // Order compares the discipline with a model of its order, by random calls of one goroutine. The
 // clock is monotonic.
 func Order(t *testing.T, newDiscipline New, model Model) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Draw(t)
 	rng := rand.New(rand.NewPCG(seed, 3))
 	q := discipline(t, newDiscipline)
 	var waiting []queue.Item

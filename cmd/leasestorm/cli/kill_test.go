@@ -14,6 +14,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/study"
+	"github.com/leasestorm/leasestorm/internal/testseed"
 )
 
 var kills = flag.Int("kills", 3, "how often TestKillAndResume kills a suite; scripts/kill-resume asks for 50")
@@ -59,8 +60,7 @@ func tinySuite(t *testing.T, cells int) (string, study.SuiteManifest) {
 // A suite that is killed at random moments and resumed loses no finished cell, runs none
 // twice, and ends with the same set as one that was left alone.
 func TestKillAndResume(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Draw(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	dir, m := tinySuite(t, max(3, *kills/2))
 	finished := map[string][]byte{}

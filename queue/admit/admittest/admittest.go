@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leasestorm/leasestorm/internal/testseed"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
@@ -47,8 +48,7 @@ func item(now time.Duration, n int, class queue.Class) queue.Item {
 // behind, unchanged but for Why; the admitted keep their order. From one attempt an
 // hour to 10^9 a second.
 func partition(t *testing.T, newController New) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
+	seed := testseed.Draw(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for _, capacity := range []float64{1.0 / 3600, 1, 1000, 1e9} {
 		cfg := Config

@@ -1,0 +1,261 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// notRun are the commands of the README and the docs that TestDocsCommands does not run, with the
+// reason. Their flags, targets and files are checked all the same. The list may get shorter only.
+var notRun = map[string]string{
+	"make test":                                      "this test is a part of it",
+	"make bench":                                     "five minutes in real time",
+	"make bench-sim":                                 "a minute of benchmarks",
+	"make bench-peers":                               "downloads libraries; bench/peers has its own test",
+	"make bench-contestants":                         "downloads libraries; bench/contestants has its own tests",
+	"bin/leasestorm bench --suite full":              "an hour in real time, and no flag makes its runs smaller",
+	"bin/leasestorm bench --suite hysteresis":        "five minutes in real time, and no flag makes its runs smaller",
+	"bin/leasestorm bench fairness --engine virtual": "ten seconds, and no flag makes its runs smaller",
+	"bin/leasestorm bench prevent --engine virtual":  "most of a minute, and no flag makes its runs smaller",
+	"leasestorm validate --engines":                  "minutes in real time, on both engines",
+}
+
+const notRunAtMost = 10
+
+// tinyRun makes a run in real time of a fraction of a second, after its calibration.
+const tinyRun = "--leases 2000 --broken 500 --duration 100ms --set timeout=50ms --set interval=1s --set ttl=3s --set spread=5ms --set steady=50ms --set outage=50ms"
+
+// smaller is what a command gets behind what is printed, so that it ends in a moment: of the
+// rows with its verb the first whose with it has. Lists and --set add to what is printed.
+var smaller = []struct{ verb, with, more string }{
+	{"run", "", tinyRun + " --seeds 1"},
+	{"sim", "hysteresis", "--leases 20000"}, // nothing breaks there
+	{"sim", "", "--leases 20000 --broken 2000"},
+	{"drill", "--engine real", tinyRun},
+	{"drill", "", "--leases 2000 --broken 200 --duration 12s"},
+	{"border", "", "--leases 5000 --seeds 1"},
+	{"map", "--x", "--leases 1000 --broken 100 --seeds 1"},
+	{"map", "", "--leases 1000 --broken 100 --seeds 1 --x beta=0.25:6:4 --y rho=0.05:0.75:4"},
+	{"sweep", "", "--leases 1000 --broken 100 --seeds 1"},
+	{"find-collapse", "", "--leases 2000 --broken 100 --seeds 1"},
+	{"validate", "--model", ""},
+	{"validate", "", "--engine virtual --model md1 --rho 0.5 --arrivals 30000"},
+	{"bench compare", "", "--engine virtual --contestants fifo --seeds 1"},
+	{"bench generator", "", "--leases 1000 --length 100ms"},
+	{"bench speed", "", "--leases 1000 --rounds 1 --length 1ms"},
+	{"bench threshold", "", "--engine virtual --leases 2000 --seeds 1"},
+}
+
+// Every command of the README and the docs does what it is printed for, in a folder where a
+// reader has what it names: my.toml as the README has it, runbook.toml as drill --help has it,
+// and a run in DIR.
+func TestDocsCommands(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs each command of the docs: half a minute")
+	}
+	if _, err := exec.LookPath("sh"); err != nil || runtime.GOOS == "windows" {
+		t.Skip("no shell")
+	}
+	dir := docsFolder(t)
+	left := maps.Clone(notRun)
+	seen := map[string]bool{}
+	for _, p := range allProse(t) {
+		if filepath.Base(p.path) == "CONTRIBUTING.md" {
+			continue // what takes part in making it: tests and fuzzing
+		}
+		for _, line := range p.commands() {
+			delete(left, line)
+			if seen[line] || notRun[line] != "" {
+				continue
+			}
+			seen[line] = true
+			t.Run(line, func(t *testing.T) { runLine(t, dir, line) })
+		}
+	}
+	for line := range left {
+		t.Errorf("%q is among what is not run, and no document has it: take it out", line)
+	}
+	if len(notRun) > notRunAtMost {
+		t.Errorf("%d commands are not run, at most %d may: make the new one small enough to run", len(notRun), notRunAtMost)
+	}
+}
+
+// docsFolder is a folder in which bin/leasestorm is the command.
+func docsFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	self, err := filepath.Abs(os.Args[0])
+	if err == nil {
+		err = os.Mkdir(filepath.Join(dir, "bin"), 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string, mode fs.FileMode) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// $SMALLER is words: no quotes.
+	write("bin/leasestorm", "#!/bin/sh\n"+asCommand+"=1 exec '"+self+"' \"$@\" $SMALLER\n", 0o700)
+	var scenario []string
+	for _, p := range allProse(t) {
+		for _, line := range p.code {
+			if filepath.Base(p.path) == "README.md" && regexp.MustCompile(`^[a-z_]+ = `).MatchString(line) {
+				scenario = append(scenario, line)
+			}
+		}
+	}
+	write("my.toml", strings.Join(scenario, "\n"), 0o600)
+	_, help, _ := call(t, "drill", "--help")
+	book := strings.Join(regexp.MustCompile(`(?m)^  (\[\[|[a-z]+ = ).*$`).FindAllString(help, -1), "\n")
+	write("runbook.toml", strings.ReplaceAll(book, `"8s"`, `"20ms"`), 0o600) // as soon as tinyRun is short
+	if status, _, stderr := call(t, append([]string{"sim", "surge", "--out", filepath.Join(dir, "DIR")}, small...)...); status != exitOK {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	return dir
+}
+
+// runLine runs a line in the shell. A run that a busy host makes invalid, or lets no worker run
+// for, has run: what is held here is the line, not the host.
+func runLine(t *testing.T, dir, line string) {
+	_, args, ok := strings.Cut(line, "leasestorm ")
+	if !ok {
+		t.Fatal("it is neither the command nor among what is not run")
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute) // it hangs
+	defer stop()
+	cmd := exec.CommandContext(ctx, "sh", "-c", line)
+	verb := verbOf(args)
+	more := ""
+	for _, row := range smaller {
+		if row.verb == verb && strings.Contains(line, row.with) {
+			more = row.more
+			break
+		}
+	}
+	cmd.Dir, cmd.WaitDelay = dir, time.Second
+	cmd.Env = append(os.Environ(), "SMALLER="+more, "PATH="+filepath.Join(dir, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && (verb == "run" || verb == "drill") &&
+		(exit.ExitCode() == exitInvalid || strings.Contains(stderr.String(), "this host is too busy")) {
+		err = nil
+	}
+	if err != nil || stdout.Len()+stderr.Len() == 0 {
+		t.Errorf("%v, with %s\n%s%s", err, more, stdout.String(), stderr.String())
+	}
+}
+
+// Every flag that prose names exists, every link leads somewhere, and so do targets of make,
+// scripts, and tests and benchmarks that go test is to run.
+func TestDocsNames(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(top, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pattern := regexp.MustCompile(`-(run|bench) '?(\w+)`)
+	for _, p := range allProse(t) {
+		for _, to := range p.brokenLinks() {
+			t.Errorf("%s: the link %s leads nowhere", p.path, to)
+		}
+		for _, text := range append(p.commands(), p.spans()...) {
+			for _, flag := range unknownFlags(text) {
+				t.Errorf("%s: there is no flag %s in %q", p.path, flag, text)
+			}
+			words := strings.Fields(text)
+			if len(words) == 0 {
+				continue
+			}
+			if words[0] == "make" {
+				for _, target := range words[1:] {
+					if strings.Contains(target, "=") {
+						break
+					}
+					if !bytes.Contains(makefile, []byte("\n"+target+":")) {
+						t.Errorf("%s: there is no target %s in %q", p.path, target, text)
+					}
+				}
+			}
+			if strings.HasPrefix(words[0], "scripts/") {
+				if _, err := os.Stat(filepath.Join(top, words[0])); err != nil {
+					t.Errorf("%s: %v", p.path, err)
+				}
+			}
+			if m := pattern.FindStringSubmatch(text); m != nil && strings.Contains(text, "go test") && !declares(t, m[1], m[2]) {
+				t.Errorf("%s: nothing has the name %s in %q", p.path, m[2], text)
+			}
+		}
+	}
+}
+
+// declares says whether a test file has a test or a benchmark whose name has the pattern.
+func declares(t *testing.T, kind, pattern string) bool {
+	prefix := map[string]string{"run": "func Test", "bench": "func Benchmark"}[kind]
+	name := regexp.MustCompile(prefix + `\w*` + strings.TrimPrefix(strings.TrimPrefix(pattern, "Test"), "Benchmark"))
+	found := false
+	err := filepath.WalkDir(top, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || found || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		found = name.Match(text)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return found
+}
+
+// Every package of the module that others can import stands in the README's table.
+func TestDocsPackages(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(top, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| `") {
+			first, _, _ := strings.Cut(line[2:], "|")
+			table = append(table, inCode.FindAllString(first, -1)...)
+		}
+	}
+	packages := map[string]bool{}
+	err = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(strings.TrimPrefix(path, filepath.Clean(top)+string(filepath.Separator)))
+		if d.IsDir() {
+			_, nested := os.Stat(filepath.Join(path, "go.mod"))
+			if path != top && nested == nil || d.Name() == "internal" || d.Name() == "testdata" || d.Name() == ".git" || name == "bin" {
+				return fs.SkipDir
+			}
+		} else if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			packages["`"+name[:strings.LastIndex(name, "/")]+"`"] = true
+		}
+		return nil
+	})
+	if err != nil || len(packages) < 20 {
+		t.Fatalf("%d packages: %v", len(packages), err)
+	}
+	for name := range packages {
+		if !slices.Contains(table, name) {
+			t.Errorf("README: the table of packages has no %s", name)
+		}
+	}
+}
