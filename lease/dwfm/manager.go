@@ -1,10 +1,15 @@
-// Package dwfm is the lease manager under test, after the DropletWorkflow Manager
-// that keeps the leases of EC2's physical servers: a lease table, a queue discipline
-// and an admission controller, and the workers' side of the protocol.
+// Package dwfm is the lease manager under test, modelled on the DropletWorkflow Manager that keeps
+// the leases of EC2's physical servers. A [Manager] joins a lease table, a queue discipline and an
+// admission controller, and a [Worker] is the workers' side of the protocol.
 //
-// The manager is passive: now, the time since the run's start, is an argument, and
-// an engine owns the goroutines and the clock. A service's work is the engine's as
-// well: it asks [Manager.Cost] how much, does it, and then calls [Worker.Complete].
+// The manager is passive: it starts no goroutine, reads no clock and does no work. An engine owns
+// all three, and each call has the run time, the time since the run's start, as its argument now.
+// To serve an attempt the engine
+//
+//  1. takes it from the queue: [Worker.Take]
+//  2. asks for the amount of work: [Manager.Cost]
+//  3. does the work
+//  4. reports its end, and receives the answer: [Worker.Complete]
 package dwfm
 
 import (
@@ -23,23 +28,23 @@ import (
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
-// Window is a span of run time, from From to before To.
+// Window is a span of run time, from From up to but not including To.
 type Window struct{ From, To time.Duration }
 
-// Contains says whether now lies in the window.
+// Contains reports whether now lies in the window.
 func (w Window) Contains(now time.Duration) bool { return now >= w.From && now < w.To }
 
-// Dependency is what the manager has to call before it can establish a lease. Calls of live
-// leases' checks go on over connections that are open, as they did on the day; an establish
-// needs a new one.
+// Dependency is a service that the manager must call to establish a lease. A check of a live lease
+// does not need it: its connection is open, as in the outage of October 2025.
 type Dependency interface {
-	// Ask says whether a call for a droplet at now succeeds, and how long it takes. It is
-	// asked when an establish is taken up, for the time, and when its work is done, for
-	// whether it has succeeded.
+	// Ask reports whether a call for a droplet at now succeeds, and how long the call takes. The
+	// manager uses takes when an establish is taken up, and ok when its work is done before its
+	// deadline.
 	Ask(now time.Duration, droplet uint32) (ok bool, takes time.Duration)
 }
 
-// Away is a Dependency that fails at once in a window, and answers at once outside it.
+// Away is a Dependency that is away in a window of run time. Its calls take no time: they fail in
+// the window and succeed outside.
 type Away Window
 
 // Ask implements Dependency.
@@ -47,66 +52,66 @@ func (a Away) Ask(now time.Duration, _ uint32) (ok bool, takes time.Duration) {
 	return !Window(a).Contains(now), 0
 }
 
-// atOnce says whether a dependency's answers take no time, whatever they are.
+// atOnce reports whether a dependency is known to answer in no time.
 func atOnce(d Dependency) bool {
 	_, ok := d.(Away)
 	return ok
 }
 
-// Costs are what services cost, in units of one check's service.
+// Costs are the costs of services, in units of one check's service.
 type Costs struct {
-	Class   [queue.Classes]float64
-	Dead    float64 // δ: cost of an attempt that was past its deadline when taken up, over that of a live one
-	Backlog float64 // κ: how much each waiting attempt slows a service; 0 is not at all
+	Class   [queue.Classes]float64 // of a live attempt, by class
+	Dead    float64                // δ: factor for an attempt that is taken up after its deadline
+	Backlog float64                // κ: a service takes 1 + κ·queued times as long; 0: no effect
 
-	// Disturbances. In Slowed a share Slow of the capacity is away. Whatever is taken up in
-	// Paused waits for its end first, as for a collector of garbage or a lost processor;
-	// Check is what a check takes, to count that wait in.
+	// Slow is the share of the capacity, 0 to below 1, that is away in the window Slowed.
 	Slow   float64
 	Slowed Window
+	// Paused is a window in which no work is done, as in a pause for garbage collection. An
+	// attempt that is taken up in the window waits for the window's end first.
 	Paused Window
-	Check  time.Duration
+	// Check is the service time of one check. Cost needs it to express a wait as a cost.
+	Check time.Duration
 }
 
-// Config has the manager's parts.
+// Config is the configuration of a Manager. Table, Queue and Admit must be set.
 type Config struct {
-	Droplets int           // N; droplets are 0..N-1
-	TTL      time.Duration // lease time from each check or establish
-	Costs    Costs
-	// Dependency is what an establish needs. The zero value, nil, is always there.
-	Dependency Dependency
+	Droplets   int           // N; droplets are 0..N-1
+	TTL        time.Duration // of a lease, from each check or establish; at least lease.Tick
+	Costs      Costs
+	Dependency Dependency // nil: every call succeeds at once
 	Table      lease.Table
 	Queue      queue.Discipline
 	Admit      admit.Controller
 }
 
-// Manager keeps the droplets' leases. Its methods are safe for concurrent use; one
-// Worker belongs to one goroutine.
+// Manager keeps the droplets' leases. Its methods are safe for concurrent use, except
+// [Manager.Worker]. A Worker belongs to one goroutine.
 type Manager struct {
 	cfg    Config
-	stale  queue.Rechecker // the discipline, if it is one
-	queued func() int      // cfg.Queue.Len, as a value that was made once
-	even   bool            // costs depend on the attempt alone
-	plain  bool            // and all attempts go into a queue in order
-	waits  bool            // an establish takes as long as the dependency\'s answer, on top of its work
+	stale  queue.Rechecker // the discipline; nil: it is no Rechecker
+	queued func() int      // cfg.Queue.Len, a method value that is made once
+	even   bool            // the cost of an attempt depends on its class and on whether it is dead
+	plain  bool            // even, no admission control, and a queue that keeps the order
+	waits  bool            // the dependency's answer takes time, in addition to the work
 
-	// The operator's levers. The throttle is an admission controller of its own, in
-	// front of the run's; nil is off. A restart is carried out by a worker.
+	// The operator's levers. The throttle is a second admission controller, in front of
+	// cfg.Admit; nil: off. A worker carries out a restart.
 	throttle atomic.Pointer[admit.Controller]
-	restart  atomic.Uint64 // share of the queue, as float bits; 0: none was ordered
+	restart  atomic.Uint64 // share of the queue to empty, as float bits; 0: no restart was ordered
 
-	// holder is the lease that each droplet was last granted. It moves on by
-	// compare-and-swap from the lease that the attempt presented, and that swap is
-	// the epoch check: of two establishes of one droplet the second finds it moved.
+	// holder is each droplet's last granted lease. An establish replaces the lease that the
+	// attempt presented by compare-and-swap. This is the epoch check: of two establishes with the
+	// same presented lease only the first succeeds.
 	holder []atomic.Uint64
 
-	// Live leases are counted by those who make and end them, each in a place of its own:
-	// a table counts by reading all it has.
+	// Live leases are counted where they are made and ended, in one counter per worker and one
+	// for the rest. To count them in the table would mean to read the whole table.
 	workers []*Worker
-	live    atomic.Int64 // seeded, less what has expired
+	live    atomic.Int64 // leases seeded, less leases expired
 }
 
-// New checks the configuration and makes a manager without leases.
+// New makes a manager without leases. It returns an error for an invalid configuration.
 func New(cfg Config) (*Manager, error) {
 	switch {
 	case cfg.Droplets < 1:
@@ -134,14 +139,14 @@ func New(cfg Config) (*Manager, error) {
 	return m, nil
 }
 
-// Table is the manager's lease table.
+// Table returns the manager's lease table.
 func (m *Manager) Table() lease.Table { return m.cfg.Table }
 
-// Queued is the number of attempts in the queue.
+// Queued returns the number of attempts in the queue.
 func (m *Manager) Queued() int { return m.cfg.Queue.Len() }
 
-// Live is the number of leases in the table that have not been found lapsed. Under concurrent use
-// it may lag. Workers must all be made before the first call.
+// Live returns the number of leases in the table. A lapsed lease counts until Expire frees it.
+// Under concurrent use the number may lag. All workers must be made before the first call.
 func (m *Manager) Live() int {
 	n := m.live.Load()
 	for _, w := range m.workers {
@@ -150,11 +155,11 @@ func (m *Manager) Live() int {
 	return int(n)
 }
 
-// Bytes is the heap that the manager itself holds, beside table and queue.
+// Bytes returns the manager's own heap in bytes, without table and queue.
 func (m *Manager) Bytes() int64 { return 8 * int64(len(m.holder)) }
 
-// Seed grants a droplet a lease outside the protocol, for the state in which a run
-// begins.
+// Seed grants a droplet a lease with the deadline until, outside the protocol. It sets up the
+// initial state of a run.
 func (m *Manager) Seed(now, until time.Duration, droplet uint32) (lease.ID, error) {
 	id, err := m.cfg.Table.Grant(now, until, 0)
 	if err == nil {
@@ -164,8 +169,8 @@ func (m *Manager) Seed(now, until time.Duration, droplet uint32) (lease.ID, erro
 	return id, err
 }
 
-// Cost is how much service the attempt takes when it is taken up at now, in units of
-// one check's service.
+// Cost returns the service that an attempt needs if a worker takes it up at now, in units of one
+// check's service. Waits for the end of a pause and for the dependency are included.
 func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	cost := m.cfg.Costs.Class[it.Class]
 	if now >= it.Deadline() {
@@ -199,9 +204,9 @@ func (m *Manager) Expire(now time.Duration) int {
 
 func ignore(lease.ID) {}
 
-// Offer brings a batch of attempts to the door: past the operator's throttle and the
-// admission controller, into the queue. items[queued:] are shed, with their Why set:
-// throttled, refused, or given up by the discipline.
+// Offer brings a batch of attempts to the door. They pass the operator's throttle and the admission
+// controller and go into the queue. Offer may reorder items: items[:queued] are in the queue, and
+// items[queued:] are shed, with Why set by the throttle, the controller or the discipline.
 func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
 	for i := range items {
 		items[i].SetOffered(now)
@@ -220,16 +225,15 @@ func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
 	return queued
 }
 
-// Plain says whether attempts go into a queue in order, all of them, with nobody at the
-// door, and their cost does not depend on the time: then OfferAll does for them.
+// Plain reports whether the manager is plain: every attempt is admitted, the queue keeps their
+// order, and costs do not depend on the time or the backlog. OfferAll may then replace Offer.
 func (m *Manager) Plain() bool { return m.plain && m.throttle.Load() == nil && m.restart.Load() == 0 }
 
-// OfferAll is Offer for a plain manager, for attempts of several instants: each is offered
-// at its birth, without Slip.
+// OfferAll is Offer for a plain manager and for attempts of several instants. Each attempt is
+// offered at its birth, with a Slip of 0.
 func (m *Manager) OfferAll(items []queue.Item) { m.cfg.Queue.Push(0, items) }
 
-// Throttle puts an admission controller of the operator's in front of the run's own, or
-// takes it away: nil.
+// Throttle puts the operator's admission controller in front of Config.Admit. nil removes it.
 func (m *Manager) Throttle(c admit.Controller) {
 	if c == nil {
 		m.throttle.Store(nil)
@@ -238,10 +242,9 @@ func (m *Manager) Throttle(c admit.Controller) {
 	m.throttle.Store(&c)
 }
 
-// Restart orders a share of the queue to be emptied, 1 being all of it, as restarting some
-// of the manager's hosts did on the day; the leases stay. The next worker that calls Drain
-// carries it out. Of two that are ordered before that, the second empties its share of what
-// the first leaves.
+// Restart orders a share of the queue to be emptied, from 0 to 1, which is all of it. It models a
+// restart of that share of the manager's hosts. The leases stay. The next worker that calls Drain
+// carries it out. If two are ordered before that, the second empties its share of the rest.
 func (m *Manager) Restart(share float64) {
 	for {
 		old := m.restart.Load()
@@ -252,9 +255,9 @@ func (m *Manager) Restart(share float64) {
 	}
 }
 
-// Drain carries out a restart that was ordered: what waits now is shed, and told to
-// nobody. The engine calls it with a buffer and the same now until it returns 0. What is
-// offered meanwhile finds the restarted manager, and goes back into the queue.
+// Drain carries out a restart that was ordered. It sheds attempts that wait at now, writes them to
+// dst and returns their number. Their droplets are not told. The engine calls Drain with the same
+// now until it returns 0. Attempts that were offered after now go back into the queue.
 func (w *Worker) Drain(now time.Duration, dst []queue.Item) (shed int) {
 	if w.left == 0 && len(w.aside) == 0 && w.m.restart.Load() == 0 {
 		return 0
@@ -271,7 +274,7 @@ func (w *Worker) drain(now time.Duration, dst []queue.Item) (shed int) {
 		if share == 0 || !w.m.restart.CompareAndSwap(share, 0) {
 			return 0
 		}
-		// What comes from now on finds the new manager.
+		// Attempts that come from now on are not part of the restart.
 		w.left = int(math.Ceil(math.Float64frombits(share) * float64(w.m.Queued())))
 	}
 	all := dst
@@ -283,7 +286,7 @@ func (w *Worker) drain(now time.Duration, dst []queue.Item) (shed int) {
 			break
 		}
 		for i := range dst[:taken] {
-			if dst[i].Offered() > now { // a lifo gives newcomers out first
+			if dst[i].Offered() > now { // a lifo gives out newcomers first
 				w.aside = append(w.aside, dst[i])
 				continue
 			}
@@ -301,8 +304,8 @@ func (w *Worker) drain(now time.Duration, dst []queue.Item) (shed int) {
 	return shed
 }
 
-// putBack pushes what a drain set aside, in the order in which it came. What the discipline
-// gives up of it is shed: as much as dst holds now, and the rest by the next calls.
+// putBack pushes the attempts that a drain set aside, in the order of their offers. Attempts that
+// the discipline refuses are shed into dst. What dst cannot hold is left to the next call.
 func (w *Worker) putBack(now time.Duration, dst []queue.Item) (shed int) {
 	slices.SortFunc(w.aside, func(a, b queue.Item) int {
 		return cmp.Or(cmp.Compare(a.Offered(), b.Offered()), cmp.Compare(a.Born, b.Born))
@@ -318,37 +321,37 @@ func (w *Worker) putBack(now time.Duration, dst []queue.Item) (shed int) {
 	return shed
 }
 
-// shed tells the controller of admitted attempts that the discipline gave up.
+// shed tells the admission controller of admitted attempts that the discipline shed.
 func (m *Manager) shed(now time.Duration, items []queue.Item) {
 	for i := range items {
 		m.cfg.Admit.Done(now, &items[i], max(0, now-items[i].Offered()), queue.Shed)
 	}
 }
 
-// Answer is what a finished service tells the droplet.
+// Answer is the outcome of a service. Droplet and Born identify the attempt.
 type Answer struct {
-	Born    time.Duration // names the attempt, with Droplet
-	Until   time.Duration // until when the droplet may count on the lease
-	Lease   uint64        // the lease that was extended or granted; 0 unless Good
+	Born    time.Duration
+	Until   time.Duration // the lease's new deadline after a good check or establish
+	Lease   uint64        // the extended, granted or verified lease; 0 unless Good
 	Droplet uint32
 	Class   queue.Class
 	Outcome queue.Outcome
 }
 
-// Worker is one server's side of the protocol.
+// Worker is one worker's side of the protocol. One goroutine uses it.
 type Worker struct {
 	m     *Manager
 	index int
 	queue queue.Discipline // the manager's, or this worker's view of it
 	ids   [32]lease.ID     // for Prefetch
-	left  int              // of a restart that is being carried out
-	aside []queue.Item     // offered since it began
+	left  int              // attempts still to be shed by the present restart
+	aside []queue.Item     // attempts offered since the restart began
 
-	granted atomic.Int64    // leases, less those revoked
-	_       [pad.Bytes]byte // two workers' counts are on two cache lines
+	granted atomic.Int64    // leases granted, less leases revoked
+	_       [pad.Bytes]byte // keeps two workers' counts on separate cache lines
 }
 
-// Worker makes the i-th worker's side.
+// Worker makes the i-th worker's side. It must not be called concurrently.
 func (m *Manager) Worker(i int) *Worker {
 	w := &Worker{m: m, index: i, queue: m.cfg.Queue}
 	if s, ok := m.cfg.Queue.(queue.Sharder); ok {
@@ -358,9 +361,9 @@ func (m *Manager) Worker(i int) *Worker {
 	return w
 }
 
-// Take pops the next attempts to serve into dst: dst[:taken] in order, and
-// dst[len(dst)-dropped:] were shed. What the taken ones will look at is brought into
-// the cache on the way.
+// Take pops the next attempts from the queue into dst. dst[:taken] are to be served, in this order,
+// and dst[len(dst)-dropped:] were shed by the discipline. Take prefetches the leases of the taken
+// attempts.
 func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) {
 	taken, dropped = w.queue.Pop(now, dst)
 	w.m.shed(now, dst[len(dst)-dropped:])
@@ -374,8 +377,8 @@ func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) 
 	return taken, dropped
 }
 
-// Ahead copies to dst some of the attempts that will be taken next, of a plain manager,
-// returns how many, and brings into the cache what the live ones among them will look at.
+// Ahead copies some of the attempts that will be taken next to dst and returns their number. It
+// prefetches the leases of those whose deadline is after now. The manager must be plain.
 func (w *Worker) Ahead(now time.Duration, dst []queue.Item) int {
 	n := w.m.cfg.Queue.(queue.InOrder).Peek(dst[:min(len(dst), len(w.ids))])
 	live := w.ids[:0]
@@ -389,8 +392,9 @@ func (w *Worker) Ahead(now time.Duration, dst []queue.Item) int {
 	return n
 }
 
-// Stale says whether an item that was taken earlier is to be shed instead of served,
-// since the discipline would drop it by now; it is then marked, and out of the manager.
+// Stale reports whether an attempt that was taken earlier must be shed, because the discipline
+// would drop it by now. Stale then sets its Why to queue.Expired and tells the admission
+// controller. The engine must not serve it.
 func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {
 	if w.m.stale == nil || !w.m.stale.Stale(now, it) {
 		return false
@@ -400,11 +404,11 @@ func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {
 	return true
 }
 
-// Complete ends a service that was taken up at taken and whose work was done at now:
-// the epoch check, and what the attempt asked for. It fills in the answer.
+// Complete ends a service that began at taken and whose work was done at now. It carries out the
+// epoch check and the request, and fills in the answer. An attempt past its deadline is Late.
 //
-// The whole work was done by then, whoever waits for it: a worker finds out that an
-// attempt is worth nothing only here. That is what sustains the collapse.
+// A worker learns only here that an attempt is late, after the whole work was done. This wasted
+// work sustains the collapse.
 func (w *Worker) Complete(taken, now time.Duration, it *queue.Item, a *Answer) {
 	*a = Answer{Born: it.Born, Droplet: it.Droplet, Class: it.Class}
 	if now >= it.Deadline() {
@@ -415,7 +419,7 @@ func (w *Worker) Complete(taken, now time.Duration, it *queue.Item, a *Answer) {
 	w.m.cfg.Admit.Done(now, it, max(0, taken-it.Offered()), a.Outcome)
 }
 
-// apply does what a live attempt asked for.
+// apply carries out the request of a live attempt.
 func (w *Worker) apply(now time.Duration, it *queue.Item, a *Answer) {
 	until := now + w.m.cfg.TTL
 	held := lease.ID(it.Lease)
@@ -456,7 +460,7 @@ func (w *Worker) establish(now, until time.Duration, it *queue.Item) (lease.ID, 
 		w.granted.Inc()
 	}
 	if !holder.CompareAndSwap(it.Lease, uint64(id)) {
-		if w.m.cfg.Table.Revoke(id) == nil { // ours, and nobody has heard of it
+		if w.m.cfg.Table.Revoke(id) == nil { // this worker's lease, not yet published
 			w.granted.Dec()
 		}
 		return 0, queue.Late
