@@ -9,12 +9,12 @@ import (
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
-// runbookFile is where a run's folder has the runbook that was played.
+// runbookFile is the name, in a run's folder, of the runbook that was played.
 const runbookFile = "runbook.toml"
 
-// command is the line for a shell that makes the run again: a built-in scenario with every key
-// that differs from it, and every option that the run's files depend on. It needs no file but
-// the runbook, which is in the run's folder: it is for a shell that is there.
+// command is the shell command that repeats the run. It names a built-in scenario, every key
+// that differs from it, and every option that the run's files depend on. It must be run in the
+// run's folder, where the runbook is.
 func (x *experiment) command(on string) string {
 	words := []string{"leasestorm", "run"}
 	switch {
@@ -50,7 +50,7 @@ func (x *experiment) command(on string) string {
 	return strings.Join(words, " ")
 }
 
-// absoluteService is a distribution of services whose folder is found from anywhere.
+// absoluteService makes the folder of a measured distribution absolute.
 func absoluteService(service string) string {
 	if dir, ok := strings.CutPrefix(service, measured); ok {
 		if abs, err := filepath.Abs(dir); err == nil {
@@ -60,7 +60,7 @@ func absoluteService(service string) string {
 	return service
 }
 
-// shellWord quotes a word, where it must be, for a POSIX shell.
+// shellWord quotes a word for a POSIX shell, if necessary.
 func shellWord(w string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-+=:,./@%", r)

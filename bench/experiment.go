@@ -15,25 +15,25 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// step of a run's series.
+// step is the length of a step of a run's series.
 const step = 100 * time.Millisecond
 
-// experiment is a fitted scenario laid out as a run.
+// experiment is a fitted scenario, laid out in run time.
 type experiment struct {
 	scenario.Fitted
-	shards  int // that the host suggests for the table; 0: nothing
+	shards  int // number of the table's shards that suits the host; 0: the table's default
 	seed    uint64
 	costs   dwfm.Costs
-	outage  dwfm.Window       // To is the return; 0 where there is no outage
-	steps   []scenario.Step   // what the operator does
-	runbook *scenario.Runbook // that says so; nil: the scenario does
-	how     Options           // that it was asked for with
-	end     time.Duration
+	outage  dwfm.Window       // To is the dependency's return; zero: no outage
+	steps   []scenario.Step   // the operator's
+	runbook *scenario.Runbook // the source of steps; nil: the scenario is
+	how     Options           // as given to Run
+	end     time.Duration     // run time
 	phases  []record.Phase
 	folder  *record.Folder // claimed for the run's files; nil: none are asked for
 	release func()         // gives back the memory that was promised to the making of the run
 
-	// What the operator switches, of the manager that was made last; nil: nothing.
+	// The switches of the manager that was made last; nil: the operator does not switch.
 	switchQueue *queue.Switch
 	switchAdmit *admit.Switch
 }
@@ -49,7 +49,8 @@ func newExperiment(s scenario.Scenario, workers int, seed uint64, shortest time.
 	return x, x.check()
 }
 
-// check says what the run as it is laid out cannot hold, and what in it would not be.
+// check returns an error if the run exceeds a limit: of a table's deadlines, of the rate of
+// launches, or of its own end, after which an operator's step would not happen.
 func (x *experiment) check() error {
 	if x.end > scenario.LastDeadline-x.TTL {
 		key, mend := "ttl", "lower ttl, duration, outage or steady"
@@ -84,7 +85,7 @@ func (x *experiment) check() error {
 	return nil
 }
 
-// schedule lays out the phases.
+// schedule lays out the phases, the outage and the operator's steps.
 func (x *experiment) schedule() {
 	x.phases = []record.Phase{{Name: "steady"}}
 	x.end = x.Duration
@@ -103,7 +104,7 @@ func (x *experiment) schedule() {
 	}
 }
 
-// disturb puts into the costs what goes wrong beside the surge.
+// disturb sets the slow spell and the pause in the costs.
 func (x *experiment) disturb() {
 	if x.Slow > 0 {
 		x.costs.Slow, x.costs.Slowed = x.Slow, dwfm.Window{From: x.outage.To, To: x.end}
@@ -117,9 +118,10 @@ func (x *experiment) disturb() {
 	}
 }
 
-// manager makes a fresh one, with its table, queue and controller.
+// manager makes a new manager with its table, queue and controller.
 func (x *experiment) manager(controller string, s engine.Service, ttl time.Duration) (*dwfm.Manager, error) {
-	// A grant comes before the end of what it supersedes.
+	// The table has room for more leases: a new lease may be granted before the lease that it
+	// replaces is freed.
 	table, err := lease.Make(x.Table, lease.Env{Leases: x.Leases + 64*x.Workers, Workers: x.Workers, Shards: x.shards})
 	if err != nil {
 		return nil, err
@@ -128,7 +130,7 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 	if err != nil {
 		return nil, err
 	}
-	wait := x.TTL // of a policy that does not say
+	wait := x.TTL // for a policy that does not state its longest wait
 	if l, ok := retry.(admit.Longest); ok {
 		wait = l.Longest()
 	}
@@ -170,8 +172,8 @@ func (x *experiment) admitConfig(s engine.Service) admit.Config {
 	return c
 }
 
-// calibrationManager is the manager of a calibration: the same parts, but nothing is
-// refused, dropped for its age, dead or slowed.
+// calibrationManager makes the manager of a calibration: the same table and discipline, without
+// admission control, outage, slow spell, pause or backlog cost.
 func (x *experiment) calibrationManager() (*dwfm.Manager, error) {
 	y := *x
 	y.costs.Backlog, y.costs.Slowed, y.costs.Paused = 0, dwfm.Window{}, dwfm.Window{}
@@ -179,10 +181,10 @@ func (x *experiment) calibrationManager() (*dwfm.Manager, error) {
 	return y.manager("none", x.Want, 2*engine.Patience)
 }
 
-// manyLeases is from how many leases on memory is what limits a run.
+// manyLeases is the number of leases from which on memory limits a run.
 const manyLeases = 1_000_000
 
-// plan makes the run with the service times as they were measured.
+// plan makes the engine's plan and its judge, for the given mean service times.
 func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge, error) {
 	m, err := x.manager(x.Admit, s, x.TTL)
 	if err != nil {
@@ -201,7 +203,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 		return nil, nil, err
 	}
 	if x.Leases >= manyLeases {
-		runtime.GC() // what the making took serves the run again; there is nothing to scan
+		runtime.GC() // frees the set-up's garbage for the run; the heap has few pointers to scan
 	}
 	log := record.NewLog(record.Shape{Leases: x.Leases, Workers: x.Workers, Step: step, Phases: x.phases})
 	f.Leased = log.Recorder(x.Workers).TimeToLease
@@ -224,8 +226,8 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	return p, j, nil
 }
 
-// Check says whether a run of the scenario can be laid out on a number of workers and its parts
-// be made, without making it.
+// Check returns an error if a run of the scenario on the given number of workers cannot be laid
+// out, or one of its parts cannot be made. It does not run the scenario.
 func Check(s scenario.Scenario, workers int) error {
 	x, err := newExperiment(s, workers, 1, 1)
 	if err != nil {

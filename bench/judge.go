@@ -7,63 +7,77 @@ import (
 	"github.com/leasestorm/leasestorm/bench/law"
 )
 
-// Verdict is what became of a run. Near the border a single run's verdict is a coin
-// toss.
+// Verdict is the outcome of a run. Near the border between recovery and collapse the verdict
+// differs from seed to seed.
 type Verdict string
 
 // The verdicts.
 const (
-	Healthy   Verdict = "healthy"   // never left the steady state
-	Recovered Verdict = "recovered" // came back, after TTR
-	Degraded  Verdict = "degraded"  // progress, but not there at the end; or ended by a queue over its limit
-	Collapsed Verdict = "collapsed" // no progress worth the name for 5 timeouts on end
-	Invalid   Verdict = "invalid"   // the harness itself could not keep up
+	// Healthy: the run never left the steady state.
+	Healthy Verdict = "healthy"
+	// Recovered: the run left the steady state and came back to it, TTR after the return.
+	Recovered Verdict = "recovered"
+	// Degraded: the run ended outside the steady state without a collapse, or its queue
+	// exceeded Judge.MaxQueue.
+	Degraded Verdict = "degraded"
+	// Collapsed: for 5 timeouts on end goodput was below 5 % of capacity, and more than half
+	// of the lost leases stayed lost; or the queue exceeded Judge.MaxQueue during such a time.
+	Collapsed Verdict = "collapsed"
+	// Invalid: the harness could not keep up, so the run measured the harness.
+	Invalid Verdict = "invalid"
 )
 
-// Lost says whether the leases did not come back.
+// Lost reports whether the leases did not come back: a collapsed or a degraded run.
 func (v Verdict) Lost() bool { return v == Collapsed || v == Degraded }
 
-// In the steady state 99.9 % of the leases are active; a recovery must hold for 5
-// timeouts; a collapse is 5 timeouts on end in which a timeout's good establishes are
-// less than 5 % of capacity while more than 1 % of what was lost is still lost, and
-// after which more than half of what was lost at their start still is.
+// The definitions behind the verdicts:
+//
+//   - Steady state: at least 99.9 % of the leases are active.
+//   - Recovery: the steady state has held for 5 timeouts.
+//   - Starvation: the good establishes of the last timeout are below 5 % of capacity, while the
+//     lost leases are more than 1 % of the most that were ever lost.
+//   - Collapse: 5 timeouts of starvation on end, after which more than half of the leases that
+//     were lost at their start are still lost.
 const (
 	steadyShare  = 0.999
 	collapseLost = 0.01
-	// watchesPerTimeout is how finely the judge looks: η needs it.
+	// watchesPerTimeout is the number of samples per timeout. The efficiency η needs so fine a
+	// TTR.
 	watchesPerTimeout = 100
 )
 
-// Judge watches a run and says when its verdict is clear. It is passive.
+// Judge watches a run and decides when its verdict is final. An engine calls [Judge.Watch]; a
+// Judge starts no goroutine and reads no clock. All times are run time.
 type Judge struct {
 	Leases   int
 	Timeout  time.Duration
-	Capacity float64         // establishes a second
-	Return   time.Duration   // of the dependency; 0 where there is no outage
-	Acts     []time.Duration // when the operator acts, in order
-	MaxQueue int             // attempts at which the run is ended, before the host swaps; 0: no limit
+	Capacity float64         // establishes per second
+	Return   time.Duration   // when the dependency returns; 0: there is no outage
+	Acts     []time.Duration // when the operator acts, ascending
+	MaxQueue int             // queued attempts above which the run ends; 0: no limit
 
-	ActiveMin, ActiveEnd int
+	ActiveMin, ActiveEnd int           // live leases: the fewest so far, and the latest count
 	CollapsedAt          time.Duration // when a collapse was first seen; 0: never
-	QueueFull            bool          // ended by MaxQueue
+	QueueFull            bool          // the queue exceeds MaxQueue
 
 	begun    bool
-	end      time.Duration // of the run so far
-	lost     int           // most leases lost at any time
-	below    bool          // has it ever been below the steady state?
-	belowAt  time.Duration // last time that it was
-	good     [watchesPerTimeout]uint64
-	seen     int
-	starved  time.Duration // since when there is no progress; 0: there is
-	leftAt   int           // leases that were lost then
+	end      time.Duration             // the latest sample
+	lost     int                       // the most leases lost at any time
+	below    bool                      // the run has left the steady state
+	belowAt  time.Duration             // the last sample outside the steady state
+	good     [watchesPerTimeout]uint64 // good establishes at the last samples, a ring
+	seen     int                       // samples in good so far
+	starved  time.Duration             // when the present starvation began; 0: there is none
+	leftAt   int                       // lost leases at that time
 	collapse bool
-	acted    int // of Acts
-	steadyQ  int // longest queue before the return
-	longAt   time.Duration
-	long     bool
+	acted    int           // how many of Acts have passed
+	steadyQ  int           // the longest queue before the return, in attempts
+	longAt   time.Duration // the last sample with long set
+	long     bool          // the queue is above its steady level
 }
 
-// Look keeps the extremes only: the watcher of a run that goes to its end.
+// Look is a watcher that records the extremes and ends the run only if the queue exceeds
+// MaxQueue. A ramp of loads uses Look in place of Watch.
 func (j *Judge) Look(now time.Duration, s engine.State) bool {
 	j.observe(now, s)
 	return j.QueueFull
@@ -82,16 +96,17 @@ func (j *Judge) observe(now time.Duration, s engine.State) {
 	j.QueueFull = j.MaxQueue > 0 && s.Queued > j.MaxQueue
 }
 
-// Watch is an engine's watcher, to be called every Timeout/watchesPerTimeout; true ends
-// the run.
+// Watch takes one sample of the run and returns true when the run can end. An engine calls
+// Watch every hundredth of the timeout.
 func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 	j.observe(now, s)
 	if now < j.Return {
 		j.steadyQ = max(j.steadyQ, s.Queued)
 		return j.QueueFull
 	}
-	// "Back at its steady level" allows for a hiccup of the host: a queue of less than
-	// 2 % of what a timeout can serve is as good as empty.
+	// The steady level allows for a short stall of the host: a queue counts as long if it is
+	// above twice its maximum before the return and above 2 % of the establishes that capacity
+	// serves in one timeout.
 	if j.long = float64(s.Queued) > max(2*float64(j.steadyQ), 0.02*j.Capacity*j.Timeout.Seconds()); j.long {
 		j.longAt = now
 	}
@@ -100,7 +115,7 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 	if j.collapse && j.CollapsedAt == 0 {
 		j.CollapsedAt = now
 	}
-	for j.acted < len(j.Acts) && now >= j.Acts[j.acted] { // whatever was, is judged anew
+	for j.acted < len(j.Acts) && now >= j.Acts[j.acted] { // an action restarts the judgement
 		j.acted++
 		j.collapse, j.starved = false, 0
 	}
@@ -111,12 +126,12 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 		return true
 	}
 	back := now-max(j.belowAt, j.Return) >= hold
-	// One that is back but drags a tail of dead work is watched a little longer; one that
-	// has lost no lease yet but has a standing queue, to the end.
+	// With a long queue the run goes on: for 10 timeouts in the steady state if it had left that
+	// state, else to its end.
 	return back && (!j.long || j.below && now-max(j.belowAt, j.Return) >= 2*hold)
 }
 
-// progress looks for 5 timeouts on end without goodput, over a sliding timeout.
+// progress looks for 5 timeouts of starvation on end. Goodput is counted over the last timeout.
 func (j *Judge) progress(now time.Duration, s engine.State) {
 	slot := j.seen % watchesPerTimeout
 	before := j.good[slot]
@@ -138,12 +153,13 @@ func (j *Judge) progress(now time.Duration, s engine.State) {
 		if 2*left > j.leftAt {
 			j.collapse = true
 		}
-		// A tail of droplets that sit out long waits thins out: that is progress.
+		// No collapse yet if at least half of the lost leases came back, as when the last
+		// droplets sit out long retry waits. The next 5 timeouts are judged anew.
 		j.starved, j.leftAt = now, left
 	}
 }
 
-// Verdict is the verdict of the run as it stands.
+// Verdict returns the verdict of the run so far. It never returns Invalid.
 func (j *Judge) Verdict() Verdict {
 	switch {
 	case !j.below && !j.QueueFull:
@@ -156,8 +172,8 @@ func (j *Judge) Verdict() Verdict {
 	return Degraded
 }
 
-// TTR is the time from the dependency's return to the steady state, if the run came
-// back to it.
+// TTR returns the time to recovery: from the dependency's return to the steady state. It is 0
+// for a healthy run. ok is false if the run did not come back.
 func (j *Judge) TTR() (time.Duration, bool) {
 	switch j.Verdict() {
 	case Healthy:
@@ -168,8 +184,8 @@ func (j *Judge) TTR() (time.Duration, bool) {
 	return 0, false
 }
 
-// Drain is the time from the dependency's return until the queue was back at its
-// steady level, if it was at the end.
+// Drain returns the time from the dependency's return until the queue was back at its steady
+// level. ok is false if the queue was above that level at the end, or the run collapsed.
 func (j *Judge) Drain() (time.Duration, bool) {
 	return max(0, j.longAt-j.Return), !j.long && j.Verdict() != Collapsed
 }

@@ -16,32 +16,35 @@ import (
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
-// ErrFiles is returned, wrapped, beside a result whose files could not be written.
+// ErrFiles is returned, wrapped, together with a complete result whose files could not be
+// written.
 var ErrFiles = errors.New("the result's files cannot be written")
 
-// ManifestSchema is the version of the manifest's shape.
+// ManifestSchema is the version of the manifest's format.
 const ManifestSchema = 1
 
-// Manifest is what makes a run checkable: from its scenario, seed and workers it can be
-// made again.
+// Manifest describes a finished run, as manifest.json holds it. The run can be repeated from its
+// scenario, seed and workers, and its files checked against Files.
 type Manifest struct {
 	Schema    int             `json:"schema"`
 	Started   time.Time       `json:"started"`
-	Command   string          `json:"command"` // that makes the run again, for a shell in its folder
+	Command   string          `json:"command"` // repeats the run, in a shell in its folder
 	Scenario  string          `json:"scenario_toml"`
 	Result    *Result         `json:"result"`
 	Phases    []record.Phase  `json:"phases"`
-	Scan      string          `json:"scan,omitempty"` // the form in which lock-free tables look for lapsed leases
+	Scan      string          `json:"scan,omitempty"` // lease.ScanForm of the host
 	Placement *host.Placement `json:"placement,omitempty"`
-	Host      *host.Info      `json:"host,omitempty"`  // nil of a virtual run, as all that is not the same everywhere
-	Usage     *host.Usage     `json:"usage,omitempty"` // in the run
+	Host      *host.Info      `json:"host,omitempty"`
+	Usage     *host.Usage     `json:"usage,omitempty"` // during the run
 	Build     *BuildInfo      `json:"build,omitempty"`
-	// Services is the distribution of service times over what was calibrated.
+	// Services is the distribution of service times, each divided by its calibrated mean. A
+	// virtual run has none, nor Scan, Placement, Host, Usage or Build: its files are the same on
+	// every host.
 	Services []record.Quantile `json:"service_quantiles,omitempty"`
 	Files    []record.File     `json:"files"`
 }
 
-// BuildInfo is what ran.
+// BuildInfo identifies the program that made a run.
 type BuildInfo struct {
 	Go      string `json:"go"`
 	Version string `json:"version"`
@@ -49,7 +52,7 @@ type BuildInfo struct {
 	Dirty   bool   `json:"dirty"`
 }
 
-// ReadBuildInfo reads it from the binary itself.
+// ReadBuildInfo reads the BuildInfo of the running binary.
 func ReadBuildInfo() BuildInfo {
 	b := BuildInfo{Go: runtime.Version(), Version: "unknown", Commit: "unknown"}
 	info, ok := debug.ReadBuildInfo()
@@ -68,8 +71,8 @@ func ReadBuildInfo() BuildInfo {
 	return b
 }
 
-// write makes the run's folder and says where it stands: what run and host add to the
-// manifest, nil of a virtual run. What cannot be finished is kept.
+// write writes the run's files, commits the folder and sets res.Folder. m holds what a real run
+// adds to the manifest. If the folder cannot be completed, the files written so far are kept.
 func (x *experiment) write(log *record.Log, res *Result, start time.Time, m Manifest) error {
 	f := x.folder
 	err := x.fill(f, log, res, start, m)
@@ -101,7 +104,8 @@ func (x *experiment) fill(f *record.Folder, log *record.Log, res *Result, start 
 	return f.WriteJSON("manifest.json", m)
 }
 
-// ReadManifest reads a finished run and checks that its files are whole.
+// ReadManifest reads the manifest of the finished run in dir and verifies the size and checksum
+// of each of its files.
 func ReadManifest(ctx context.Context, dir string) (m Manifest, err error) {
 	path := filepath.Join(dir, "manifest.json")
 	text, err := files.Read(path)

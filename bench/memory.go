@@ -16,22 +16,23 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// ErrMemory is returned, wrapped, for a run that this host cannot hold. It is no ErrScenario: on
-// another host there is such a run.
+// ErrMemory is returned, wrapped, for a run that does not fit in this host's memory. It does not
+// wrap ErrScenario: the run may fit on another host.
 var ErrMemory = errors.New("not enough memory")
 
 const (
 	itemBytes    = int64(unsafe.Sizeof(queue.Item{}))
-	attemptBytes = 32 + 2*4 // in the fleet, with its place in a ring that is twice as long at worst
+	attemptBytes = 32 + 2*4 // in the fleet: an attempt, and its place in a ring at most half full
 	timerBytes   = 12
-	holderBytes  = 8 // the manager's, a lease
-	orderBytes   = 4 // in which a fleet is made
-	rowBytes     = 27 << 10
-	smallRun     = 100_000  // leases; below, memory is no matter
-	memoryStep   = 64 << 20 // of growth, between two looks at what is left
+	holderBytes  = 8        // in the manager, per lease
+	orderBytes   = 4        // per lease, while a fleet is made
+	rowBytes     = 27 << 10 // per step of the series
+	smallRun     = 100_000  // leases below which memory is not checked
+	memoryStep   = 64 << 20 // bytes of growth between two checks of the free memory
 )
 
-// budget is what this process may take, and what runs that are being made will.
+// budget is the memory that this process may use, in bytes. promised is the part that is set
+// aside for runs that are being made.
 type budget struct {
 	mu       sync.Mutex
 	limit    func() int64 // bytes; 0: unknown
@@ -41,15 +42,16 @@ type budget struct {
 
 var memory = &budget{limit: memoryLimitOf(time.Now, host.ReadInfo), inUse: memoryInUse}
 
-// memoryInUse is what Go has of the system.
+// memoryInUse is the memory that the Go runtime holds, in bytes, less what it has released.
 func memoryInUse() int64 {
 	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(s)
 	return int64(s[0].Value.Uint64() - s[1].Value.Uint64())
 }
 
-// memoryLimitOf is what is free, what is in use already, and no more than the control group
-// has. It is read again when it is older than 5 s.
+// memoryLimitOf returns a function for the limit in bytes: free memory plus the memory in use,
+// at most the limit of the control group. The function reads the host anew if its last reading
+// is older than 5 s.
 func memoryLimitOf(now func() time.Time, read func() host.Info) func() int64 {
 	var at time.Time
 	var limit int64
@@ -68,15 +70,14 @@ func memoryLimitOf(now func() time.Time, read func() host.Info) func() int64 {
 	}
 }
 
-// over says whether so many bytes more are too many, and what the limit is.
+// over reports whether bytes more would exceed the limit, and the limit.
 func (b *budget) over(bytes int64) (limit int64, yes bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.look(bytes)
 }
 
-// look is over with the lock held. What the collector can give back is given back before
-// anything is refused.
+// look is over with the lock held. It returns garbage to the system before it refuses.
 func (b *budget) look(bytes int64) (limit int64, yes bool) {
 	if limit = b.limit(); limit == 0 {
 		return 0, false
@@ -89,7 +90,7 @@ func (b *budget) look(bytes int64) (limit int64, yes bool) {
 	return limit, !fits()
 }
 
-// promise keeps bytes for a run that is being made, until it is released.
+// promise sets bytes aside for a run that is being made, until release is called.
 func (b *budget) promise(bytes int64) (limit int64, release func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,8 +109,9 @@ func (b *budget) promise(bytes int64) (limit int64, release func(), ok bool) {
 	}, true
 }
 
-// bytes is the memory that the run surely takes: per lease, and what may be offered between two
-// looks at the queue. A real run has a manager for its calibration beside its own.
+// bytes is the least memory that the run takes: perLease bytes per lease, and perLook bytes for
+// the launches between two samples of the queue. A real run has a second manager, for its
+// calibration.
 func (x *experiment) bytes(real bool) (perLease, perLook int64, err error) {
 	const few = 1 << 12
 	var tables [2]int64
@@ -133,7 +135,8 @@ func (x *experiment) bytes(real bool) (perLease, perLook int64, err error) {
 	return perLease, int64(x.Launches(most, x.Want)*look) * itemBytes, nil
 }
 
-// reserve refuses a run that memory cannot hold, before it is made; release is called once it is.
+// reserve refuses a run that does not fit in memory, before it is made. The caller calls release
+// once the run is made.
 func (x *experiment) reserve(b *budget, real bool) (release func(), err error) {
 	if x.Leases < smallRun && x.Launch <= 1 && len(x.Loads) == 0 {
 		return func() {}, nil
@@ -156,8 +159,8 @@ func (x *experiment) reserve(b *budget, real bool) (release func(), err error) {
 
 func gib(bytes int64) string { return fmt.Sprintf("%.3g GiB", float64(bytes)/(1<<30)) }
 
-// memoryGuard ends a run whose queue outgrows the memory. It asks for what is left only when the
-// queue and the series have grown by some 64 MiB.
+// memoryGuard ends a run whose queue outgrows the memory. It checks the memory whenever queue
+// and series have grown by another 64 MiB.
 type memoryGuard struct {
 	b     *budget
 	watch func(time.Duration, engine.State) bool
@@ -169,7 +172,7 @@ func (g *memoryGuard) Watch(now time.Duration, s engine.State) bool {
 	queued := int64(s.Queued) * itemBytes
 	if grown := queued + int64(now/step)*rowBytes; grown > g.next {
 		g.next = grown + memoryStep
-		// A queue in one array is copied into one of twice the size.
+		// A queue in one array grows by a copy into an array of twice its size.
 		if limit, over := g.b.over(queued + memoryStep); over {
 			g.err = fmt.Errorf("%w: %d attempts are queued after %v, and this process may have %s: lower --max-queue, leases or duration", ErrMemory, s.Queued, now, gib(limit))
 			return true

@@ -12,15 +12,15 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// act is when the i-th step is taken.
+// act is the run time of the operator's i-th step.
 func (x *experiment) act(i int) time.Duration { return x.outage.To + x.steps[i].After }
 
-// play lays a runbook into an experiment, in the place of the scenario's own operator.
+// play replaces the scenario's operator by a runbook.
 func (x *experiment) play(b scenario.Runbook) error {
 	if x.Outage == 0 {
 		return scenario.Bad("outage", "a runbook's steps are after the return of an outage; set outage")
 	}
-	b.Steps = slices.Clone(b.Steps) // a runbook is many runs'
+	b.Steps = slices.Clone(b.Steps) // other runs share the runbook
 	if err := b.Check(cmp.Or(b.Name, "runbook")); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (x *experiment) play(b scenario.Runbook) error {
 		}
 	}
 	x.end = max(x.end, x.act(len(x.steps)-1)+x.Duration)
-	x.disturb() // what is for good ends with the run
+	x.disturb() // a lasting disturbance ends with the run, whose end has moved
 	return x.check()
 }
 

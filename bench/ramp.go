@@ -14,22 +14,22 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Point is one load of a ramp; loads, throughput and goodput are work a second over
-// capacity.
+// Point is the measurement at one load of a ramp. Load, Offered, Throughput and Goodput are
+// shares of capacity.
 type Point struct {
-	Load       float64  `json:"load"`           // asked for
-	Back       bool     `json:"back,omitempty"` // on the way down, after the highest load
-	Offered    float64  `json:"offered"`        // with what droplets retry
-	Throughput float64  `json:"throughput"`     // late work included
+	Load       float64  `json:"load"`           // asked for, checks included
+	Back       bool     `json:"back,omitempty"` // after the highest load, on the way down
+	Offered    float64  `json:"offered"`        // retries included
+	Throughput float64  `json:"throughput"`     // late and failed work included
 	Goodput    float64  `json:"goodput"`
-	WastedWork float64  `json:"wasted_work"`
-	P99        *float64 `json:"p99_s"` // of served launches, from birth; null of none
-	QueueEnd   int      `json:"queue_end"`
+	WastedWork float64  `json:"wasted_work"` // share of the workers' busy time
+	P99        *float64 `json:"p99_s"`       // latency of served launches from birth; null: none
+	QueueEnd   int      `json:"queue_end"`   // attempts
 }
 
-// scheduleRamp gives each load a phase to settle in and one to be measured in. Above
-// capacity, what a fifo serves at first is in time: what it serves t after it began with an
-// empty queue has waited t·(1−1/load), so it is late from τ·load/(load−1) on.
+// scheduleRamp gives each load two phases: one to settle in and one to be measured in. Above
+// capacity a fifo that starts empty is in time at first: an attempt served after t has waited
+// t·(1−1/load), so attempts are late from τ·load/(load−1) on. The first phase lasts 10 % more.
 func (x *experiment) scheduleRamp() {
 	at := x.Steady
 	for i, load := range x.Loads {
@@ -49,10 +49,11 @@ func (x *experiment) scheduleRamp() {
 	x.end = at.Round(step)
 }
 
-// back says whether the i-th load comes after the highest.
+// back reports whether the i-th load comes after the highest.
 func (x *experiment) back(i int) bool { return i > slices.Index(x.Loads, slices.Max(x.Loads)) }
 
-// rampEvents begin each load with an empty queue.
+// rampEvents are the changes of load. With between = "restart" each load begins with an empty
+// queue.
 func (x *experiment) rampEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Service) []engine.Event {
 	var events []engine.Event
 	for i, load := range x.Loads {
@@ -66,7 +67,7 @@ func (x *experiment) rampEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Servic
 	return events
 }
 
-// points are a ramp's results, from the steps that lie wholly in a load's phase.
+// points are the measurements of a ramp, from the steps that lie wholly in a load's phase.
 func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 	work := func(c record.Counts) (t float64) {
 		for class, n := range c {
@@ -107,7 +108,8 @@ func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 	return points
 }
 
-// RampLength is how long a scenario's ramp of loads takes; ok is false if it has none.
+// RampLength returns the run time of a scenario's ramp of loads. ok is false if the scenario has
+// no ramp, or cannot be run on one worker.
 func RampLength(s scenario.Scenario) (length time.Duration, ok bool) {
 	x, err := newExperiment(s, 1, 1, scenario.ShortestCheck)
 	if err != nil || len(x.Loads) == 0 {

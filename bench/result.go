@@ -12,7 +12,8 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Result is what one run says, as --json prints it.
+// Result is the outcome of one run, as --json prints it. A nil pointer is null in JSON. "The
+// return" is that of the dependency, and "the recovery" is the return to the steady state.
 type Result struct {
 	Scenario string `json:"scenario"`
 	Table    string `json:"table"`
@@ -26,49 +27,73 @@ type Result struct {
 	Workers  int    `json:"workers"`
 	Engine   string `json:"engine"`
 
-	Verdict     Verdict            `json:"verdict"`
-	TTR         *float64           `json:"ttr_s"`                // null: it did not come back
-	CollapsedAt *float64           `json:"collapsed_at_s"`       // after the return; null: it did not
-	Rescue      *float64           `json:"ttr_after_operator_s"` // from the operator's first action; null: none was needed, or it did not help
-	Ended       string             `json:"ended_by"`             // verdict, duration, max-queue
-	LaunchesOK  *float64           `json:"launches_ok"`          // share of launches that succeeded since the outage began; null: none
-	Points      []Point            `json:"points,omitempty"`     // of a ramp
-	Drain       *float64           `json:"drain_s"`              // null: the queue was not back at its steady level
-	Efficiency  *float64           `json:"efficiency"`           // η; null where there is no recovery to speak of
-	Capacity    float64            `json:"capacity_per_s"`       // establishes a second with all workers doing nothing else
-	Beta        float64            `json:"beta"`                 // β
-	Goodput     map[string]float64 `json:"goodput_per_s"`        // by class, mean from the return to the verdict
-	WastedWork  float64            `json:"wasted_work"`          // from the return to the verdict
-	IdleShare   *float64           `json:"idle_share"`           // of the workers' time from the return to the recovery; null: there is none
-	Shed        uint64             `json:"shed"`                 // attempts
-	ShedBy      map[string]uint64  `json:"shed_by"`              // by reason
-	ActiveMin   int                `json:"active_min"`           // leases
-	ActiveEnd   int                `json:"active_end"`           // leases
-	HealthyLost int                `json:"healthy_lost"`         // leases that had outlived the outage, and lapsed
-	Zones       []ZoneShare        `json:"zones"`                // since the return
-	Fairness    *float64           `json:"fairness"`             // Jain's index of the zones' shares of good answers; null: nobody asked, or nobody got one
-	TimeToLease Quantiles          `json:"time_to_lease_s"`      // over all retries
-	Slip        Pair               `json:"slip_ms"`              // of the generator
-	HostGap     Pair               `json:"host_gap_ms"`          // what the host alone does to it; nulls in virtual time
-	Service     map[string]float64 `json:"service_us"`           // calibrated, by class
-	Drift       float64            `json:"drift"`                // of capacity over the run, as a share; the larger of in and after it
-	Idle        string             `json:"idle,omitempty"`       // what threads do when there is nothing to do
-	Clock       string             `json:"clock,omitempty"`      // tsc or monotonic
-	ClockDrift  float64            `json:"clock_drift_ppm"`      // against the monotonic clock, over the run
-	GCs         uint32             `json:"gc_cycles"`            // in the run
-	Noisy       []string           `json:"noisy,omitempty"`      // what a reader must know of a valid run
-	Valid       bool               `json:"valid"`                //
-	Because     string             `json:"invalid_because"`      // empty if valid
-	Placement   string             `json:"placement,omitempty"`  // what is odd about it
-	Run         float64            `json:"run_s"`                // of the experiment itself
-	Elapsed     float64            `json:"elapsed_s"`            // with set-up and calibration
-	Folder      string             `json:"folder,omitempty"`
+	Verdict Verdict `json:"verdict"`
+	// TTR is the time to recovery, in s after the return; nil: the run did not come back.
+	TTR *float64 `json:"ttr_s"`
+	// CollapsedAt is when a collapse was first seen, in s after the return; nil: never.
+	CollapsedAt *float64 `json:"collapsed_at_s"`
+	// Rescue is the time from the operator's first action to the recovery, in s; nil: the run
+	// had no operator, did not collapse, or did not come back.
+	Rescue *float64 `json:"ttr_after_operator_s"`
+	Ended  string   `json:"ended_by"` // verdict, duration or max-queue
+	// LaunchesOK is the share of launches that succeeded since the outage began; nil: there were
+	// no launches.
+	LaunchesOK *float64 `json:"launches_ok"`
+	Points     []Point  `json:"points,omitempty"` // the loads of a ramp
+	// Drain is when the queue was back at its steady level, in s after the return; nil: it was
+	// not.
+	Drain *float64 `json:"drain_s"`
+	// Efficiency is η: broken leases over the establishes that capacity serves within TTR. nil:
+	// TTR is nil or 0.
+	Efficiency *float64 `json:"efficiency"`
+	// Capacity is the establishes per second that all workers serve if they do nothing else.
+	Capacity float64 `json:"capacity_per_s"`
+	// Beta is β: how many timeouts the spare capacity needs to serve the surge once.
+	Beta float64 `json:"beta"`
+	// Goodput is the mean number of good answers per second from the return to the end, by
+	// class.
+	Goodput map[string]float64 `json:"goodput_per_s"`
+	// WastedWork is the share of the workers' busy time, from the return to the end, that went
+	// into late attempts.
+	WastedWork float64 `json:"wasted_work"`
+	// IdleShare is the share of the workers' time, from the return to the recovery, in which
+	// they were idle; nil: TTR is nil or 0, or shorter than a step of the series.
+	IdleShare   *float64          `json:"idle_share"`
+	Shed        uint64            `json:"shed"`         // attempts
+	ShedBy      map[string]uint64 `json:"shed_by"`      // attempts, by queue.Reason
+	ActiveMin   int               `json:"active_min"`   // fewest live leases
+	ActiveEnd   int               `json:"active_end"`   // live leases at the end
+	HealthyLost int               `json:"healthy_lost"` // outlived the outage, lapsed later
+	Zones       []ZoneShare       `json:"zones"`        // attempts born since the return, by zone
+	// Fairness is Jain's index of the zones' shares of good answers, at most 1; nil: no zone had
+	// a good answer.
+	Fairness    *float64  `json:"fairness"`
+	TimeToLease Quantiles `json:"time_to_lease_s"` // from the loss of a lease to the next lease
+	Slip        Pair      `json:"slip_ms"`         // how late the generator offered attempts
+	// HostGap is how long the host kept the generator from running; its fields are nil in
+	// virtual time.
+	HostGap Pair               `json:"host_gap_ms"`
+	Service map[string]float64 `json:"service_us"` // mean service on one worker, by class
+	// Drift is the deviation of capacity from its calibration, as a share: the largest of the
+	// run, its recovery, and a calibration after the run.
+	Drift      float64  `json:"drift"`
+	Idle       string   `json:"idle,omitempty"`      // what a thread does while it has no work
+	Clock      string   `json:"clock,omitempty"`     // tsc or monotonic
+	ClockDrift float64  `json:"clock_drift_ppm"`     // against the monotonic clock
+	GCs        uint32   `json:"gc_cycles"`           // garbage collections in the run
+	Noisy      []string `json:"noisy,omitempty"`     // disturbances, a sentence each
+	Valid      bool     `json:"valid"`               // the harness kept up
+	Because    string   `json:"invalid_because"`     // empty if valid
+	Placement  string   `json:"placement,omitempty"` // a remark on where the threads were pinned
+	Run        float64  `json:"run_s"`               // length of the run, in run time
+	Elapsed    float64  `json:"elapsed_s"`           // wall time, set-up and calibration included
+	Folder     string   `json:"folder,omitempty"`
 
-	// Services is the distribution of service times over what was calibrated.
+	// Services is the distribution of service times, each divided by its calibrated mean.
 	Services []record.Quantile `json:"-"`
 }
 
-// Quantiles of N times, in seconds; null of none.
+// Quantiles are quantiles of N times, in seconds. They are nil if N is 0.
 type Quantiles struct {
 	P50  *float64 `json:"p50"`
 	P99  *float64 `json:"p99"`
@@ -77,7 +102,7 @@ type Quantiles struct {
 	N    int64    `json:"n"`
 }
 
-// Pair of quantiles, in milliseconds; null of nothing.
+// Pair is two quantiles, in milliseconds. They are nil if nothing was recorded.
 type Pair struct {
 	P50  *float64 `json:"p50"`
 	P999 *float64 `json:"p999"`
@@ -94,7 +119,7 @@ func pair(l *record.Latency) Pair {
 	return Pair{P50: quantile(l, .5, 1e3), P999: quantile(l, .999, 1e3)}
 }
 
-// quantile is a quantile times scale, nil of nothing.
+// quantile is the q-quantile in seconds, times scale; nil if l is empty.
 func quantile(l *record.Latency, q, scale float64) *float64 {
 	if l.TotalCount() == 0 {
 		return nil
@@ -114,8 +139,7 @@ func seconds(d time.Duration, ok bool) *float64 {
 // ErrAccounting is returned, wrapped, when attempts were lost or counted twice.
 var ErrAccounting = fmt.Errorf("accounting violated")
 
-// result puts together what judge, log and engine know. The error is a violation of
-// conservation.
+// result assembles the Result from judge, log and engine. The error wraps ErrAccounting.
 func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.Service) (*Result, error) {
 	log := p.Log
 	total := log.Total()
@@ -173,15 +197,15 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 	return res, nil
 }
 
-// ZoneShare is what a zone's droplets got since the return.
+// ZoneShare is the outcome of a zone's checks and establishes born since the return.
 type ZoneShare struct {
-	Asked int      `json:"asked"`
-	Good  *float64 `json:"good"`   // share of the asked; null: nobody asked
-	Mean  *float64 `json:"mean_s"` // from birth to a good answer; null: there was none
+	Asked int      `json:"asked"`  // attempts
+	Good  *float64 `json:"good"`   // good answers per attempt; null: no attempt
+	Mean  *float64 `json:"mean_s"` // mean time from birth to a good answer; null: no good answer
 }
 
-// zones sums up by zone; fairness is Jain's index (R. Jain et al., DEC-TR-301, 1984) of the
-// zones in which somebody asked.
+// zones fills in the shares by zone and the fairness: Jain's index (R. Jain et al.,
+// DEC-TR-301, 1984) over the zones that had attempts.
 func (res *Result) zones(all []fleet.Zone) {
 	n, sum, squares := 0.0, 0.0, 0.0
 	for _, z := range all {
@@ -205,7 +229,7 @@ func (res *Result) zones(all []fleet.Zone) {
 	}
 }
 
-// sinceReturn fills in the means from the dependency's return to the verdict.
+// sinceReturn fills in the means from the dependency's return to the end of the run.
 func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration) {
 	var t record.Tally
 	var good record.Counts
@@ -249,7 +273,8 @@ func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration
 	res.WastedWork = record.Share(t.Wasted, t.Busy)
 }
 
-// What makes a run noisy or invalid: slip as a share of the timeout, drift of capacity.
+// The limits beyond which a run is noisy or invalid: slip as a share of the timeout, drift and
+// fit as shares of capacity.
 const (
 	noisySlip, invalidSlip   = 0.01, 0.05
 	noisyDrift, invalidDrift = 0.10, 0.25
@@ -258,7 +283,8 @@ const (
 	impossible               = 1.1   // efficiency
 )
 
-// judgeHarness says whether the harness kept up.
+// judgeHarness decides whether the harness kept up. fit is the relative error of the calibrated
+// service time.
 func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
 	ms := timeout.Seconds() * 1e3
 	invalid := func(format string, args ...any) {
@@ -296,8 +322,8 @@ func (res *Result) judgeHarness(timeout time.Duration, fit float64) {
 	}
 }
 
-// blame names the CPU quota that a run was under, where there was one: as a cause, if the
-// run is invalid.
+// blame reports the CPU quota that throttled the run, if any: as the likely cause of an invalid
+// run, else as noise.
 func (res *Result) blame(quota string) {
 	switch {
 	case quota == "":
@@ -308,7 +334,8 @@ func (res *Result) blame(quota string) {
 	}
 }
 
-// Changed names what differs from a plain fifo.
+// Changed names the parts that differ from fifo, none and immediate, as in "queue=lifo
+// retry=backoff". An empty part counts as equal.
 func Changed(q, a, r string) string {
 	var all []string
 	for _, part := range [][3]string{{"queue", q, "fifo"}, {"admit", a, "none"}, {"retry", r, "immediate"}} {

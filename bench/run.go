@@ -1,5 +1,5 @@
-// Package bench makes one run: a scenario, by a Runner, to a verdict, a result and files. Real
-// runs it on this host's cores and Virtual in virtual time.
+// Package bench makes one run of a scenario. A [Runner] takes the scenario to a verdict, a
+// [Result] and files: [Real] on this host's cores, [Virtual] in virtual time.
 package bench
 
 import (
@@ -20,34 +20,40 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Options are how a scenario is run.
+// Options say how a scenario is run. The zero value is ready to use.
 type Options struct {
-	Workers int    // 0: from the host's topology
-	Seed    uint64 // 0: a random one, which the result names
-	// Idle is what threads do when there is nothing to do: one of engine.Idles.
+	Workers int    // 0: Real derives the number from the host's topology, Virtual uses 1
+	Seed    uint64 // 0: a random seed, which the result names
+	// Idle is what a thread does while it has no work: one of engine.Idles. "" is the first.
+	// Virtual refuses any other value than "".
 	Idle string
-	// MaxQueue, if not 0, ends a run whose queue is longer, with its verdict.
+	// MaxQueue, if not 0, is the number of queued attempts above which the run ends.
 	MaxQueue int
-	// Service is the distribution of service times: "fixed" (the default), "exponential",
-	// "lognormal:cv=2" with a coefficient of variation, or "measured:FOLDER", as in a run on
-	// the real engine, whose services have a distribution of their own.
+	// Service is the distribution of service times in virtual time:
+	//
+	//   - "fixed", the default: every service takes its mean
+	//   - "exponential"
+	//   - "lognormal:cv=2": lognormal with a coefficient of variation of 2
+	//   - "measured:FOLDER": as measured by the real run in that folder
+	//
+	// Real accepts "fixed" only: real services have a distribution of their own.
 	Service string
-	// Runbook, if set, is what the operator does, instead of what the scenario says.
+	// Runbook, if set, replaces the scenario's operator.
 	Runbook *scenario.Runbook
-	// Folder, if set, is made for the run's files; it must not exist.
+	// Folder, if set, is created for the run's files. It must not exist.
 	Folder   string
-	Progress io.Writer // what happens, a line each; nil is nobody
+	Progress io.Writer // receives one line per event; nil: no progress is written
 }
 
-// Say tells Progress, if there is one.
+// Say writes a line to Progress, if it is set.
 func (o *Options) Say(format string, args ...any) {
 	if o.Progress != nil {
 		fmt.Fprintf(o.Progress, format+"\n", args...)
 	}
 }
 
-// DrawSeed is the seed that was asked for or, of 0, a random one that is short enough to be
-// typed. What runs several seeds draws once, at its beginning, and names what it drew.
+// DrawSeed returns seed, or a random seed if seed is 0. A random seed is at most 2^32, short
+// enough to be typed. A study of several runs draws its first seed once and reports it.
 func DrawSeed(seed uint64) uint64 {
 	if seed == 0 {
 		seed = rand.Uint64()>>32 + 1
@@ -55,23 +61,27 @@ func DrawSeed(seed uint64) uint64 {
 	return seed
 }
 
-// Runner runs a scenario to a verdict. Studies are made of runs and know nothing else of
-// what is behind them: this host's cores, virtual time, somebody's service.
+// Runner runs a scenario to a verdict. Studies see runs through this interface only: a Runner
+// may use this host's cores, virtual time, or a remote service.
 type Runner interface {
-	// Run runs a scenario. The error is ctx's if it was interrupted, wraps ErrScenario where
-	// there can be no such run, and ErrFiles if the result is there and its files are not; a
-	// verdict, even that the run is invalid, is none.
+	// Run runs a scenario. A verdict is no error, not even [Invalid]. The error
+	//
+	//   - is that of ctx if the run was interrupted
+	//   - wraps scenario.ErrScenario if the scenario cannot be run
+	//   - wraps [ErrMemory] if this host cannot hold the run
+	//   - wraps [ErrAccounting] if attempts were lost or counted twice
+	//   - wraps [ErrFiles] if the result is complete and its files could not be written
 	Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, error)
-	// Name is what results, manifests and flags call it.
+	// Name is the Runner's name in results, manifests and flags.
 	Name() string
-	// Alone says that two runs at a time would measure each other.
+	// Alone reports whether two runs at the same time would disturb each other's measurement.
 	Alone() bool
 }
 
-// Runners are those that there are, by Name.
+// Runners are the built-in Runners.
 var Runners = []Runner{Real{}, Virtual{}}
 
-// RunnerOf returns the Runner of that name.
+// RunnerOf returns the Runner of the given name. An unknown name wraps scenario.ErrScenario.
 func RunnerOf(name string) (Runner, error) {
 	var names []string
 	for _, r := range Runners {
@@ -83,7 +93,7 @@ func RunnerOf(name string) (Runner, error) {
 	return nil, scenario.Bad("engine", fmt.Sprintf("%q: want %s", name, strings.Join(names, " or ")))
 }
 
-// Real is the Runner on this host's cores: pinned goroutines and real work.
+// Real is the Runner that uses this host's cores: pinned goroutines and real work.
 type Real struct{}
 
 // Name implements Runner.
@@ -92,7 +102,7 @@ func (Real) Name() string { return "real" }
 // Alone implements Runner.
 func (Real) Alone() bool { return true }
 
-// memoryLimit is the heap at which the parked collector runs all the same.
+// memoryLimit is the heap, in bytes, at which the parked garbage collector runs nevertheless.
 const memoryLimit = 16 << 30
 
 // Run implements Runner.
@@ -158,8 +168,8 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 	return res, nil
 }
 
-// workerBatch is how many attempts a worker takes at a time: as many as an establish's
-// share of the timeout allows, for what is taken is out of the discipline's hands.
+// workerBatch is how many attempts a worker takes at a time: the establishes that one worker
+// serves in 1/5000 of the timeout, 1 to 32. The discipline cannot reorder a taken attempt.
 func workerBatch(x *experiment) int {
 	return int(min(max(x.Timeout/5000/x.Want[queue.Establish], 1), 32))
 }
@@ -174,8 +184,8 @@ func (x *experiment) calibrate(ctx context.Context, real *engine.Real) (*engine.
 	if err != nil {
 		return nil, engine.Service{}, err
 	}
-	// A neighbour that comes or goes in between fits the work to another host: what was
-	// fitted is measured once more, and fitted again where it does not hold.
+	// The load of other processes may change during the fit. So the fitted service is measured
+	// once more, and fitted again if the two differ by more than noisyFit.
 	var service engine.Service
 	for range fitTries {
 		if service, err = cal.Fit(ctx, x.Want, x.costs); err != nil {
@@ -192,12 +202,14 @@ func (x *experiment) calibrate(ctx context.Context, real *engine.Real) (*engine.
 	return cal, service, nil
 }
 
-// fitTries is how often the work is fitted, at most.
+// fitTries is the largest number of fits.
 const fitTries = 3
 
-// drift is how far capacity was from its calibration: in the run as a whole and in the
-// recovery, by the time that services took, and in a calibration after it. The largest
-// of the three.
+// drift is the deviation of capacity from its calibration, as a share: the largest of three.
+//
+//  1. The whole run: planned over measured service time.
+//  2. The recovery: planned over measured service time.
+//  3. A calibration after the run.
 func (x *experiment) drift(log *record.Log, j *Judge, calibrated engine.Service, after time.Duration) float64 {
 	var recovery record.Tally
 	until := x.end

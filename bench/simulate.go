@@ -18,10 +18,10 @@ import (
 )
 
 // Virtual is the Runner that drives the model through a calendar of events, without waiting.
-// The same scenario, options and seed make the same files, to the byte.
+// The same scenario, options and seed give the same files, byte for byte.
 type Virtual struct {
-	// Service, if not 0, is what services take, whatever the scenario wants, and Services is
-	// their distribution: as a run on real cores has measured them.
+	// Service, if not zero, replaces the mean service times that the scenario asks for.
+	// Services, if not nil, replaces their distribution. A real run measures both.
 	Service  engine.Service
 	Services []record.Quantile
 
@@ -34,14 +34,14 @@ func (Virtual) Name() string { return "virtual" }
 // Alone implements Runner.
 func (Virtual) Alone() bool { return false }
 
-// virtualStart is the wall time at which virtual runs begin: the dependency's return on
-// the day, in UTC.
+// virtualStart is the nominal start of a virtual run: in the outage of 20 October 2025, when the
+// dependency returned, in UTC.
 var virtualStart = time.Date(2025, 10, 20, 9, 25, 0, 0, time.UTC)
 
-// measured goes before the folder of a run whose services are drawn from.
+// measured is the prefix of Options.Service before the folder of a run.
 const measured = "measured:"
 
-// ServiceLaw is the distribution of services that Options.Service names.
+// ServiceLaw returns the distribution of service times that Options.Service names.
 func ServiceLaw(ctx context.Context, name string) (engine.Distribution, error) {
 	switch name {
 	case "", "fixed":
@@ -135,7 +135,7 @@ func readsClock[F any](parts *catalog.Catalog[F]) func(ref string) bool {
 	}
 }
 
-// queueReadsClock is about all parts of a composition.
+// queueReadsClock reports whether any part of a composed discipline reads the host's clock.
 func queueReadsClock(ref string) bool {
 	for {
 		wrapper, rest, more := strings.Cut(ref, "+")

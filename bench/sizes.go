@@ -5,13 +5,14 @@ import (
 	"github.com/leasestorm/leasestorm/lease"
 )
 
-// Size is the memory of one thing.
+// Size is the memory of one thing, in bytes.
 type Size struct {
 	What  string  `json:"what"`
 	Bytes float64 `json:"bytes"`
 }
 
-// Sizes are bytes a lease, by table, and bytes a droplet, apart from it.
+// Sizes measures the bytes per lease of each lease table, and lists the bytes per droplet of the
+// manager and of the fleet.
 func Sizes() ([]Size, error) {
 	const leases = 100_000
 	var all []Size

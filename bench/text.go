@@ -7,7 +7,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
-// Text is the result for a person.
+// Text returns the result as lines for a person.
 func (res *Result) Text() string {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {

@@ -13,33 +13,32 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Patience is the timeout of calibration's attempts: none is late. Its manager's leases
-// should live as long.
+// Patience is the timeout of a calibration's attempts, long enough that none is late. The leases
+// of the calibration's manager must live at least as long.
 const Patience = time.Hour
 
-// floodBacklog is how many attempts a worker finds waiting, so that it never finds the
-// queue empty between two looks of the generator.
+// floodBacklog is the number of waiting attempts per worker. No worker finds the queue empty
+// between two turns of the generator.
 const floodBacklog = 256
 
-// A calibration lasts this many slices of this length, after some that are not
-// counted; its rate is the slices' median, so that what the host steals once does not
-// count.
+// A measurement lasts slicesLead slices that are not counted and slicesCount that are, each of
+// sliceLength. The rate is the median over the slices, so one stall of the host has no effect.
 const (
 	sliceLength = 10 * time.Millisecond
 	slicesLead  = 2
 	slicesCount = 11
 )
 
-// flood is a source that always has more, of one class.
+// flood is a Source that keeps the backlog full with attempts of one class.
 type flood struct {
 	m       *dwfm.Manager
-	tokens  []uint64 // each droplet's lease
+	tokens  []uint64 // lease by droplet
 	class   queue.Class
-	backlog int
-	next    int
-	stride  int
+	backlog int // attempts
+	next    int // the latest droplet that asked
+	stride  int // from one droplet that asks to the next
 	served  int
-	marks   []mark // slice by slice
+	marks   []mark // one per slice
 }
 
 type mark struct {
@@ -67,18 +66,19 @@ func (f *flood) Answers(_ time.Duration, answers []dwfm.Answer) {
 	}
 }
 
-// watch marks each slice and ends the flood after the last; on a host that hardly lets the
-// workers run it waits for some service, for a while.
+// watch marks the end of each slice and ends the flood after the last. On a host on which the
+// workers hardly run it waits longer: up to floodPatience for slicesCount services, and up to
+// starvation for the first.
 func (f *flood) watch(now time.Duration, _ State) bool {
 	f.marks = append(f.marks, mark{now, f.served})
 	return len(f.marks) > slicesLead+slicesCount && (f.served >= slicesCount || f.served > 0 && now > floodPatience || now > starvation)
 }
 
-// floodPatience is how long a flood waits for a first few services, and starvation how long
-// for any.
+// floodPatience and starvation bound the length of a flood. See watch.
 const floodPatience, starvation = 5 * time.Second, 30 * time.Second
 
-// perSecond is the median over the slices; where most of them had no service, the mean.
+// perSecond is the services per second: the median over the slices, or the mean rate if the
+// median is 0.
 func (f *flood) perSecond() float64 {
 	var rates []float64
 	for i := slicesLead + 1; i < len(f.marks); i++ {
@@ -98,17 +98,16 @@ func (f *flood) perSecond() float64 {
 // Service is the mean service time by class, on one worker.
 type Service [queue.Classes]time.Duration
 
-// Calibration measures service times through the whole path, queue, epoch check and
-// record, with the generator running beside the workers as it will in the run: beside
-// sibling cores a bare loop is off by up to half.
+// Calibration measures service times through the whole path of an attempt: queue, work, epoch
+// check and record. The generator runs beside the workers, as in a run. A bare loop would be off
+// by up to half, because sibling processors share a core.
 type Calibration struct {
 	real    *Real
 	manager *dwfm.Manager
 	tokens  []uint64
 }
 
-// NewCalibration seeds m, which must admit everything, with a lease for each of n
-// droplets.
+// NewCalibration seeds m with a lease for each of n droplets. m must admit every attempt.
 func NewCalibration(r *Real, m *dwfm.Manager, n int) (*Calibration, error) {
 	c := &Calibration{real: r, manager: m, tokens: make([]uint64, n)}
 	for i := range c.tokens {
@@ -121,7 +120,8 @@ func NewCalibration(r *Real, m *dwfm.Manager, n int) (*Calibration, error) {
 	return c, nil
 }
 
-// Measure floods the manager with one class and returns the mean service time.
+// Measure floods the manager with attempts of one class and returns the mean service time on one
+// worker. The error is that of ctx if the measurement was interrupted.
 func (c *Calibration) Measure(ctx context.Context, class queue.Class) (time.Duration, error) {
 	workers := len(c.real.Placement.Workers)
 	f := &flood{
@@ -137,7 +137,7 @@ func (c *Calibration) Measure(ctx context.Context, class queue.Class) (time.Dura
 	}); err != nil {
 		return 0, err
 	}
-	// What still waits would stand ahead of the next measurement's.
+	// The next measurement must find the queue empty.
 	for side, dst := c.manager.Worker(0), make([]queue.Item, 64); ; {
 		if taken, dropped := side.Take(0, dst); taken+dropped == 0 {
 			break
@@ -150,7 +150,7 @@ func (c *Calibration) Measure(ctx context.Context, class queue.Class) (time.Dura
 	return time.Duration(float64(workers) / rate * 1e9), nil
 }
 
-// coprime is a stride that visits every droplet, far from the last one.
+// coprime is a stride of about 0.618·n that visits all n droplets.
 func coprime(n int) int {
 	for s := max(1, n*618/1000); ; s++ {
 		if gcd(s, n) == 1 {
@@ -166,15 +166,14 @@ func gcd(a, b int) int {
 	return a
 }
 
-// Fits are how close a service must come to what is wanted, and how often it is tried.
 const (
-	fitGood  = 0.02
-	fitTries = 6
+	fitGood  = 0.02 // relative error of a service at which its fit is done
+	fitTries = 6    // most measurements in a fit, after the first
 )
 
-// Fit finds the blocks for which the service times are as wanted and leaves them in
-// the engine; it returns the service times that were measured with them. A launch gets
-// what an establish has, by its own cost.
+// Fit finds the number of blocks for which each class has the service time that want asks for,
+// and sets the engine's Blocks. It returns the service times measured with these Blocks. A launch
+// is not measured: it has the establish's blocks per unit of cost.
 func (c *Calibration) Fit(ctx context.Context, want Service, costs dwfm.Costs) (got Service, err error) {
 	for class := range queue.Launch {
 		if got[class], err = c.fit(ctx, class, want[class], costs.Class[class]); err != nil {
@@ -187,8 +186,8 @@ func (c *Calibration) Fit(ctx context.Context, want Service, costs dwfm.Costs) (
 	return got, nil
 }
 
-// fit solves service = path + slope·blocks for one class, by measuring, and again with
-// what came of it.
+// fit solves service = path + slope·blocks for one class: it measures, corrects the slope, and
+// repeats. The best of fitTries measurements counts.
 func (c *Calibration) fit(ctx context.Context, class queue.Class, want time.Duration, cost float64) (time.Duration, error) {
 	blocks := math.Max(2, float64(want)/float64(blockTime()))
 	at := func(n float64) (time.Duration, error) {
@@ -219,14 +218,14 @@ func (c *Calibration) fit(ctx context.Context, class queue.Class, want time.Dura
 			}
 		}
 		if n = max(1, n+float64(want-got)/slope); n == 1 && bestBlocks <= 1 {
-			break // the path alone takes longer, or the host is too busy: the run will say so
+			break // the path takes longer than want, or the host is busy: the run reports it
 		}
 	}
 	c.real.Blocks[class] = bestBlocks / cost
 	return best, nil
 }
 
-// blockTime is a first guess of what hashing one block takes, from a bare loop.
+// blockTime is a first estimate of the time to hash one block, from a bare loop.
 func blockTime() time.Duration {
 	const turns, blocks = 200, 250
 	l := newLabourer()

@@ -1,6 +1,8 @@
-// Package engine drives the passive model of manager and droplets: [Real] on pinned
-// goroutines, the host's clock and real work; [Virtual] through a calendar of events, without
-// waiting.
+// Package engine drives the model of manager and droplets, which is passive: it starts no
+// goroutine and reads no clock. [Real] drives the model on pinned goroutines, with the host's
+// clock and real work. [Virtual] drives it through a calendar of events, without waiting.
+//
+// A now argument is run time: the time since the start of the run.
 package engine
 
 import (
@@ -11,43 +13,47 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Source is where attempts come from and answers go: a fleet of droplets, or a flood
-// that calibrates. It belongs to the generator's goroutine.
+// Source issues attempts and receives their answers: a fleet of droplets, or the flood of a
+// calibration. All calls come from the generator's goroutine.
 type Source interface {
-	// Next fills dst with attempts that are due at or before now.
+	// Next writes attempts that are due at or before now to dst and returns their number. If
+	// it fills dst, more may be due.
 	Next(now time.Duration, dst []queue.Item) int
-	// Refused delivers refusals at the door.
+	// Refused delivers attempts that were shed at the door and of which the droplet is told.
+	// See queue.Reason.Told.
 	Refused(now time.Duration, items []queue.Item)
-	// Answers delivers good and failed answers.
+	// Answers delivers good and failed answers. Nobody is told of a late attempt.
 	Answers(now time.Duration, answers []dwfm.Answer)
 }
 
-// State is what a run's watcher sees.
+// State is a sample of a run, for its watcher.
 type State struct {
 	Active int    // live leases
-	Queued int    // attempts waiting
+	Queued int    // waiting attempts
 	Good   uint64 // good establishes since the start
 }
 
-// ExpirePeriod is how often the manager looks for lapsed leases, in run time.
+// ExpirePeriod is the run time between two calls of Manager.Expire.
 const ExpirePeriod = 10 * time.Millisecond
 
-// Manager is what the engines call of the manager under test. Offer, Queued and Live are
-// called by the generator, Cost by the workers as well; Expire by one of them.
+// Manager is the manager under test, as the engines call it. The generator calls Offer, Queued
+// and Live. Every worker calls Cost, and one worker calls Expire. These calls may be concurrent.
 type Manager interface {
-	// Worker makes the i-th worker's side, which belongs to one goroutine.
+	// Worker returns the i-th worker's side. One goroutine uses it.
 	Worker(i int) Worker
-	// Offer brings a batch of attempts to the door: items[queued:] are shed, with their Why.
+	// Offer brings a batch of attempts to the door. It puts items[:queued] into the queue and
+	// sheds items[queued:], with Why set to the reason.
 	Offer(now time.Duration, items []queue.Item) (queued int)
-	// Cost is how much service an attempt takes that is taken up at now, in checks.
+	// Cost returns the service that an attempt needs if a worker takes it up at now, in units
+	// of one check's service.
 	Cost(now time.Duration, it *queue.Item) float64
 	// Expire frees the lapsed leases and returns their number.
 	Expire(now time.Duration) int
-	Live() int   // live leases
-	Queued() int // attempts that wait
+	Live() int   // number of live leases
+	Queued() int // number of waiting attempts
 }
 
-// Worker is one worker's side of a Manager. See dwfm.Worker for what each call says.
+// Worker is one worker's side of a Manager. dwfm.Worker documents each method.
 type Worker interface {
 	Drain(now time.Duration, dst []queue.Item) (shed int)
 	Take(now time.Duration, dst []queue.Item) (taken, dropped int)
@@ -55,41 +61,40 @@ type Worker interface {
 	Complete(taken, now time.Duration, it *queue.Item, a *dwfm.Answer)
 }
 
-// Local is the lease manager of this module as the engines' Manager.
+// Local returns this module's lease manager as a Manager.
 func Local(m *dwfm.Manager) Manager { return local{m} }
 
 type local struct{ *dwfm.Manager }
 
 func (l local) Worker(i int) Worker { return l.Manager.Worker(i) }
 
-// Plan is one run.
+// Plan describes one run.
 type Plan struct {
 	Manager Manager
-	Source  Source
+	Source  Source // Virtual needs a Calendar
 	Log     *record.Log
-	End     time.Duration // at the latest
-	// Watch is called every WatchPeriod, on the generator's goroutine; the run ends
-	// when it returns true. May be nil.
+	End     time.Duration // latest end, in run time
+	// Watch, if set, is called every WatchPeriod on the generator's goroutine. The run ends when
+	// Watch returns true.
 	Watch       func(now time.Duration, s State) bool
-	WatchPeriod time.Duration
-	// Events happen on the generator's goroutine, in order of their times.
+	WatchPeriod time.Duration // run time
+	// Events are carried out on the generator's goroutine. They must be in ascending order of At.
 	Events []Event
 }
 
-// Event is something that happens to a run at a set time: an operator's action, a change
-// of load.
+// Event is an action at a set run time, such as an operator's step or a change of load.
 type Event struct {
 	At time.Duration
 	Do func(now time.Duration)
 }
 
-// Result is what an engine knows of a run beside its log.
+// Result is an engine's account of a run, beside the Plan's Log.
 type Result struct {
-	Elapsed time.Duration // run time
+	Elapsed time.Duration // run time at the end
 	Queued  int           // attempts still waiting at the end
 }
 
-// watcher has what any engine does between two batches of attempts.
+// watcher does the generator's work that is the same for both engines.
 type watcher struct {
 	plan *Plan
 	rec  *record.Recorder // the generator's
@@ -102,7 +107,7 @@ func newWatcher(p *Plan) *watcher {
 	return &watcher{plan: p, rec: p.Log.Recorder(p.Log.Workers), left: p.Events}
 }
 
-// answers delivers answers to the source.
+// answers counts the good establishes and delivers the answers to the source.
 func (w *watcher) answers(now time.Duration, answers []dwfm.Answer) {
 	for i := range answers {
 		if answers[i].Class == queue.Establish && answers[i].Outcome == queue.Good {
@@ -112,7 +117,8 @@ func (w *watcher) answers(now time.Duration, answers []dwfm.Answer) {
 	w.plan.Source.Answers(now, answers)
 }
 
-// tick returns true when the run is over.
+// tick carries out the events that are due, calls the watcher, and returns true when the run is
+// over.
 func (w *watcher) tick(now time.Duration) bool {
 	w.rec.Tick(now)
 	for len(w.left) > 0 && w.left[0].At <= now {
@@ -128,7 +134,7 @@ func (w *watcher) tick(now time.Duration) bool {
 	return now >= w.plan.End || w.plan.Watch != nil && w.plan.Watch(now, s)
 }
 
-// offer brings a batch to the manager and its refusals back.
+// offer brings a batch to the manager and delivers the refusals to the source.
 func (w *watcher) offer(now time.Duration, items []queue.Item) {
 	w.rec.Offered(now, items)
 	queued := w.plan.Manager.Offer(now, items)

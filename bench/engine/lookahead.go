@@ -6,31 +6,34 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// lookahead is a Calendar whose attempts of a window may be asked for together.
+// lookahead is a Calendar that can give all attempts of a window of time at once.
 type lookahead interface {
+	// Lookahead reports whether one call of Next for the whole window gives the same attempts as
+	// a call per instant.
 	Lookahead(window time.Duration) bool
-	// Prefetch brings into the cache what answers to attempts will look at.
+	// Prefetch loads the records that the answers to these attempts will read into the cache.
 	Prefetch(now time.Duration, items []queue.Item)
 }
 
-// plainManager is a Manager of which the virtual engine may foresee what it gives out: while
-// Plain says so, attempts go into a queue in order, all of them, with nobody at the door, and
-// their cost does not depend on the time. OfferAll is Offer then, for attempts of several
-// instants; the workers' Ahead copies attempts that will be taken next.
+// plainManager is a Manager whose output the virtual engine can predict while Plain returns true:
+// every attempt is admitted, the queue keeps their order, and costs do not depend on the time.
+// OfferAll then replaces Offer, for attempts of several instants.
 type plainManager interface {
 	Plain() bool
 	OfferAll(items []queue.Item)
 }
 
+// aheadWorker is the worker's side of a plainManager. Ahead copies the attempts that will be
+// taken next.
 type aheadWorker interface {
 	Ahead(now time.Duration, dst []queue.Item) int
 }
 
-// aheadOf is how many attempts a plain manager's workers look at before they take them, so
-// that the cache misses of their ends overlap.
+// aheadOf is the number of attempts for which records are prefetched together, so that their
+// cache misses overlap.
 const aheadOf = 16
 
-// prefetchAhead does that, once per aheadOf takes.
+// prefetchAhead prefetches for the next attempts, once per aheadOf takes.
 func (r *virtualRun) prefetchAhead(s *server, now time.Duration) {
 	if r.looked--; r.looked > 0 {
 		return
@@ -40,18 +43,19 @@ func (r *virtualRun) prefetchAhead(s *server, now time.Duration) {
 	}
 }
 
-// lookahead carries a plain manager's run over events after now of which nobody is told, and
-// returns the time that it has reached: everything before it is done. It is a conservative
+// lookahead carries out the events after now that produce no answer, in batches, and returns the
+// run time that it has reached. All events before that time are done. It is a conservative
 // lookahead (R. M. Fujimoto, Parallel Discrete Event Simulation, CACM 33(10), 1990):
 //
-//  1. All workers are at attempts that will be late when they are done. Until one of them
-//     takes up an attempt that may be answered, the droplets hear nothing, and what they do
-//     depends on them alone.
-//  2. What a queue in order gives out does not depend on what is pushed later.
-//  3. So the workers go on first, up to that time. Then all attempts that are born until then
-//     are pushed in batches, whose cache misses overlap.
+//  1. While every worker serves an attempt that will be late, no droplet receives an answer. So
+//     the attempts of the droplets depend on the droplets alone.
+//  2. A queue in order gives out the same attempts, whatever is pushed behind them.
+//  3. So the workers go on first, until one of them takes up an attempt that may be answered.
+//     Then all attempts that are born by that time are pushed in batches, whose cache misses
+//     overlap.
 //
-// Each event is what it would be one by one. TestLookaheadIsSingle asserts that to the byte.
+// The result is that of one event at a time. TestLookaheadIsSingle compares the two byte for
+// byte.
 func (r *virtualRun) lookahead(now time.Duration) time.Duration {
 	bound := min(r.watcher.next, r.expireAt)
 	if len(r.left) > 0 {
@@ -61,14 +65,14 @@ func (r *virtualRun) lookahead(now time.Duration) time.Duration {
 	for s.end != idle && s.end < bound && s.end >= s.item[0].Deadline() && r.m.Queued() > 0 {
 		at := s.end
 		s.rec.Tick(at)
-		s.rec.Served(s.taken, at, s.planned, &s.item[0], queue.Late) // all that complete comes to, here
+		s.rec.Served(s.taken, at, s.planned, &s.item[0], queue.Late) // all that complete does then
 		r.take(s, at)
 		s = r.earliest()
 	}
 	until := min(bound, s.end)
 	for i := range r.servers {
 		if r.servers[i].end == idle {
-			return now // it would take up the next to come
+			return now // an idle worker takes the next attempt at its birth
 		}
 	}
 	src := r.source()
@@ -80,7 +84,7 @@ func (r *virtualRun) lookahead(now time.Duration) time.Duration {
 	return max(now, until-1)
 }
 
-// earliest is the worker whose service ends first; of several, the first.
+// earliest is the worker whose service ends first; of several, that with the lowest index.
 func (r *virtualRun) earliest() *server {
 	s := &r.servers[0]
 	for i := range r.servers[1:] {
@@ -91,7 +95,7 @@ func (r *virtualRun) earliest() *server {
 	return s
 }
 
-// offerAll is offer to a plain manager, of attempts each at its birth.
+// offerAll offers attempts to a plain manager, each at its birth.
 func (r *virtualRun) offerAll(items []queue.Item) {
 	r.rec.OfferedOnTime(items)
 	r.plain.OfferAll(items)

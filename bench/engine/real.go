@@ -17,53 +17,54 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Blocks is how many blocks of work a service takes, by class, for each unit of cost.
+// Blocks is the number of work blocks per unit of cost, by class. A block is 64 bytes to hash.
 type Blocks [queue.Classes]float64
 
-// Real drives a plan on pinned goroutines and the host's clock. Workers do real work;
-// the generator spins beside them.
+// Real drives a plan on pinned goroutines and the host's clock. There is one goroutine per
+// worker, which does real work, and one for the generator. The garbage collector is parked
+// during a run.
 type Real struct {
 	Placement host.Placement
 	Blocks    Blocks
-	Service   Service // calibrated; what the run is compared with
-	// Batch is how many attempts a worker takes at a time. What is taken is out of the
-	// discipline's hands, so it is kept short in service time.
+	Service   Service // calibrated; the run's services are compared with it
+	// Batch is the largest number of attempts that a worker takes at a time. The discipline
+	// cannot reorder a taken attempt, so a batch should be short in service time.
 	Batch int
-	// Draw, if set, varies each service about its mean; Seed is of its draws.
+	// Draw, if set, draws the blocks of each service about their mean. Seed seeds the draws.
 	Draw Distribution
 	Seed uint64
-	// Idle is what a thread does when there is nothing to do: see Idles. "" is spin.
+	// Idle is what a thread does while it has no work: one of Idles. "" is "spin".
 	Idle string
 	// MemoryLimit is the heap, in bytes, at which the parked garbage collector runs
-	// all the same; 0 is none.
+	// nevertheless; 0: no limit.
 	MemoryLimit int64
 }
 
-// RealResult is what a real run shows beyond the log.
+// RealResult is the Result of a real run, with the state of the host.
 type RealResult struct {
 	Result
 	Start time.Time       // wall time of run time 0
-	Gaps  *record.Latency // what the host alone did to the generator
-	GCs   uint32          // collections in the run
-	Usage host.Usage
-	// Clock is what was read, and how far it came from the monotonic clock, in parts of a
-	// million.
+	Gaps  *record.Latency // how long the host kept the idle generator from running
+	GCs   uint32          // garbage collections in the run
+	Usage host.Usage      // during the run
+	// Clock is "tsc" or "monotonic". ClockDrift is its deviation from the monotonic clock, in
+	// parts per million.
 	Clock      string
 	ClockDrift float64
-	// Unpinned says why threads are not bound to processors; nil: they are.
+	// Unpinned says why threads are not bound to processors; nil: all of them are.
 	Unpinned error
 }
 
-// offerBatch bounds how many attempts the generator offers with one reading of the
-// clock: about 10 µs of them.
+// offerBatch is the largest number of attempts that the generator offers with one reading of the
+// clock. A full batch takes about 10 µs.
 const offerBatch = 64
 
-// Run carries out the plan, until its end, its watcher or ctx says so; the error is
-// ctx's in the last case. The log is finished in any case.
+// Run carries out the plan. The run ends at the plan's End, when Watch returns true, or when ctx
+// is done. Only the last is an error: that of ctx. The log is finished in any case.
 func (r *Real) Run(ctx context.Context, p *Plan) (RealResult, error) {
 	defer park(r.MemoryLimit)()
-	// Every pinned goroutine spins on a processor of its own; the collector of records
-	// and the progress display need one more.
+	// Each pinned goroutine occupies a thread. The log's collector and the progress display need
+	// one more.
 	procs := runtime.GOMAXPROCS(len(r.Placement.Workers) + 2)
 	defer runtime.GOMAXPROCS(procs)
 
@@ -112,7 +113,8 @@ func (r *Real) Run(ctx context.Context, p *Plan) (RealResult, error) {
 	return res, nil
 }
 
-// park stops the garbage collector up to a limit; the returned function restores it.
+// park stops the garbage collector until the heap has limit bytes. The returned function restores
+// the settings.
 func park(limit int64) func() {
 	runtime.GC()
 	percent := debug.SetGCPercent(-1)
@@ -137,8 +139,8 @@ type running struct {
 	stop    atomic.Bool
 }
 
-// begin pins the calling goroutine for the rest of its life, has it make what it owns, and
-// waits for the others. Where it may not be pinned the run goes on all the same, and says so.
+// begin pins the calling goroutine for the rest of its life, calls own, and waits for the start
+// of the run. A goroutine that cannot be pinned reports the error and runs nevertheless.
 func (r *running) begin(cpu int, own func()) {
 	err := host.Pin(cpu)
 	own()
@@ -148,12 +150,17 @@ func (r *running) begin(cpu int, own func()) {
 	}
 }
 
-// Idles are what a thread can do when there is nothing to do: spin (the default; it sees
-// work within some ns, and takes its processor whole), yield (spin, then let another
-// goroutine have the thread), park (sleep 20 µs, in practice some 70 µs to a millisecond).
+// Idles are the values of Real.Idle:
+//
+//   - spin, the default: busy-wait. A thread sees new work within nanoseconds and occupies its
+//     processor.
+//   - yield: busy-wait for a moment, then let another goroutine use the thread.
+//   - park: sleep for 20 µs. In practice a sleep takes 70 µs to 1 ms.
+//
+// If threads share a processor (host.Placement.TakesTurns), every value acts as park.
 var Idles = []string{"spin", "yield", "park"}
 
-// idle passes a moment in which there is nothing to do.
+// idle waits for a moment, as Idle says.
 func (r *running) idle() {
 	switch {
 	case r.Placement.TakesTurns || r.Idle == "park":
@@ -166,8 +173,8 @@ func (r *running) idle() {
 	}
 }
 
-// workerLoop is one worker's goroutine. What it works on stands in it, not on the
-// stack: an item that passes through an interface would escape, once a turn.
+// workerLoop is one worker's goroutine. Its items and answer are fields, not local variables: a
+// local variable that is passed to an interface method escapes, which is an allocation per turn.
 type workerLoop struct {
 	*running
 	index    int
@@ -178,8 +185,8 @@ type workerLoop struct {
 	items    []queue.Item
 	answer   dwfm.Answer
 	expireAt time.Duration
-	unit     [queue.Classes]float64 // calibrated service of a unit of cost, ns
-	rng      *rand.Rand             // of Draw
+	unit     [queue.Classes]float64 // calibrated service per unit of cost, in ns
+	rng      *rand.Rand             // for Draw
 }
 
 func newWorkerLoop(r *running, i int) *workerLoop {
@@ -192,9 +199,8 @@ func newWorkerLoop(r *running, i int) *workerLoop {
 	return w
 }
 
-// own makes the memory that is the worker's alone, and its ring. The worker itself does so,
-// once it is pinned: the kernel puts a page on the NUMA node of the thread that first
-// touches it.
+// own allocates the worker's private memory and its ring. The worker calls it after it is pinned:
+// the kernel places a page on the NUMA node of the thread that first touches it.
 func (w *workerLoop) own() {
 	w.labour, w.items = newLabourer(), make([]queue.Item, max(1, w.Batch))
 	w.rng = rand.New(rand.NewPCG(w.Seed, uint64(w.index)))
@@ -210,8 +216,8 @@ func (w *workerLoop) run() {
 	}
 }
 
-// turn takes a batch and serves all of it; it returns the time. The end of one service
-// is the start of the next: one reading of the clock a service.
+// turn takes a batch, serves all of it and returns the run time. The end of a service is the start
+// of the next, so there is one reading of the clock per service.
 func (w *workerLoop) turn(now time.Duration) time.Duration {
 	w.rec.Tick(now)
 	if w.index == 0 && now >= w.expireAt {
@@ -239,7 +245,7 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 		}
 		cost := w.plan.Manager.Cost(now, it)
 		end := now
-		if blocks := cost * w.Blocks[it.Class]; blocks > 0 { // 0: a no-op service, to measure the path
+		if blocks := cost * w.Blocks[it.Class]; blocks > 0 { // 0: no work, to measure the path
 			if w.Draw != nil {
 				blocks = w.Draw(blocks, w.rng)
 			}
@@ -266,8 +272,8 @@ type generatorLoop struct {
 	res         *RealResult
 	items       [offerBatch]queue.Item
 	answers     [offerBatch]dwfm.Answer
-	lookAt      time.Duration // when ctx is looked at next
-	last        time.Duration // the last reading of the clock, if nothing was done since
+	lookAt      time.Duration // when ctx is checked next
+	last        time.Duration // the last reading of the clock; 0: there was work since
 	interrupted bool
 }
 
@@ -283,10 +289,10 @@ func (g *generatorLoop) run() {
 	g.res.Elapsed = g.clock.Now()
 }
 
-// turn delivers the answers that have come and offers what is due; it returns true
+// turn delivers the answers that have come and offers the attempts that are due. It returns true
 // when the run is over.
 func (g *generatorLoop) turn(now time.Duration) bool {
-	if g.last > 0 { // nothing was to be done in between: the gap is the host's
+	if g.last > 0 { // the generator was idle since: the gap is the host's doing
 		g.res.Gaps.RecordGap(g.last, now)
 	}
 	busy := false

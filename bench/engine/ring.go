@@ -7,21 +7,21 @@ import (
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
-// ringSize is the number of answers that a worker may be ahead of the generator: 16 ms
-// of answers at 10^6 a second. A worker that finds the ring full waits.
+// ringSize is the number of answers that a worker may be ahead of the generator: 16 ms of answers
+// at 10^6 per second. A worker waits while its ring is full.
 const ringSize = 1 << 14
 
-// ring carries answers from one worker to the generator (L. Lamport, Specifying
-// Concurrent Program Modules, TOPLAS 5(2), 1983): head is written by the generator
-// alone, tail by the worker alone. A slot is the worker's until it stores tail, then
-// the generator's until it stores head.
+// ring is a queue of answers from one worker to the generator (L. Lamport, Specifying Concurrent
+// Program Modules, TOPLAS 5(2), 1983). Only the generator writes head, and only the worker writes
+// tail. A slot belongs to the worker until the worker stores tail, then to the generator until the
+// generator stores head.
 type ring struct {
 	slots [ringSize]dwfm.Answer
 	_     [pad.Bytes]byte
 	head  atomic.Uint64
-	_     [pad.Bytes]byte // keeps the generator's head from the worker's tail
+	_     [pad.Bytes]byte // keeps head and tail on separate cache lines
 	tail  atomic.Uint64
-	seen  uint64 // the worker's copy of head, read anew only when the ring looks full
+	seen  uint64 // the worker's copy of head, refreshed only when the ring looks full
 	_     [pad.Bytes]byte
 }
 
@@ -37,7 +37,7 @@ func (r *ring) push(a *dwfm.Answer) bool {
 	return true
 }
 
-// pop moves answers into dst and returns how many.
+// pop moves answers to dst and returns their number.
 func (r *ring) pop(dst []dwfm.Answer) int {
 	h := r.head.Load()
 	n := min(int(r.tail.Load()-h), len(dst))

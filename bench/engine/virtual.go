@@ -12,29 +12,28 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Virtual drives a plan through a calendar of events, without waiting: the same passive
-// code, the same result every time to the last byte.
+// Virtual drives a plan through a calendar of events, without waiting. The same plan and seed give
+// the same log, byte for byte. The plan's Source must be a [Calendar].
 type Virtual struct {
 	Workers int
-	Service Service // mean service of a live attempt on one worker, by class
-	// Draw is the service's distribution; nil is Fixed.
-	Draw Distribution
-	Seed uint64
-	// Single takes every instant by itself, even where several can be taken together: it
-	// is slower, and the same to the byte.
+	Service Service      // mean service time of a live attempt on one worker, by class
+	Draw    Distribution // of service times; nil: Fixed
+	Seed    uint64       // of Draw
+	// Single handles every instant by itself, even if several could be handled together. The
+	// result is the same, and takes longer.
 	Single bool
 }
 
-// Distribution draws a service time of the given mean, in ns.
+// Distribution draws a service time with the given mean. Mean and result have the same unit.
 type Distribution func(mean float64, rng *rand.Rand) float64
 
-// Fixed is a service that always takes its mean.
+// Fixed is the Distribution of a constant service time.
 func Fixed(mean float64, _ *rand.Rand) float64 { return mean }
 
-// Exponential is a service without memory.
+// Exponential is the exponential Distribution.
 func Exponential(mean float64, rng *rand.Rand) float64 { return mean * rng.ExpFloat64() }
 
-// Lognormal makes services whose standard deviation is cv times their mean.
+// Lognormal returns the lognormal Distribution with coefficient of variation cv.
 func Lognormal(cv float64) Distribution {
 	sigma2 := math.Log(1 + cv*cv)
 	sigma := math.Sqrt(sigma2)
@@ -43,7 +42,8 @@ func Lognormal(cv float64) Distribution {
 	}
 }
 
-// Measured is a service with the distribution that was measured, over its mean.
+// Measured returns a Distribution with the shape of the quantiles qs, linear in between. It scales
+// them to the mean that is asked for. There must be at least two quantiles.
 func Measured(qs []record.Quantile) Distribution {
 	mean := 0.0 // of the straight lines between the points
 	for i := 1; i < len(qs); i++ {
@@ -57,15 +57,15 @@ func Measured(qs []record.Quantile) Distribution {
 	}
 }
 
-// idle is the end of a service that nobody does.
+// idle is the end time of a worker that serves no attempt.
 const idle = time.Duration(math.MaxInt64)
 
 // server is one worker of a virtual run.
 type server struct {
-	end     time.Duration // of the service; idle
-	taken   time.Duration
-	planned time.Duration
-	item    [1]queue.Item // that it is at
+	end     time.Duration // run time at which the service ends, or idle
+	taken   time.Duration // run time at which it began
+	planned time.Duration // its mean length
+	item    [1]queue.Item // the attempt in service
 	side    Worker
 	rec     *record.Recorder
 }
@@ -77,22 +77,25 @@ type virtualRun struct {
 	m        Manager
 	servers  []server
 	rng      *rand.Rand
-	unit     [queue.Classes]float64 // ns for a unit of cost
+	unit     [queue.Classes]float64 // ns per unit of cost
 	items    [offerBatch]queue.Item
-	foreseen lookahead    // the source, if it is one and Single is not wanted
-	plain    plainManager // the manager, if it is one and foreseen is set
+	foreseen lookahead    // the source; nil: it is no lookahead, or Single is set
+	plain    plainManager // the manager; nil: it is no plainManager, or foreseen is nil
 	ahead    [aheadOf]queue.Item
 	looked   int // takes until the next look ahead
 	answer   [1]dwfm.Answer
 	expireAt time.Duration
 }
 
-// contextEvery is at how many instants the context is looked at once: by their number, for
-// a step of the log may hold any number of them.
+// contextEvery is the number of instants between two checks of the context. It counts instants,
+// not run time: a step of the log may hold any number of instants.
 const contextEvery = 256
 
-// Run carries out the plan. Between two instants nothing happens; at one instant
-// services end first, then the watcher looks, then attempts come, then workers take.
+// Run carries out the plan. The run ends at the plan's End, when Watch returns true, or when ctx
+// is done. Only the last is an error: that of ctx.
+//
+// At each instant the events have a fixed order: services end, leases expire, the plan's events
+// and watcher run, attempts arrive, idle workers take attempts.
 func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 	r := &virtualRun{
 		watcher: newWatcher(p), v: v, m: p.Manager, servers: make([]server, v.Workers),
@@ -153,13 +156,14 @@ func (r *virtualRun) next(now time.Duration) time.Duration {
 
 func (r *virtualRun) source() Calendar { return r.plan.Source.(Calendar) }
 
-// Calendar is a Source that knows when it is due next.
+// Calendar is a Source that knows the time of its next attempt.
 type Calendar interface {
 	Source
+	// Due returns a run time before which Next has no attempt.
 	Due(now time.Duration) time.Duration
 }
 
-// instant lets everything happen that is due at now; true ends the run.
+// instant carries out all events that are due at now. It returns true when the run is over.
 func (r *virtualRun) instant(now time.Duration) bool {
 	for i := range r.servers {
 		if s := &r.servers[i]; s.end <= now {
@@ -180,13 +184,13 @@ func (r *virtualRun) instant(now time.Duration) bool {
 	}
 	for i := range r.servers {
 		if s := &r.servers[i]; s.end == idle && !r.take(s, now) {
-			break // nothing waits for the others either
+			break // the queue is empty for the other workers as well
 		}
 	}
 	return false
 }
 
-// take gives a worker the next attempt; false if there is none.
+// take gives a worker the next attempt. It returns false if none waits.
 func (r *virtualRun) take(s *server, now time.Duration) bool {
 	s.rec.Tick(now)
 	for {
@@ -213,11 +217,12 @@ func (r *virtualRun) take(s *server, now time.Duration) bool {
 	return true
 }
 
-// longestService is longer than a run, and what 4,096 workers are at can be summed up.
+// longestService, in ns, is 26 days: so short that the services of thousands of workers add up
+// without overflow.
 const longestService = 1 << 51
 
-// service is a service time of so many ns, and no more than a time can hold, as of an attempt
-// that a long queue slows without end.
+// service converts ns to a time, at most longestService. A long queue can slow an attempt beyond
+// any time.Duration.
 func service(ns float64) time.Duration { return time.Duration(min(ns, longestService)) }
 
 // complete ends a service and delivers its answer.
@@ -232,7 +237,7 @@ func (r *virtualRun) complete(s *server) {
 	s.end = idle
 }
 
-// abandon ends a service that the end of the run cut short, so that every attempt is
+// abandon completes a service that the end of the run cuts short, so that every attempt is
 // accounted for.
 func (r *virtualRun) abandon(s *server, now time.Duration) {
 	if s.end != idle {

@@ -5,11 +5,11 @@ import (
 	"hash"
 )
 
-// blockBytes is what SHA-256 takes in at a time: the unit of work.
+// blockBytes is the block size of SHA-256, the unit of work.
 const blockBytes = 64
 
-// labourer does the work of services: it hashes a droplet's number and then blocks of
-// a record that stays in the core's private cache.
+// labourer does the work of services. It hashes a record that begins with the droplet's number
+// and fits in the core's private cache.
 type labourer struct {
 	h      hash.Hash
 	record [256 * blockBytes]byte
@@ -24,7 +24,7 @@ func newLabourer() *labourer {
 	return l
 }
 
-// work hashes a number of blocks, at least one.
+// work hashes the given number of blocks, at least one.
 func (l *labourer) work(droplet uint32, blocks int) {
 	l.h.Reset()
 	l.record[0], l.record[1], l.record[2], l.record[3] = byte(droplet), byte(droplet>>8), byte(droplet>>16), byte(droplet>>24)

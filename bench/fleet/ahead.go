@@ -8,15 +8,15 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// What timers and answers will look at is prefetched, so that the cache misses overlap:
-// window is how far ahead, fetch how many at a time at least.
+// Records that timers and answers will read are prefetched in groups, so that their cache misses
+// overlap.
 const (
-	window = 64
-	fetch  = 16
+	window = 64 // entries: how far ahead records are prefetched
+	fetch  = 16 // entries: the smallest group
 )
 
-// Prefetch prefetches the droplets of attempts, up to 64, whose answers are soon to come, but
-// those that will be late.
+// Prefetch loads the droplets of up to 64 attempts into the cache, before their answers come. It
+// leaves out attempts that are past their deadline at now.
 func (f *Fleet) Prefetch(now time.Duration, items []queue.Item) {
 	l := f.soon[:0]
 	for i := range items[:min(window, len(items))] {
@@ -27,7 +27,7 @@ func (f *Fleet) Prefetch(now time.Duration, items []queue.Item) {
 	prefetch(l)
 }
 
-// aheadOfAnswers prefetches the droplets of answers that have come together.
+// aheadOfAnswers prefetches the droplets of a batch of answers.
 func (f *Fleet) aheadOfAnswers(answers []dwfm.Answer) {
 	if len(answers) < 2 {
 		return
@@ -39,8 +39,8 @@ func (f *Fleet) aheadOfAnswers(answers []dwfm.Answer) {
 	prefetch(l)
 }
 
-// ahead is the part of positions from head to tail that is to be prefetched now: fetched is
-// where the last one ended.
+// ahead returns the positions between head and tail to prefetch now, from up to but not including
+// to. fetched is the end of the last group.
 func ahead(fetched *uint64, head, tail uint64) (from, to uint64) {
 	from, to = max(*fetched, head), min(head+window, tail)
 	if to < from+fetch {
@@ -50,7 +50,7 @@ func ahead(fetched *uint64, head, tail uint64) (from, to uint64) {
 	return from, to
 }
 
-// aheadOfChecks prefetches the droplets of checks to come.
+// aheadOfChecks prefetches the droplets of the next checks.
 func (f *Fleet) aheadOfChecks() {
 	c := &f.checks
 	from, to := ahead(&c.fetched, c.head, c.tail)
@@ -69,7 +69,7 @@ func (f *Fleet) aheadOfChecks() {
 	prefetch(l)
 }
 
-// aheadOfRandom prefetches the droplets of retries and first checks to come.
+// aheadOfRandom prefetches the droplets of the next retries and first checks.
 func (f *Fleet) aheadOfRandom() {
 	w := f.random
 	if w.next%fetch != 0 {
@@ -82,8 +82,8 @@ func (f *Fleet) aheadOfRandom() {
 	prefetch(l)
 }
 
-// aheadOfTimeouts prefetches attempts that will time out, and their droplets if they do not
-// ask again at once.
+// aheadOfTimeouts prefetches the attempts that time out next. If again is false, it prefetches
+// their droplets as well.
 func (f *Fleet) aheadOfTimeouts(again bool) {
 	o := &f.out
 	from, to := ahead(&o.fetched, o.head, o.tail)

@@ -7,7 +7,7 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Refused delivers refusals at the door that came at now.
+// Refused delivers attempts that were shed at the door at now, and of which the droplet is told.
 func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 	for i := range items {
 		it := &items[i]
@@ -18,17 +18,17 @@ func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 	}
 }
 
-// isOut says whether it is the attempt born then that the droplet waits for.
+// isOut reports whether the droplet waits for the attempt that was born at born.
 func (f *Fleet) isOut(d *droplet, born time.Duration) bool {
 	return d.is(out) && f.out.at(d.place).born == born
 }
 
-// refused lets the policy choose the wait; without one the droplet waits out its
-// timeout, whose timer stands, and then asks again at once.
+// refused asks the retry policy for a wait. If the wait is 0, the droplet waits for the attempt's
+// time-out instead and then asks again at once.
 func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Duration) {
 	f.catchUp(d)
 	if d.is(charged) {
-		return // it was told before
+		return // the policy was told before
 	}
 	before := *d
 	if wait := f.failed(now, d, i, after) + f.cfg.Wait; wait > 0 {
@@ -44,8 +44,8 @@ func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Dura
 	}
 }
 
-// Answers delivers answers that came at now. A good one that crosses its time-out
-// still counts: the manager has acted on it.
+// Answers delivers answers that came at now. A good answer counts even if the attempt timed out
+// in the meantime: the manager has granted or extended the lease.
 func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 	f.aheadOfAnswers(answers)
 	for i := range answers {
@@ -66,7 +66,7 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 	switch a.Class {
 	case queue.Check:
 		if !d.is(held) || d.lease != a.Lease {
-			return // it has noticed the loss, or has a newer lease
+			return // the droplet has noticed the loss, or has a newer lease
 		}
 		if d.is(out) {
 			f.catchUp(d)
@@ -83,8 +83,8 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 			}
 		}
 		d.lease, d.until = a.Lease, a.Until
-		// A first check at a random phase: leases that were won in one burst must not
-		// be checked in one burst for ever.
+		// The first check comes at a random phase. Otherwise leases that were granted in one
+		// burst would be checked in one burst for ever.
 		f.schedule(d, a.Droplet, now+1+f.jitter(f.cfg.Interval))
 	default:
 		return
@@ -103,12 +103,12 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 	d.state, d.tries, d.wait = held, 0, 0
 }
 
-// Zone is what became of a zone's attempts that were born after the outage.
+// Zone sums up the checks and establishes of a zone that were born after the outage.
 type Zone struct {
-	Asked int           // checks and establishes
-	Good  int           // of them
-	Waits time.Duration // from birth to the answer, of the good ones
+	Asked int           // attempts
+	Good  int           // good answers
+	Waits time.Duration // sum of the times from birth to a good answer
 }
 
-// Zones are the zones' sums.
+// Zones returns the sums by zone. The caller must not change them.
 func (f *Fleet) Zones() []Zone { return f.zones }

@@ -8,51 +8,51 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// attempt is one that is out, and those that follow it with nothing between: 32 bytes.
+// attempt is an attempt that is out. If it times out and the droplet asks again at once, the
+// record becomes the next attempt. A record has 32 bytes.
 //
-// Most of a surge is time-outs after which the droplet asks again at once. What that takes
-// stands here, so that the droplet is left alone: attempts that were made one after the
-// other lie so, and time out so, where their droplets are anywhere in memory.
+// Most of a surge is time-outs after which the droplet asks again at once. A record holds all that
+// such a retry needs, so that the droplet's record is not read: consecutive attempts are
+// neighbours in memory and time out one after the other, while their droplets are scattered.
 type attempt struct {
 	born    time.Duration
-	lease   uint64
+	lease   uint64       // that the droplet presents; in a free record: the next free place
 	until   queue.Millis // of a check: the lease's deadline as the droplet knows it
 	droplet uint32
-	pos     uint32 // of its time-out in order, without the upper half
+	pos     uint32 // lower half of the time-out's position in order
 	tries   uint8
 	zone    uint8
 	class   queue.Class // a check or an establish
 }
 
-// gone is a time-out's place whose attempt is over, and the end of the free places.
+// gone marks, in order, a time-out whose attempt is over. It also ends the list of free places.
 const gone = 1<<32 - 1
 
-// again turns it into the next attempt, after one that came to nothing.
+// again turns a failed attempt into the next one.
 func (a *attempt) again(born time.Duration) {
 	a.born = born
 	a.tries = more(a.tries)
 }
 
-// more is one try more, up to what a policy is told.
+// more adds one to tries, up to admit.MostTries.
 func more(tries uint8) uint8 { return tries + min(1, admit.MostTries-tries) }
 
-// attempts are those that are out, in the order of their time-outs: τ is one for all, so that
-// it is that of their births.
+// attempts holds the attempts that are out, in the order of their time-outs. All attempts have the
+// same timeout τ, so this is the order of their births.
 //
-// A place is an attempt's for as long as it is out, and its droplet knows it. An answer takes
-// the time-out out of the order where it stands, so that the time-out of an answered attempt
-// costs a look at the order and nothing else.
+// An attempt keeps its place in slabs while it is out, and its droplet holds that place. When an
+// attempt ends, its entry in order becomes gone. So a void time-out costs one read of order.
 type attempts struct {
 	timeout time.Duration
 	slabs   [][]attempt
-	free    uint32        // a place, which knows the next one by its lease
-	first   time.Duration // the next time-out, which is at head
+	free    uint32        // first free place; see attempt.lease
+	first   time.Duration // the next time-out, at head
 
-	// order has places in a ring: position p is at p & mask, from the head's to the tail's.
+	// order is a ring of places: position p is at p & mask, for p from head to before tail.
 	order      []uint32
 	mask       uint64
 	head, tail uint64
-	fetched    uint64 // what is before this position was loaded ahead
+	fetched    uint64 // positions before this one were prefetched
 }
 
 const slabAttempts = 1 << 10
@@ -65,7 +65,7 @@ func (l *attempts) at(place uint32) *attempt {
 	return &l.slabs[place/slabAttempts][place%slabAttempts]
 }
 
-// add makes room for an attempt, which its caller fills in, and sets its time-out.
+// add allocates an attempt and sets its time-out. The caller fills in the other fields.
 func (l *attempts) add(born time.Duration) (*attempt, uint32) {
 	if l.free == gone {
 		l.grow()
@@ -78,7 +78,7 @@ func (l *attempts) add(born time.Duration) (*attempt, uint32) {
 	return a, place
 }
 
-// push sets the time-out of an attempt.
+// push appends the time-out of an attempt to order.
 func (l *attempts) push(a *attempt, place uint32) {
 	if l.head == l.tail {
 		l.first = a.born + l.timeout
@@ -90,7 +90,7 @@ func (l *attempts) push(a *attempt, place uint32) {
 	l.tail++
 }
 
-// widen makes the ring twice as wide.
+// widen doubles the ring.
 func (l *attempts) widen() {
 	wider, mask := make([]uint32, 2*len(l.order)), 2*l.mask+1
 	for p := l.head; p < l.tail; p++ {
@@ -109,13 +109,13 @@ func (l *attempts) grow() {
 	l.slabs, l.free = append(l.slabs, slab), from
 }
 
-// drop gives back a place whose time-out has been taken.
+// drop frees a place whose time-out has been taken.
 func (l *attempts) drop(place uint32) {
 	l.at(place).lease = uint64(l.free)
 	l.free = place
 }
 
-// end gives back the place of an attempt that is over before its time-out.
+// end frees the place of an attempt that ends before its time-out.
 func (l *attempts) end(place uint32) {
 	pos := l.at(place).pos
 	l.order[uint64(pos)&l.mask] = gone
@@ -125,7 +125,7 @@ func (l *attempts) end(place uint32) {
 	l.drop(place)
 }
 
-// settle goes on to the next time-out whose attempt is not over.
+// settle moves head to the next time-out whose attempt is still out.
 func (l *attempts) settle() {
 	for ; l.head < l.tail; l.head++ {
 		if place := l.order[l.head&l.mask]; place != gone {
@@ -136,10 +136,10 @@ func (l *attempts) settle() {
 	l.first = never
 }
 
-// due is the next time-out.
+// due is the time of the next time-out.
 func (l *attempts) due() time.Duration { return l.first }
 
-// take takes out the next time-out and returns the attempt's place.
+// take removes the next time-out and returns the attempt's place.
 func (l *attempts) take() uint32 {
 	place := l.order[l.head&l.mask]
 	l.head++

@@ -10,26 +10,26 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// Config says who the droplets are and how they behave.
+// Config is the configuration of a fleet.
 type Config struct {
-	Droplets int         // N
-	Broken   int         // B, droplets whose lease lapses during the outage
-	Outage   dwfm.Window // leases lapse on a ramp from From to To; at To the broken ask anew
-	Spread   time.Duration
+	Droplets int           // N
+	Broken   int           // B, droplets whose lease lapses during the outage
+	Outage   dwfm.Window   // broken leases lapse at random times in the window
+	Spread   time.Duration // broken droplets ask again at random times from To to To + Spread
 	Interval time.Duration // H, between two checks of a droplet
-	TTL      time.Duration
-	Timeout  time.Duration // τ
-	Retry    admit.Retry
-	Wait     time.Duration // w, between a timed-out attempt and the next, before what Retry adds
-	Launches float64       // instances that users ask to start, a second; nobody retries one
-	Zones    int           // availability zones; 0 is 1
-	Surge    int           // the broken leases are of the first so many zones; 0: of all
-	Jitter   float64       // each check interval is drawn from 1 − Jitter to 1 of the interval
-	Grace    time.Duration // leases live so long after the outage that would have lapsed in it; 0: they lapse
-	Seed     uint64
+	TTL      time.Duration // of a lease, from each check or establish
+	Timeout  time.Duration // τ, how long a droplet waits for an answer
+	Retry    admit.Retry   // the droplets' retry policy
+	Wait     time.Duration // w, added to each wait of Retry
+	Launches float64       // users' launches per second; they are not retried
+	Zones    int           // number of availability zones; 0: 1
+	Surge    int           // number of zones, from the first, with broken leases; 0: all zones
+	Jitter   float64       // check intervals are uniform from 1 − Jitter to 1 times Interval
+	Grace    time.Duration // broken leases live until To + Grace; 0: they lapse in the outage
+	Seed     uint64        // of all random numbers
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error that names the first invalid field and its range.
 func (c Config) Validate() error {
 	switch {
 	case c.Droplets < 1 || c.Droplets > math.MaxUint32:
@@ -62,13 +62,13 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// zone is the availability zone that a droplet is in.
+// zone is a droplet's availability zone.
 func (c *Config) zone(droplet uint32) uint8 { return uint8(droplet % uint32(max(1, c.Zones))) }
 
-// surges says whether a droplet's lease may be one of the broken.
+// surges reports whether a droplet's lease may be broken.
 func (c *Config) surges(droplet uint32) bool { return c.Surge == 0 || int(c.zone(droplet)) < c.Surge }
 
-// eligible is how many of n droplets those are.
+// eligible is the number of droplets, of n, whose lease may be broken.
 func (c *Config) eligible(n int) int {
 	if c.Surge == 0 {
 		return n

@@ -1,7 +1,9 @@
-// Package fleet has the droplets: who asks when, what a time-out does, when the next
-// try comes. It is passive and belongs to one goroutine, the generator's; 10^6
-// droplets are flat arrays and a calendar of timers, without a goroutine or a
-// pointer each.
+// Package fleet simulates the droplets: when each droplet asks, what it does on an answer, a
+// refusal or a time-out, and when it retries.
+//
+// A [Fleet] is passive: it starts no goroutine and reads no clock. One goroutine, the generator,
+// calls it. The droplets are an array of 32-byte records and a calendar of timers, without a
+// goroutine or pointer per droplet.
 package fleet
 
 import (
@@ -19,27 +21,32 @@ import (
 
 // droplet is one client: 32 bytes, two to a cache line, and none across two.
 type droplet struct {
-	lease uint64        // held, or last held
-	until time.Duration // held: the lease's deadline as the droplet knows it; else: when it lapsed
-	at    time.Duration // out: when it asked, before it asked again at once; else: its next timer
-	place uint32        // of the attempt that is out
-	wait  uint16        // followed: what was drawn of Jitter, in 1/2^16; else: last retry wait, as shortWait has it
-	tries uint8         // attempts in a row that came to nothing, saturating
+	lease uint64 // held, or last held
+	// until is the lease's deadline as the droplet knows it (held), or when the lease lapsed.
+	until time.Duration
+	// at is the birth of the attempt that is out, as of the last catchUp, or the next timer (not
+	// out).
+	at    time.Duration
+	place uint32 // of the attempt that is out
+	// wait is the check interval's draw of Jitter, in 1/2^16 (followed), or the last retry wait,
+	// encoded by shortWait.
+	wait  uint16
+	tries uint8 // consecutive failed attempts, saturating
 	state state
 }
 
 type state uint8
 
 const (
-	held     state = 1 << iota // it believes that its lease is alive
+	held     state = 1 << iota // the droplet believes that its lease is live
 	out                        // an attempt is out
-	followed                   // and its next check is set, an interval after this one
-	charged                    // and the policy knows already that it came to nothing, and chose no wait
+	followed                   // out, and the next check is scheduled, an interval after this one
+	charged                    // out, and the retry policy was told of its failure and chose no wait
 )
 
 func (d *droplet) is(s state) bool { return d.state&s != 0 }
 
-// next is the droplet's next timer; a calendar entry with another time is void.
+// next is the time of the droplet's next timer. A calendar entry with another time is void.
 func (f *Fleet) next(d *droplet) time.Duration {
 	switch {
 	case !d.is(out):
@@ -50,7 +57,7 @@ func (f *Fleet) next(d *droplet) time.Duration {
 	return never
 }
 
-// Fleet is the droplets' state.
+// Fleet is the state of all droplets. Its methods must not be called concurrently.
 type Fleet struct {
 	cfg         Config
 	timeout     queue.Micros // τ
@@ -65,15 +72,15 @@ type Fleet struct {
 	zones       []Zone
 	lost        int
 	healthyLost int
-	soon        [window]unsafe.Pointer // records that are being listed, to be prefetched
+	soon        [window]unsafe.Pointer // scratch: records to be prefetched
 
-	// Leased, if set, is told each time to lease: from the loss of a lease to the next
-	// good establish.
+	// Leased, if set, is called with each time to lease: the time from the loss of a lease to the
+	// next good establish.
 	Leased func(timeToLease time.Duration)
 }
 
-// New makes a fleet in its steady state at time 0, in which seed has granted every
-// droplet a lease with the given deadline.
+// New makes a fleet in its steady state at run time 0. It calls seed once per droplet; seed must
+// grant the droplet a lease with the given deadline.
 func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, error)) (*Fleet, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -104,7 +111,7 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 			eligible--
 		}
 		if chosen {
-			// Nothing is heard of it until its lease has lapsed and the dependency is back.
+			// The droplet is silent until its lease has lapsed and the dependency is back.
 			d.until = cfg.Outage.From + 1 + f.jitter(cfg.Outage.To-cfg.Outage.From)
 			if cfg.Grace > 0 {
 				d.until = cfg.Outage.To + cfg.Grace
@@ -112,7 +119,7 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 			f.schedule(d, i, cfg.Outage.To+f.jitter(cfg.Spread))
 			doomed--
 		} else {
-			// The k-th of them checks in the k-th part of an interval.
+			// The k-th droplet first checks in the k-th part of an interval.
 			d.at = time.Duration((float64(k) + f.rng.Float64()) * float64(cfg.Interval) / float64(cfg.Droplets))
 			d.until = d.at - cfg.Interval + cfg.TTL
 			f.checks.add(timer{d.at, i})
@@ -126,32 +133,32 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 	return f, nil
 }
 
-// Lost is the number of droplets that know of the loss of their lease.
+// Lost returns the number of droplets that have noticed the loss of their lease.
 func (f *Fleet) Lost() int { return f.lost }
 
-// HealthyLost is the number of leases that lapsed, and were missed, although they had outlived
-// the outage: what the surge, or the remedy, cost droplets that had no part in it.
+// HealthyLost returns the number of leases that outlived the outage and lapsed later, as noticed
+// by their droplets: the damage of the surge, or of the remedy, to droplets outside the surge.
 func (f *Fleet) HealthyLost() int { return f.healthyLost }
 
-// BytesPerDroplet is the heap of one droplet's state, without its timers.
+// BytesPerDroplet is the heap of one droplet's record, in bytes, without timers and attempts.
 const BytesPerDroplet = int64(unsafe.Sizeof(droplet{}))
 
-// Due is a time before which no attempt comes, given that it is now. A virtual engine
-// may jump there.
+// Due returns a run time before which Next has no attempt. A virtual engine may jump to it.
 func (f *Fleet) Due(now time.Duration) time.Duration {
 	return min(f.checks.due(), f.out.due(), f.random.due(now), f.launch.due)
 }
 
-// Lookahead says whether Next gives the same attempts, in the order of their births, whether
-// it is asked once or for each instant of a window by itself: whether no timer that comes
-// due in it sets another that does, and nothing is drawn in another order.
+// Lookahead reports whether one call of Next for a whole window of time gives the same attempts,
+// in the same order, as one call per instant. Two conditions must hold: no timer that comes due in
+// the window sets another that is due in the window, and random numbers are drawn in the same
+// order.
 func (f *Fleet) Lookahead(window time.Duration) bool {
 	return f.immediate && (f.cfg.Wait == 0 || f.cfg.Wait >= window) && f.cfg.Interval > window && (f.cfg.Jitter == 0 || f.launch.due == never)
 }
 
-// Next fills dst with the attempts that are due at or before now, in the order of
-// their births, and returns how many; as many as dst holds means that there may be more.
-// Of timers that are due together time-outs are first, then checks.
+// Next writes the attempts that are due at or before now to dst, in the order of their births, and
+// returns their number. If it fills dst, more may be due. Of timers that are due at the same time,
+// time-outs come first, then checks, then retries and first checks, then launches.
 func (f *Fleet) Next(now time.Duration, dst []queue.Item) int {
 	n := 0
 	for n < len(dst) {
@@ -178,7 +185,7 @@ func (f *Fleet) Next(now time.Duration, dst []queue.Item) int {
 	return n
 }
 
-// timer handles a droplet's timer; it returns how many attempts came of it.
+// timer handles a droplet's timer. It returns the number of attempts, 0 or 1.
 func (f *Fleet) timer(t timer, it *queue.Item) int {
 	d := &f.droplets[t.droplet]
 	if f.next(d) != t.due {
@@ -188,7 +195,7 @@ func (f *Fleet) timer(t timer, it *queue.Item) int {
 	return 1
 }
 
-// launches makes a user's launch, on any droplet.
+// launches makes a user's launch on a random droplet.
 func (f *Fleet) launches(it *queue.Item) {
 	i, born := f.rng.Uint32N(uint32(len(f.droplets))), f.launch.due
 	d := &f.droplets[i]
@@ -199,8 +206,8 @@ func (f *Fleet) launches(it *queue.Item) {
 	f.launch.advance(f.rng)
 }
 
-// timeouts handles time-outs that come due at bound or before, until dst is full or one has
-// set another timer than a time-out; it returns how many droplets asked again at once.
+// timeouts handles the time-outs that are due at or before bound. It stops when dst is full, or
+// after a time-out that scheduled a later retry. It returns the number of attempts in dst.
 func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 	again := f.immediate && f.cfg.Wait == 0
 	f.aheadOfTimeouts(again)
@@ -229,7 +236,8 @@ func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 	return n
 }
 
-// catchUp tells a droplet what became of the attempt that is out since it asked.
+// catchUp brings a droplet's record up to date with its attempt, which may have timed out and been
+// repeated without the droplet.
 func (f *Fleet) catchUp(d *droplet) {
 	if a := f.out.at(d.place); d.at != a.born {
 		d.at, d.tries, d.wait = a.born, a.tries, 0
@@ -237,9 +245,9 @@ func (f *Fleet) catchUp(d *droplet) {
 	}
 }
 
-// timedOut is failed for an attempt whose time-out has come. If it was refused before, and
-// the policy chose no wait then, the policy is not asked again: one attempt costs a budget
-// one token (gRPC A6), however the droplet learns that it came to nothing.
+// timedOut is failed for an attempt whose time-out has come. It does not ask the policy again if
+// the attempt was refused before and the policy chose no wait then: a failed attempt costs one
+// token of a retry budget (gRPC A6), whether it is refused, times out, or both.
 func (f *Fleet) timedOut(now time.Duration, d *droplet, i uint32) time.Duration {
 	if !d.is(charged) {
 		return f.failed(now, d, i, 0)
@@ -249,15 +257,15 @@ func (f *Fleet) timedOut(now time.Duration, d *droplet, i uint32) time.Duration 
 	return 0
 }
 
-// failed notes that the attempt that was out came to nothing and says how long the
-// policy waits.
+// failed records the failure of the attempt that is out. It returns the retry policy's wait. after
+// is the wait that the refusal asked for; 0: none.
 func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Duration) time.Duration {
 	if d.is(followed) {
 		d.wait = 0
 	}
 	d.state &^= out | followed
 	d.tries = more(d.tries)
-	if f.immediate { // no call
+	if f.immediate { // saves the call
 		d.wait = 0
 		return 0
 	}
@@ -269,14 +277,14 @@ func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Durat
 	return wait
 }
 
-// A wait of any length stands in 16 bits, rounded to a thousandth of it, like a floating
-// point number without a sign:
+// A wait is encoded in 16 bits as an unsigned floating-point number, with a relative error of at
+// most 1/2048:
 //
 //	exponent:6 | mantissa:10    exponent 0: the mantissa, in ns
 //	                            else: (1024 + mantissa)·2^(exponent−1) ns
 const mantissaBits = 10
 
-// shortWait is a wait in that form.
+// shortWait encodes a wait.
 func shortWait(wait time.Duration) uint16 {
 	exponent := bits.Len64(uint64(wait)) - mantissaBits // of the leading 1
 	if exponent <= 0 {
@@ -289,7 +297,7 @@ func shortWait(wait time.Duration) uint16 {
 	return uint16(exponent)<<mantissaBits | uint16(wait>>(exponent-1))&(1<<mantissaBits-1)
 }
 
-// longWait is the wait that stands in that form.
+// longWait decodes a wait.
 func longWait(short uint16) time.Duration {
 	exponent, mantissa := short>>mantissaBits, time.Duration(short&(1<<mantissaBits-1))
 	if exponent == 0 {
@@ -303,7 +311,8 @@ func (f *Fleet) schedule(d *droplet, i uint32, due time.Duration) {
 	f.random.add(timer{due, i})
 }
 
-// ask makes the attempt that is born at the droplet's timer.
+// ask makes an attempt of droplet i, born at the given time: a check if the droplet holds a live
+// lease, else an establish.
 func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 	if d.is(held) && d.until <= born {
 		d.state, d.tries, d.wait = 0, 0, 0
@@ -316,12 +325,12 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 		f.out.end(d.place)
 	}
 	a, place := f.out.add(born)
-	a.lease, a.until, a.droplet = d.lease, 0, i // one by one: a composite literal is built aside and copied
+	a.lease, a.until, a.droplet = d.lease, 0, i // no composite literal: it would be built and copied
 	a.tries, a.zone, a.class = d.tries, f.cfg.zone(i), queue.Establish
 	d.at, d.place, d.state = born, place, d.state&held|out
 	if d.is(held) {
 		a.class, a.until = queue.Check, queue.ToMillis(d.until)
-		if d.tries == 0 { // a retried check is followed by the next one when it is answered
+		if d.tries == 0 { // after a retried check, the answer schedules the next one
 			d.state |= followed
 			if f.cfg.Jitter > 0 {
 				d.wait = uint16(f.rng.Uint32())
@@ -334,7 +343,7 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 	f.item(a, it)
 }
 
-// item is what the manager hears of an attempt.
+// item fills in an attempt as the manager receives it.
 func (f *Fleet) item(a *attempt, it *queue.Item) {
 	it.Born, it.Lease, it.Timeout = a.born, a.lease, f.timeout
 	it.Slip, it.LeaseUntil, it.Droplet = 0, a.until, a.droplet
@@ -344,14 +353,14 @@ func (f *Fleet) item(a *attempt, it *queue.Item) {
 	}
 }
 
-// SetRetry gives the droplets another retry policy.
+// SetRetry replaces the droplets' retry policy.
 func (f *Fleet) SetRetry(r admit.Retry) {
 	f.cfg.Retry = r
 	f.learner, _ = r.(admit.Learner)
 	f.immediate = admit.IsImmediate(r)
 }
 
-// interval is the time to a droplet's next check, given what was drawn for it.
+// interval is the time to a droplet's next check, for a draw in 1/2^16 of Jitter.
 func (f *Fleet) interval(drawn uint16) time.Duration {
 	if f.cfg.Jitter == 0 {
 		return f.cfg.Interval
@@ -359,7 +368,7 @@ func (f *Fleet) interval(drawn uint16) time.Duration {
 	return time.Duration(float64(f.cfg.Interval) * (1 - f.cfg.Jitter*float64(drawn)/(1<<16)))
 }
 
-// jitter is uniform on 0..d, without d.
+// jitter draws uniformly from 0 up to, but not including, d.
 func (f *Fleet) jitter(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
@@ -367,7 +376,7 @@ func (f *Fleet) jitter(d time.Duration) time.Duration {
 	return time.Duration(f.rng.Int64N(int64(d)))
 }
 
-// Bytes is the heap of the fleet: droplets and calendars.
+// Bytes returns the heap of the fleet, in bytes: droplets, attempts and timers.
 func (f *Fleet) Bytes() int64 {
 	return int64(len(f.droplets))*BytesPerDroplet + f.random.bytes() +
 		f.out.bytes() + f.checks.bytes()

@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// stream is the users' launches: a Poisson stream, open loop, on droplets chosen at
-// random.
+// stream is the users' launches: an open-loop Poisson process.
 type stream struct {
-	due  time.Duration
-	mean float64 // ns between two
+	due  time.Duration // of the next launch
+	mean float64       // ns between two launches
 }
 
-// SetLaunches makes users launch at a rate, in launches a second, from now on.
+// SetLaunches sets the rate of users' launches, in launches per second, from now on.
 func (f *Fleet) SetLaunches(now time.Duration, perSecond float64) {
 	if perSecond <= 0 {
 		f.launch = stream{due: never}
@@ -22,7 +21,7 @@ func (f *Fleet) SetLaunches(now time.Duration, perSecond float64) {
 	f.launch.advance(f.rng)
 }
 
-// advance draws when the next launch comes: never, where that is beyond what a time can hold.
+// advance draws the time of the next launch. A time that would overflow becomes never.
 func (s *stream) advance(rng *rand.Rand) {
 	gap := rng.ExpFloat64() * s.mean
 	if gap >= float64(never-s.due) {

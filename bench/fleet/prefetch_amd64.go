@@ -7,7 +7,7 @@ import "unsafe"
 //go:noescape
 func prefetchAll(at *unsafe.Pointer, n int)
 
-// prefetch brings records into the cache.
+// prefetch loads records into the cache.
 func prefetch(at []unsafe.Pointer) {
 	if len(at) > 0 {
 		prefetchAll(&at[0], len(at))

@@ -4,10 +4,10 @@ package fleet
 
 import "unsafe"
 
-// prefetch brings records into the cache, by loads.
+// prefetch loads records into the cache by reading them.
 func prefetch(at []unsafe.Pointer) { load(at) }
 
-// load is not inlined: the loads stay, though nobody wants what they find.
+// load is not inlined, so the compiler keeps the reads although their result is not used.
 //
 //go:noinline
 func load(at []unsafe.Pointer) (x byte) {

@@ -10,25 +10,24 @@ import (
 // never is a time that does not come.
 const never = time.Duration(math.MaxInt64)
 
-// timer is an entry of the fleet's calendar. Entries are not taken out when what they
-// stand for is off: the droplet's record says whether one is still true.
+// timer is an entry of the fleet's calendar. An entry that has become void is not removed: the
+// droplet's record tells whether the entry is still valid.
 type timer struct {
 	due     time.Duration
 	droplet uint32
 }
 
-// lane is a calendar for timers of one constant delay: they are added in the order in
-// which they come due, so it is a queue. (One that comes out of turn waits for those
-// before it.)
+// lane is a calendar for timers of one constant delay. They are added in the order in which they
+// come due, so a lane is a queue. A timer that is added out of order waits for those before it.
 type lane struct {
-	segs       []*segment // at position / segTimers % len(segs), from the head's to the tail's
-	spare      *segment   // the last that was spent
-	head, tail uint64
-	first      time.Duration // when the first timer comes due: at head
-	fetched    uint64        // the droplets of timers before this position were prefetched
+	segs       []*segment    // a ring: position p is in segs[p / segTimers % len(segs)]
+	spare      *segment      // the segment that was emptied last
+	head, tail uint64        // positions
+	first      time.Duration // when the timer at head comes due
+	fetched    uint64        // droplets of timers before this position were prefetched
 }
 
-// segment is a piece of a lane: 12 bytes a timer, where an array of timers has 16.
+// segment is a part of a lane. It has 12 bytes per timer; an array of timers would have 16.
 type segment struct {
 	due     [segTimers]time.Duration
 	droplet [segTimers]uint32
@@ -50,7 +49,7 @@ func (l *lane) add(t timer) {
 	l.tail++
 }
 
-// grow makes sure that there is a segment for the tail's position.
+// grow adds a segment for the tail's position.
 func (l *lane) grow() {
 	first, next := l.head/segTimers, l.tail/segTimers
 	if n := uint64(len(l.segs)); next-first >= n {
@@ -101,14 +100,13 @@ func (l *lane) bytes() int64 {
 	return int64(segs)*int64(unsafe.Sizeof(segment{})) + 8*int64(len(l.segs))
 }
 
-// A wheel is a calendar for timers of any delay: slots of 2^20 ns, about a
-// millisecond, of which each has a list of chunks in one pool. A slot is sorted when
-// its time comes. (A linked list through the droplets cost three to five times as
-// much: a cache miss an entry.)
+// A wheel is a calendar for timers of any delay. Its slots are 2^20 ns long, about 1 ms. Each slot
+// is a list of chunks from one pool, and is sorted when its time comes. (A linked list through the
+// droplets would cost three to five times as much: one cache miss per entry.)
 const (
 	slotShift = 20
-	slots     = 1 << 15 // 34 s; what is due later goes round again
-	perChunk  = 20
+	slots     = 1 << 15 // 34 s; a timer that is due later stays for another turn of the wheel
+	perChunk  = 20      // timers
 	slabSize  = 1 << 10 // chunks allocated at a time
 )
 
@@ -121,15 +119,15 @@ type timerChunk struct {
 
 type wheel struct {
 	heads [slots]uint32
-	slabs [][]timerChunk // the pool; chunk 0 is nobody's
-	spare uint32
-	used  uint32
-	n     int           // timers in slots and near
-	cur   int64         // slots up to this one have been emptied into near
-	near  []timer       // ascending
-	keys  []uint64      // of a slot that is being sorted
-	next  int           // near[:next] is spent
-	first time.Duration // a lower bound of what is due in the slots
+	slabs [][]timerChunk // the pool; chunk 0 is not used
+	spare uint32         // first free chunk; 0: none
+	used  uint32         // chunks allocated so far, chunk 0 included
+	n     int            // timers in slots and near
+	cur   int64          // slots up to this one have been emptied into near
+	near  []timer        // ascending
+	keys  []uint64       // scratch: the slot that is being sorted
+	next  int            // near[:next] has been taken
+	first time.Duration  // lower bound of the due times in the slots
 }
 
 func newWheel() *wheel { return &wheel{cur: -1, used: 1, first: never} }
@@ -184,7 +182,8 @@ func compare(a, b timer) int {
 	return int(int64(a.droplet) - int64(b.droplet))
 }
 
-// due is when the first timer is due; it turns the wheel up to now to know.
+// due is the time of the first timer, or a lower bound of it after now. It turns the wheel up to
+// now.
 func (w *wheel) due(now time.Duration) time.Duration {
 	for w.next == len(w.near) {
 		if w.n == 0 || w.first > now {
@@ -198,7 +197,7 @@ func (w *wheel) due(now time.Duration) time.Duration {
 	return w.near[w.next].due
 }
 
-// soonest is a time before which no timer is due, at a glance.
+// soonest is a time before which no timer is due. It does not turn the wheel.
 func (w *wheel) soonest() time.Duration {
 	if w.next < len(w.near) {
 		return w.near[w.next].due
@@ -214,7 +213,7 @@ func (w *wheel) take() timer {
 	return t
 }
 
-// turn empties slots into near until one had something, or all up to now are done.
+// turn empties slots into near, up to the first slot with a timer that is due in it, or up to now.
 func (w *wheel) turn(now time.Duration) {
 	w.near, w.next, w.keys = w.near[:0], 0, w.keys[:0]
 	for last := int64(now) >> slotShift; w.cur < last && len(w.keys) == 0; {
@@ -236,7 +235,7 @@ func (w *wheel) turn(now time.Duration) {
 			i = next
 		}
 	}
-	slices.Sort(w.keys) // numbers: three times as fast as timers
+	slices.Sort(w.keys) // integers sort three times as fast as timers
 	high := uint64(w.cur) << slotShift >> 32 << 32
 	for _, key := range w.keys {
 		w.near = append(w.near, timer{time.Duration(high | key>>32), uint32(key)})
@@ -244,7 +243,7 @@ func (w *wheel) turn(now time.Duration) {
 	w.first = w.bound()
 }
 
-// bound is the start of the first slot that has something.
+// bound is the start of the first slot that is not empty.
 func (w *wheel) bound() time.Duration {
 	if w.n == len(w.near) {
 		return never

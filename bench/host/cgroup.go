@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// A cgroup limits what its descendants use as well, so the process has the least of what
-// its own group and the group's ancestors allow. Version 2 has one hierarchy of groups,
-// version 1 one for each controller; a host may have both at once.
+// A cgroup also limits its descendants. So the limit of a process is the least of its own group's
+// and of the group's ancestors'. Version 2 has one hierarchy of groups, and version 1 one per
+// controller. A host may use both versions at once.
 
-// groups are the directories of the process's own group and of its ancestors, the own one
-// first, in every hierarchy that has the controller.
+// groups are the directories of the process's group and of its ancestors, in this order, in every
+// hierarchy that has the controller.
 func groups(root, controller string) (dirs []string) {
 	mounts := text(root, "proc/self/mountinfo")
 	for line := range strings.SplitSeq(text(root, "proc/self/cgroup"), "\n") {
@@ -30,8 +30,8 @@ func groups(root, controller string) (dirs []string) {
 			if !ok {
 				continue
 			}
-			// A container may see its own group alone, as the mount's root, and be told
-			// the group's path from outside or from within.
+			// In a container the mount's root may be the container's group, and the path may
+			// be the one outside or the one inside of the container.
 			below := path.Clean("/" + part[2])
 			if rest, ok := strings.CutPrefix(below, strings.TrimSuffix(from, "/")); ok && (rest == "" || rest[0] == '/') {
 				below = path.Clean("/" + rest)
@@ -48,8 +48,8 @@ func groups(root, controller string) (dirs []string) {
 	return dirs
 }
 
-// mounted reads a line of mountinfo (proc_pid_mountinfo(5)): which part of the hierarchy
-// is mounted, and where.
+// mounted parses a line of mountinfo (proc_pid_mountinfo(5)): the part of the hierarchy that is
+// mounted (from), and the mount point (to).
 func mounted(line string, v2 bool, controller string) (from, to string, ok bool) {
 	mount, fs, _ := strings.Cut(line, " - ")
 	m, f := strings.Fields(mount), strings.Fields(fs)
@@ -65,7 +65,7 @@ func mounted(line string, v2 bool, controller string) (from, to string, ok bool)
 	return plain.Replace(m[3]), plain.Replace(m[4]), ok
 }
 
-// cpuQuota is the number of processors that the process may use at a time; 0: no limit.
+// cpuQuota is the processor time that the process may use, in processors; 0: no limit.
 func cpuQuota(root string) (least float64) {
 	for _, dir := range groups(root, "cpu") {
 		q := ratio(strings.Fields(text(root, path.Join(dir, "cpu.max")))) // "max 100000", "150000 100000"
@@ -79,7 +79,7 @@ func cpuQuota(root string) (least float64) {
 	return least
 }
 
-// ratio is quota over period; 0 where there is no quota: "max" in version 2, −1 in 1.
+// ratio is quota over period. It is 0 without a quota: "max" in version 2, −1 in version 1.
 func ratio(s []string) float64 {
 	if len(s) != 2 {
 		return 0
@@ -92,11 +92,11 @@ func ratio(s []string) float64 {
 	return quota / period
 }
 
-// unlimited is where version 1's memory limit begins that is none: the largest number of
-// whole pages.
+// unlimited is the least memory limit that means no limit. Version 1 has no word for it: it states
+// the largest number of whole pages.
 const unlimited = 1 << 62
 
-// memoryMax is how many bytes the process's groups allow; 0: no limit.
+// memoryMax is the memory limit of the process's groups, in bytes; 0: no limit.
 func memoryMax(root string) (least int64) {
 	for _, dir := range groups(root, "memory") {
 		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
@@ -109,8 +109,8 @@ func memoryMax(root string) (least int64) {
 	return least
 }
 
-// throttled is how often a quota stopped the process's groups since they were made, and
-// for how many seconds, of all processors.
+// throttled is the number of periods that a quota cut short for the process's groups since they
+// were made, and the sum of the time lost on all processors, in s.
 func throttled(root string) (times int64, seconds float64) {
 	for _, dir := range groups(root, "cpu") {
 		for line := range strings.SplitSeq(text(root, path.Join(dir, "cpu.stat")), "\n") {
@@ -129,8 +129,8 @@ func throttled(root string) (times int64, seconds float64) {
 	return times, seconds
 }
 
-// Throttling says what a CPU quota did to a run that kept so many threads busy and saw
-// this usage; "" if there is none that matters.
+// Throttling describes the effect of a CPU quota on a run that kept the given number of threads
+// busy; u is the usage during the run. It returns "" if a quota had no effect.
 func Throttling(u Usage, threads int) string { return throttling(cpuQuota("/"), u, threads) }
 
 func throttling(quota float64, u Usage, threads int) string {

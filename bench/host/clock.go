@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Clock reads the time since its making. Where the processor's time stamp counter is
-// invariant and the kernel itself goes by it, a reading is one instruction of about
-// 10 ns and no call; elsewhere it is the monotonic clock.
+// Clock reads the time since its start. It uses the processor's time stamp counter if the counter
+// is invariant and the kernel uses it as its clock source. A reading then takes about 10 ns.
+// Otherwise Clock uses the monotonic clock.
 type Clock struct {
-	start time.Time // with its monotonic reading
-	base  uint64    // of the counter at the start; 0: the monotonic clock is used
-	rate  uint64    // ns a count, in 2^-32
+	start time.Time // wall time and monotonic reading
+	base  uint64    // the counter at the start
+	rate  uint64    // length of a count, in 2^-32 ns; 0: the monotonic clock is used
 }
 
-// NewClock starts a clock.
+// NewClock starts a clock. The first call may take 50 ms to measure the rate of the counter.
 func NewClock() Clock { return newClock(tscRate()) }
 
 func newClock(rate uint64) Clock {
@@ -25,7 +25,7 @@ func newClock(rate uint64) Clock {
 		c.start = time.Now()
 		return c
 	}
-	// The two are read as near to each other as can be: of a few tries the closest.
+	// The counter and the clock should be read at the same time: the closest of a few tries counts.
 	best := uint64(1<<64 - 1)
 	for range 8 {
 		before := rdtsc()
@@ -37,10 +37,10 @@ func newClock(rate uint64) Clock {
 	return c
 }
 
-// Start is the wall time at which the clock stood at 0.
+// Start returns the wall time at which the clock was started.
 func (c *Clock) Start() time.Time { return c.start }
 
-// Now is the time since the clock's start. It never steps back on one processor.
+// Now returns the time since the clock's start. It never steps back on one processor.
 func (c *Clock) Now() time.Duration {
 	if c.rate == 0 {
 		return time.Since(c.start)
@@ -49,7 +49,7 @@ func (c *Clock) Now() time.Duration {
 	return time.Duration(hi<<32 | lo>>32)
 }
 
-// Source is "tsc" or "monotonic".
+// Source returns "tsc" or "monotonic".
 func (c *Clock) Source() string {
 	if c.rate == 0 {
 		return "monotonic"
@@ -57,8 +57,8 @@ func (c *Clock) Source() string {
 	return "tsc"
 }
 
-// Drift is how far the clock has come from the monotonic clock since its start, in parts
-// of a million; 0 of the monotonic clock itself.
+// Drift returns the deviation from the monotonic clock since the start, in parts per million. A
+// positive drift means that the clock is fast. The monotonic clock itself has a drift of 0.
 func (c *Clock) Drift() float64 {
 	if c.rate == 0 {
 		return 0
@@ -67,8 +67,8 @@ func (c *Clock) Drift() float64 {
 	return 1e6 * float64(mine-theirs) / float64(theirs)
 }
 
-// tscRate measures once how long a count takes, in 2^-32 ns; 0 where the counter is not to
-// be trusted.
+// tscRate measures the length of a count once, in 2^-32 ns. It is 0 if the counter is missing or
+// not to be trusted.
 var tscRate = sync.OnceValue(func() uint64 {
 	if !hasTSC || !trustTSC("/") {
 		return 0
@@ -87,8 +87,8 @@ var tscRate = sync.OnceValue(func() uint64 {
 	return uint64(float64(b.start.Sub(a.start)) / counts * (1 << 32))
 })
 
-// trustTSC says whether the counter is invariant and the kernel's own clock: it tests the
-// counters of all processors against each other, and gives it up where they differ.
+// trustTSC reports whether the counter is invariant and is the kernel's clock source. The kernel
+// compares the counters of all processors and uses another clock source if they differ.
 func trustTSC(root string) bool {
 	if text(root, "sys/devices/system/clocksource/clocksource0/current_clocksource") != "tsc" {
 		return false

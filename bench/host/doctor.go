@@ -5,22 +5,22 @@ import (
 	"time"
 )
 
-// Finding is a reason why this host is a bad place to measure.
+// Finding is a property of the host that spoils measurements.
 type Finding struct {
-	What string `json:"what"`
-	Why  string `json:"why"`
-	Mend string `json:"mend"`
+	What string `json:"what"` // the property
+	Why  string `json:"why"`  // how it spoils a measurement
+	Mend string `json:"mend"` // how to change it
 }
 
 const liftQuota = "lift the quota for the run (cpu.max, or cpu.cfs_quota_us of version 1, of the process's group and its ancestors)"
 
-// Watch watches the host for a while, with nothing running: what it steals, and the gaps
-// that a spinning thread sees.
+// Watch observes the idle host for the time d. It returns the kernel's counts of disturbances, and
+// the longest time for which a spinning thread did not run.
 func Watch(d time.Duration) (u Usage, longest time.Duration) {
 	before := ReadUsage()
 	done := make(chan time.Duration)
 	go func() {
-		_ = Pin(ReadTopology().CPUs[0].ID) // where it may not, the gaps are the scheduler's, too
+		_ = Pin(ReadTopology().CPUs[0].ID) // if pinning fails, the gaps include the scheduler's
 		clock := NewClock()
 		last, longest := time.Duration(0), time.Duration(0)
 		for last < d {
@@ -34,8 +34,8 @@ func Watch(d time.Duration) (u Usage, longest time.Duration) {
 	return ReadUsage().Sub(before), longest
 }
 
-// Examine lists what is wrong with a host for measuring; u and longest come from a Watch
-// of that length.
+// Examine returns the findings on a host. u and longest are the results of [Watch], and watched is
+// its length; 0: no Watch was made.
 func Examine(i Info, u Usage, longest, watched time.Duration) []Finding {
 	var all []Finding
 	add := func(bad bool, what, why, mend string) {

@@ -10,31 +10,31 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-// Info is what is known of the machine; what the kernel does not say is empty.
+// Info describes the machine. A field is empty if the kernel does not tell.
 type Info struct {
 	Name        string   `json:"name"`
 	OS          string   `json:"os"`
 	Arch        string   `json:"arch"`
 	Kernel      string   `json:"kernel"`
 	CPU         string   `json:"cpu"`
-	Virtual     bool     `json:"virtual"` // a hypervisor is there: it may make up the topology
+	Virtual     bool     `json:"virtual"` // under a hypervisor, which may make up the topology
 	Features    []string `json:"features"`
-	CPUs        []CPU    `json:"cpus"` // that this process may run on
-	Online      int      `json:"online_cpus"`
-	Cores       int      `json:"cores"`
-	Guessed     string   `json:"topology_guessed,omitempty"`
+	CPUs        []CPU    `json:"cpus"`                       // that this process may run on
+	Online      int      `json:"online_cpus"`                // processors of the host
+	Cores       int      `json:"cores"`                      // physical cores of CPUs
+	Guessed     string   `json:"topology_guessed,omitempty"` // see Topology
 	SMT         string   `json:"smt"`
 	Caches      []Cache  `json:"caches"`
 	CacheLine   int      `json:"cache_line_bytes"`
 	NUMANodes   int      `json:"numa_nodes"`
 	ClockSource string   `json:"clock_source"`
 	Governor    string   `json:"governor"`
-	Quota       float64  `json:"cgroup_quota_cpus"`   // 0: none
+	Quota       float64  `json:"cgroup_quota_cpus"`   // processors; 0: no limit
 	MemoryMax   int64    `json:"cgroup_memory_bytes"` // 0: no limit
 	MemoryFree  int64    `json:"memory_available_bytes"`
 }
 
-// Cache is one that the first processor uses.
+// Cache is a cache of processor 0.
 type Cache struct {
 	Level  int    `json:"level"`
 	Type   string `json:"type"`
@@ -42,10 +42,10 @@ type Cache struct {
 	Shared string `json:"shared_cpus"`
 }
 
-// interesting are the CPU features that our code or a reader may care for.
+// interesting are the CPU features that Info.Features lists, if present.
 var interesting = []cpuid.FeatureID{cpuid.SHA, cpuid.AVX2, cpuid.AVX512F, cpuid.AVX512DQ, cpuid.RDTSCP, cpuid.TSXLDTRK, cpuid.HYBRID_CPU}
 
-// ReadInfo asks kernel and processor.
+// ReadInfo reads the Info from kernel and processor.
 func ReadInfo() Info { return readInfo("/") }
 
 func readInfo(root string) Info {
@@ -87,7 +87,7 @@ func readInfo(root string) Info {
 	return i
 }
 
-// text is a kernel file's content; empty if there is none.
+// text is the content of a kernel file, without space around it; empty if it cannot be read.
 func text(dir, name string) string {
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
@@ -96,7 +96,7 @@ func text(dir, name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// size reads "1024K".
+// size parses a size such as "1024K", in bytes.
 func size(s string) int64 {
 	shift := map[byte]uint{'K': 10, 'M': 20, 'G': 30}
 	if s == "" {
@@ -110,18 +110,18 @@ func size(s string) int64 {
 	return n << sh
 }
 
-// Usage is what the kernel counts of disturbances since boot or start; differences of
-// two readings are of the time between them.
+// Usage holds the kernel's counts of disturbances, since boot or since the process's start. The
+// difference of two readings covers the time between them.
 type Usage struct {
-	Steal       float64 `json:"steal_s"`       // CPU time that the hypervisor gave to others, all processors
-	Waiting     float64 `json:"cpu_waiting_s"` // time in which some task waited for a processor
-	Involuntary int64   `json:"involuntary_switches"`
-	Faults      int64   `json:"major_faults"`
-	Throttles   int64   `json:"throttled_periods"` // that a cgroup's CPU quota cut short
-	Throttled   float64 `json:"throttled_s"`       // all processors
+	Steal       float64 `json:"steal_s"`              // stolen by the hypervisor, all processors
+	Waiting     float64 `json:"cpu_waiting_s"`        // time in which a task waited for a processor
+	Involuntary int64   `json:"involuntary_switches"` // of this process
+	Faults      int64   `json:"major_faults"`         // of this process
+	Throttles   int64   `json:"throttled_periods"`    // cut short by a cgroup's CPU quota
+	Throttled   float64 `json:"throttled_s"`          // time lost to the quota, all processors
 }
 
-// ReadUsage reads the counters.
+// ReadUsage reads the counts.
 func ReadUsage() Usage { return readUsage("/") }
 
 func readUsage(root string) Usage {
@@ -144,7 +144,7 @@ func firstLine(s string) string {
 	return line
 }
 
-// Sub is what came between an earlier reading and this one.
+// Sub returns the counts since an earlier reading.
 func (u Usage) Sub(earlier Usage) Usage {
 	return Usage{
 		Steal: u.Steal - earlier.Steal, Waiting: u.Waiting - earlier.Waiting,

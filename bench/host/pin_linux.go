@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allowed is the IDs of the processors in this thread's affinity mask.
+// allowed lists the IDs of the processors in this thread's affinity mask.
 func allowed() []int {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
@@ -22,9 +22,9 @@ func allowed() []int {
 	return ids
 }
 
-// Pin binds the calling goroutine to its thread, and the thread to a processor. The
-// goroutine must end without unlocking, so that the thread ends with it and nobody
-// inherits its mask.
+// Pin binds the calling goroutine to its thread, and the thread to the processor with the ID cpu.
+// The goroutine must end without runtime.UnlockOSThread: then its thread ends as well, and no other
+// goroutine inherits the thread's affinity mask.
 func Pin(cpu int) error {
 	runtime.LockOSThread()
 	var set unix.CPUSet
@@ -35,7 +35,7 @@ func Pin(cpu int) error {
 	return nil
 }
 
-// ownUsage is this process's involuntary switches and major page faults.
+// ownUsage returns this process's involuntary context switches and major page faults.
 func ownUsage() (switches, faults int64) {
 	var r unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &r) != nil {

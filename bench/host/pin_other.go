@@ -6,8 +6,8 @@ import "runtime"
 
 func allowed() []int { return first(runtime.NumCPU()) }
 
-// Pin binds the calling goroutine to its thread; this system does not bind threads to
-// processors.
+// Pin binds the calling goroutine to its thread. On this system it does not bind the thread to a
+// processor.
 func Pin(int) error {
 	runtime.LockOSThread()
 	return nil

@@ -1,5 +1,8 @@
-// Package host knows the machine that a run is on: its processors and which of them
-// are siblings, pinning, clocks, and what the kernel says of disturbances.
+// Package host describes the machine of a run: its processors and their topology, clocks, memory,
+// and the disturbances that the kernel counts. It also pins threads to processors.
+//
+// A processor is a logical one, as the kernel counts them. Linux tells all of this; other systems
+// tell less, and fields stay empty.
 package host
 
 import (
@@ -18,21 +21,21 @@ type CPU struct {
 	ID      int `json:"id"`
 	Core    int `json:"core"`    // physical core, unique within its package
 	Package int `json:"package"` // socket
-	Node    int `json:"node"`    // NUMA node; the socket where the kernel does not say
+	Node    int `json:"node"`    // NUMA node; the socket if the kernel does not tell
 	// Slow marks the small cores of a hybrid processor.
 	Slow bool `json:"slow,omitempty"`
 }
 
-// Topology is the processors that this process may run on, in the order of their IDs.
+// Topology lists the processors that this process may run on, in the order of their IDs.
 type Topology struct {
 	CPUs []CPU
-	L2   int64 // bytes of a core's private cache; 0: the kernel does not say
-	// Guessed says why core and package are not the kernel's word; empty if they are.
+	L2   int64 // size of a core's private cache, in bytes; 0: unknown
+	// Guessed says why Core and Package are guesses; empty if the kernel told them.
 	Guessed string
 }
 
-// ReadTopology asks the kernel. It must be called before any goroutine is pinned:
-// a pinned thread's mask may outlive the pinning.
+// ReadTopology reads the topology from the kernel. It must be called before any goroutine is
+// pinned, because it reads the affinity mask of the calling thread.
 func ReadTopology() Topology { return readTopology("/sys/devices", allowed()) }
 
 func readTopology(devices string, ids []int) Topology {
@@ -71,7 +74,7 @@ func readTopology(devices string, ids []int) Topology {
 	return t
 }
 
-// cpuList reads the kernel's lists, "0-3,8".
+// cpuList parses a list of processors in the kernel's format, as in "0-3,8".
 func cpuList(s string) (ids []int) {
 	for part := range strings.SplitSeq(s, ",") {
 		from, to, ranged := strings.Cut(part, "-")
@@ -89,9 +92,9 @@ func cpuList(s string) (ids []int) {
 	return ids
 }
 
-// Shards is into how many parts a structure of so many bytes, shared by so many workers,
-// is best cut: each part fits in half of a core's private cache, and two workers seldom
-// meet in one (8 a worker: a chance below 1/8 for each other worker's lock).
+// Shards returns the number of shards for a structure of the given size in bytes that is shared by
+// the given number of workers. A shard fits in half of a core's private cache. There are at least
+// 8 shards per worker, so that two workers seldom need the same one.
 func (t Topology) Shards(bytes int64, workers int) int {
 	n := 8 * max(1, workers)
 	if t.L2 > 0 {
@@ -108,10 +111,10 @@ func readInt(file string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
-// Cores is the number of physical cores.
+// Cores returns the number of physical cores.
 func (t Topology) Cores() int { return len(t.byCore()) }
 
-// byCore groups the processors: one list a physical core.
+// byCore groups the processors by physical core.
 func (t Topology) byCore() [][]CPU {
 	var cores [][]CPU
 	for _, c := range t.CPUs {
@@ -125,19 +128,23 @@ func (t Topology) byCore() [][]CPU {
 	return cores
 }
 
-// Placement says on which processor each thread of a run is pinned.
+// Placement assigns each thread of a run to a processor.
 type Placement struct {
-	Workers   []int  `json:"workers"`
-	Generator int    `json:"generator"`
-	Note      string `json:"note,omitempty"` // what a reader must know of it
-	// TakesTurns: a worker and the generator, or two workers, share one processor, so
-	// nobody may spin.
+	Workers   []int  `json:"workers"`        // processor ID by worker
+	Generator int    `json:"generator"`      // processor ID
+	Note      string `json:"note,omitempty"` // limits of the placement; empty: none
+	// TakesTurns is set if two threads share a processor. No thread may spin then.
 	TakesTurns bool `json:"takes_turns,omitempty"`
 }
 
-// Place puts workers one a physical core first, fast cores before slow ones, on the
-// generator's NUMA node before others; the generator has a core of its own if there is
-// one. 0 workers means as many as there are fast cores, less the generator's.
+// Place assigns the generator and the given number of workers to processors:
+//
+//  1. The generator has a physical core of its own, if there are enough cores.
+//  2. Each worker has a physical core of its own, as far as possible.
+//  3. Fast cores come before slow ones, and cores of the first NUMA node, the generator's, before
+//     those of other nodes.
+//
+// 0 workers means one per fast core, less the generator's, and at least one.
 func (t Topology) Place(workers int) Placement {
 	cores := t.byCore()
 	slices.SortStableFunc(cores, func(a, b []CPU) int {
@@ -164,8 +171,8 @@ func (t Topology) Place(workers int) Placement {
 	}
 	p := Placement{Generator: cores[gen][0].ID, Workers: make([]int, workers)}
 	own := cores[gen]
-	// Processors in the order in which they are given away: the first of each core,
-	// then the second of each.
+	// free lists the processors in the order of their assignment: the first of each core, then
+	// the second of each core.
 	var free []CPU
 	for round, left := 0, len(t.CPUs)-1; left > 0; round++ {
 		for _, core := range cores {
@@ -205,7 +212,7 @@ func (t Topology) Place(workers int) Placement {
 	return p
 }
 
-// Pause spins for about n turns of an empty loop, a nanosecond or less each.
+// Pause busy-waits for n turns of an empty loop. A turn takes 1 ns or less.
 func Pause(n int) {
 	for range n {
 		runtime.KeepAlive(nil)

@@ -3,6 +3,5 @@ package host
 //go:noescape
 func rdtsc() uint64
 
-// hasTSC says that this architecture has the counter; whether it may be trusted is the
-// kernel's to say.
+// hasTSC is set if the architecture has a time stamp counter. trustTSC tells whether to use it.
 const hasTSC = true

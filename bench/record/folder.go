@@ -19,15 +19,15 @@ import (
 // MapFile has a finished map, in the map's folder: bench/study writes it, bench/plot draws it.
 const MapFile = "map-result.json"
 
-// ErrExists is returned, wrapped, when a folder to be written is there already.
+// ErrExists is returned, wrapped, if the folder to be written exists already.
 var ErrExists = errors.New("exists already; name another folder or move it away")
 
 // ErrInUse is returned, wrapped, for a folder that another process is writing.
 var ErrInUse = files.ErrInUse
 
-// Folder is a result folder in the making. Its name is claimed at once. It is written under
-// a temporary name beside its place and put there, whole, by Commit: a process that is
-// killed and a disk that is full leave nothing that looks finished.
+// Folder is a result folder that is being written. [Create] claims its name. The files are
+// written to a temporary folder beside it, which [Folder.Commit] renames. So neither a killed
+// process nor a full disk leaves a folder that looks finished.
 type Folder struct {
 	path  string
 	temp  string // "": committed, or kept
@@ -35,21 +35,22 @@ type Folder struct {
 	claim *files.Lock
 }
 
-// File is a file of a folder, as its manifest names it.
+// File is an entry of a manifest: a file with its size and checksum.
 type File struct {
 	Name   string `json:"name"`
 	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"`
+	SHA256 string `json:"sha256"` // in hexadecimal
 }
 
-// Files are those written so far.
+// Files returns the files written so far.
 func (f *Folder) Files() []File { return slices.Clone(f.files) }
 
-// Path is where the folder is to stand, and, after Commit, where it stands.
+// Path returns the path given to Create and, after Commit, the path at which the folder is.
 func (f *Folder) Path() string { return f.path }
 
-// Check says whether a folder has these files, whole. It reads regular files of that folder
-// only, and no more of them than they are to have.
+// Check verifies size and checksum of the given files in dir. A mismatch wraps [ErrTorn]. Check
+// reads only regular files in dir, and no more bytes than their File states. The error is that of
+// ctx if the check was interrupted.
 func Check(ctx context.Context, dir string, want []File) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -99,11 +100,12 @@ func checkSum(ctx context.Context, root *os.Root, want File) error {
 	return nil
 }
 
-// ErrTorn is returned, wrapped, for a file that is not what its manifest says.
+// ErrTorn is returned, wrapped, for a file whose size or checksum differs from its manifest.
 var ErrTorn = errors.New("cut off or changed since it was written")
 
-// Create begins the folder that is to stand at path, whose parents are made. Nobody else
-// can begin one there until it is committed or abandoned.
+// Create begins a folder that Commit will put at path, and makes path's parents. The error wraps
+// [ErrExists] if path exists, and [ErrInUse] if another process has begun a folder there. The
+// caller must end the folder by Commit or Abandon.
 func Create(path string) (_ *Folder, err error) {
 	path = filepath.Clean(path)
 	if err := missing(path); err != nil {
@@ -126,7 +128,7 @@ func Create(path string) (_ *Folder, err error) {
 	return f, nil
 }
 
-// missing is an error if something stands at path.
+// missing returns an error if path exists.
 func missing(path string) error {
 	_, err := os.Lstat(path)
 	if err == nil {
@@ -138,7 +140,7 @@ func missing(path string) error {
 	return err
 }
 
-// Write makes a file of the folder.
+// Write creates a file in the folder, with the content that write writes.
 func (f *Folder) Write(name string, write func(io.Writer) error) error {
 	sum, n := sha256.New(), counter(0)
 	err := files.WriteInto(filepath.Join(f.temp, name), func(w io.Writer) error {
@@ -158,11 +160,11 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// WriteJSON makes a file of the folder from v.
+// WriteJSON creates a file in the folder, with v as indented JSON.
 func (f *Folder) WriteJSON(name string, v any) error { return f.Write(name, JSON(v)) }
 
-// Commit puts the folder in its place. Where somebody has put something else there, in
-// spite of the claim, the folder gets a number behind its name: Path tells.
+// Commit renames the folder to its final path. If that path has come into being in spite of the
+// claim, Commit appends a number to the name. Path returns the result.
 func (f *Folder) Commit() error {
 	err := files.Disk.SyncDir(f.temp)
 	for n := 1; err == nil; n++ {
@@ -175,7 +177,7 @@ func (f *Folder) Commit() error {
 			break
 		}
 		if missing(to) != nil && n < 1000 {
-			err = nil // it has come in between
+			err = nil // to has come into being in the meantime: try the next number
 		}
 	}
 	if err == nil {
@@ -185,8 +187,8 @@ func (f *Folder) Commit() error {
 	return err
 }
 
-// Keep saves what was written from Abandon, and tells it in the error: what was measured
-// cannot be had again.
+// Keep saves the files written so far from Abandon, because a measurement cannot be repeated. It
+// returns err extended by the temporary folder's name.
 func (f *Folder) Keep(err error) error {
 	if f.temp != "" && len(f.files) > 0 {
 		err = fmt.Errorf("%w; %d files of the result are kept in %s", err, len(f.files), f.temp)
@@ -195,7 +197,8 @@ func (f *Folder) Keep(err error) error {
 	return err
 }
 
-// Abandon removes what was written, unless Commit has put it in its place or Keep saved it.
+// Abandon removes the files written so far, unless Commit or Keep has succeeded, and gives up the
+// claim on the name. It may be deferred.
 func (f *Folder) Abandon() {
 	if f.temp != "" {
 		_ = files.Disk.RemoveAll(f.temp)
@@ -203,8 +206,8 @@ func (f *Folder) Abandon() {
 	f.claim.Release()
 }
 
-// WriteNew is WriteFile that replaces nothing: where a file stands by now, the new one gets a
-// number in its name. It returns the name.
+// WriteNew is WriteFile, but does not replace an existing file: it appends a number to the name
+// instead. It returns the path written.
 func WriteNew(path string, write func(io.Writer) error) (string, error) {
 	name := path
 	for n := 1; n < 1000 && missing(name) != nil; n++ {
@@ -213,11 +216,11 @@ func WriteNew(path string, write func(io.Writer) error) (string, error) {
 	return name, files.Write(name, write)
 }
 
-// WriteFile writes a whole file or none: under a temporary name first, then synced and
-// renamed. An existing file is replaced.
+// WriteFile writes a file completely or not at all: it writes and syncs a temporary file and then
+// renames it. An existing file is replaced.
 func WriteFile(path string, write func(io.Writer) error) error { return files.Write(path, write) }
 
-// JSON writes v.
+// JSON returns a function that writes v as indented JSON, for [Folder.Write] and [WriteFile].
 func JSON(v any) func(io.Writer) error {
 	return func(w io.Writer) error {
 		e := json.NewEncoder(w)

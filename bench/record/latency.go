@@ -8,34 +8,33 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Histograms count microseconds, from 1 µs to about an hour. Those of the whole run
-// have three significant digits and take 170 KiB; those of a step have two and take
-// 30 KiB, since a collector merges them every step while the run goes on. A longer value
-// widens its histogram, once, to every duration that there is (350 and 50 KiB).
+// Histograms count microseconds, from 1 µs to about an hour. A histogram of the whole run has
+// three significant digits and takes 170 KiB. A histogram of a step has two digits and takes
+// 30 KiB, since Collect merges it during the run. A value above the range widens its histogram,
+// once, to the range of time.Duration (350 and 50 KiB).
 const (
 	latencyUnit = time.Microsecond
 	latencyMax  = int64(time.Hour / latencyUnit)
 	longest     = int64(math.MaxInt64 / latencyUnit)
 )
 
-// Latency is an HdrHistogram with its exact maximum, which the histogram itself rounds up to
-// the top of its bucket.
+// Latency is a histogram of durations in the geometry of HdrHistogram. It also keeps the exact
+// maximum, which HdrHistogram rounds up to the top of its bucket.
 //
-// It keeps the counts itself, in HdrHistogram's buckets and their order: a record is three
-// instructions and a count, where the library, which is made for any geometry, takes four
-// times as long, and what is empty is neither merged nor cleared. The library is asked once
-// the run is over.
+// Latency counts by itself, because the library supports any geometry and takes four times as
+// long per value. It merges and clears only the counts that are not empty. [Latency.Histogram]
+// converts it for the library after the run. Methods must not be called concurrently.
 type Latency struct {
-	Max    time.Duration
-	counts []int64 // as many as were needed
-	n      int64   // sum of counts
-	high   int     // counts from here on are 0
+	Max    time.Duration // exact; 0 if there is no record
+	counts []int64       // by place; see geometry.index
+	n      int64         // sum of counts
+	high   int           // counts from this place on are 0
 	geometry
 }
 
-// geometry is HdrHistogram's for a number of significant digits: buckets of 2^half
-// sub-buckets, each bucket's twice as wide as those of the one before; the first has twice
-// as many.
+// geometry is HdrHistogram's layout for a number of significant digits. A bucket has 2^half
+// sub-buckets, twice as wide as those of the bucket before. The first bucket has twice as many
+// sub-buckets.
 type geometry struct {
 	digits int64
 	half   uint8
@@ -61,10 +60,10 @@ func newGeometry(digits int64) geometry {
 	return g
 }
 
-// subBuckets is the number of the first bucket's parts.
+// subBuckets is the number of sub-buckets of the first bucket.
 func (g geometry) subBuckets() int { return 2 << g.half }
 
-// index is the place of a value in HdrHistogram's order.
+// index is the place of a value, in HdrHistogram's order.
 func (g geometry) index(v int64) int {
 	bucket := max(0, bits.Len64(uint64(v))-int(g.half)-1)
 	return bucket<<g.half + int(v>>bucket)
@@ -82,10 +81,10 @@ func NewLatency() *Latency { return &Latency{geometry: fine} }
 
 func newCoarse() *Latency { return &Latency{geometry: coarse} }
 
-// Record adds d; a negative d counts as 0.
+// Record adds the value d. A negative d counts as 0.
 func (l *Latency) Record(d time.Duration) { l.RecordMany(d, 1) }
 
-// RecordMany adds d n times.
+// RecordMany adds the value d n times.
 func (l *Latency) RecordMany(d time.Duration, n int64) {
 	d = max(0, d)
 	l.Max = max(l.Max, d)
@@ -102,19 +101,19 @@ func (l *Latency) RecordMany(d time.Duration, n int64) {
 	l.high = max(l.high, i+1)
 }
 
-// lattice is how often the instants are from which gaps are recorded.
+// lattice is the distance between the instants from which a gap is recorded.
 const lattice = 10 * time.Microsecond
 
-// RecordGap adds the gap from last to now as whoever had come every 10 µs would have
-// seen it: from each of these instants until its end. So gaps compare with the slip of a
-// generator that is busy all the time, and the many short ones do not drown the long.
+// RecordGap adds the gap from last to now as seen by arrivals every 10 µs: it adds one value per
+// arrival, the time from the arrival to the end of the gap. So gaps compare with the slip of a busy
+// generator, and many short gaps do not outweigh a long one.
 func (l *Latency) RecordGap(last, now time.Duration) {
 	for at := (last + lattice - 1) / lattice * lattice; at < now; at += lattice {
 		l.Record(now - at)
 	}
 }
 
-// Merge adds what other, of as many digits, has.
+// Merge adds the values of other, which must have the same number of digits.
 func (l *Latency) Merge(other *Latency) {
 	if other.high > len(l.counts) {
 		l.counts = append(l.counts, make([]int64, other.high-len(l.counts))...)
@@ -128,17 +127,18 @@ func (l *Latency) Merge(other *Latency) {
 	l.Max = max(l.Max, other.Max)
 }
 
-// Reset empties it.
+// Reset removes all values.
 func (l *Latency) Reset() {
 	clear(l.counts[:l.high])
 	l.n, l.high, l.Max = 0, 0, 0
 }
 
-// TotalCount is the number of records.
+// TotalCount returns the number of values.
 func (l *Latency) TotalCount() int64 { return l.n }
 
-// Quantile returns the smallest value at or below which at least a share q of the records
-// lie, in seconds, or 0 of no records. It is never above the exact maximum.
+// Quantile returns the q-quantile in seconds: the smallest value, at the histogram's resolution,
+// at or below which at least a share q of the values lie. It is 0 for an empty histogram, and never
+// above Max.
 func (l *Latency) Quantile(q float64) float64 {
 	if l.n == 0 {
 		return 0
@@ -150,9 +150,9 @@ func (l *Latency) Quantile(q float64) float64 {
 	return min(float64(l.top(i))*latencyUnit.Seconds(), l.Max.Seconds())
 }
 
-// rank is the smallest number of n records that is at least a share q of them, and at least
-// 1. It compares shares, as WritePercentiles does: the product q·n may round to the wrong
-// side of a whole number.
+// rank is the smallest number of values, at least 1, that is at least a share q of n. It compares
+// shares, as WritePercentiles does, because the product q·n may round to the wrong side of an
+// integer.
 func rank(q float64, n int64) int64 {
 	r := int64(min(max(1, q*float64(n)), float64(n)))
 	for r > 1 && float64(r-1)/float64(n) >= q {
@@ -164,7 +164,7 @@ func rank(q float64, n int64) int64 {
 	return r
 }
 
-// highest is the largest value of the histogram's range, buckets the number of its buckets.
+// highest is the largest value of the histogram's range, in µs.
 func (l *Latency) highest() int64 {
 	if l.high > l.size {
 		return longest
@@ -179,7 +179,7 @@ func (l *Latency) buckets() int {
 	return l.size>>l.half - 1
 }
 
-// Histogram is a copy as the library's, in µs.
+// Histogram returns the values as a histogram of the HdrHistogram library, in µs.
 func (l *Latency) Histogram() *hdrhistogram.Histogram {
 	return hdrhistogram.Import(&hdrhistogram.Snapshot{
 		LowestTrackableValue: 1, HighestTrackableValue: l.highest(), SignificantFigures: l.digits, Counts: l.counts[:l.high],

@@ -7,20 +7,20 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// windows a recorder has: one that it writes, the rest on the way to the collector
-// and back.
+// windows is the number of windows per recorder: one that it writes, and three on the way to the
+// collector and back.
 const windows = 4
 
-// Shape says what a log is of.
+// Shape is the layout of a log.
 type Shape struct {
 	Leases  int           // N
 	Workers int           // c
-	Step    time.Duration // of the series
-	Phases  []Phase       // the first starts at 0, the others follow in order of time
+	Step    time.Duration // length of a step of the series
+	Phases  []Phase       // at least one; the first starts at 0, and the starts ascend
 }
 
-// Log is the record of one run: its recorders, and the series that a collector merges
-// from their windows.
+// Log is the record of one run: the recorders, and the time series that Collect merges from their
+// windows.
 type Log struct {
 	Shape
 	recorders []*Recorder
@@ -29,17 +29,17 @@ type Log struct {
 	rows      map[int]*Row
 }
 
-// Row is one step of the series, over all recorders.
+// Row is one step of the series, summed over all recorders.
 type Row struct {
 	Tally
-	Step           int
-	Active, Queued int // at the step's end
+	Step           int // from 0; the step begins at run time Step times Shape.Step
+	Active, Queued int // leases and attempts, at the last sample of the step
 	sojourn, slip  *Latency
 	sampled        bool
 }
 
-// NewLog makes a record with one recorder a worker, 0..Workers-1, and one for the
-// generator, number Workers.
+// NewLog makes a log with Workers + 1 recorders: recorders 0 to Workers - 1 are the workers',
+// recorder Workers is the generator's.
 func NewLog(shape Shape) *Log {
 	n := shape.Workers + 1
 	l := &Log{Shape: shape, full: make(chan *window, n*windows), rows: map[int]*Row{}}
@@ -70,8 +70,8 @@ func NewLog(shape Shape) *Log {
 // Recorder returns the i-th recorder.
 func (l *Log) Recorder(i int) *Recorder { return l.recorders[i] }
 
-// Collect merges the windows that have been handed over. An engine calls it from one
-// goroutine about once a step.
+// Collect merges the windows that the recorders have handed over. An engine calls it about once
+// per step, from one goroutine. Recorders may be written meanwhile.
 func (l *Log) Collect() {
 	for {
 		select {
@@ -80,7 +80,7 @@ func (l *Log) Collect() {
 			l.spares = append(l.spares, w)
 		default:
 			for _, r := range l.recorders {
-				for len(l.spares) > 0 && len(r.free) < windows-1 { // all windows are alike
+				for len(l.spares) > 0 && len(r.free) < windows-1 { // any window serves any recorder
 					r.free <- l.spares[len(l.spares)-1]
 					l.spares = l.spares[:len(l.spares)-1]
 				}
@@ -104,7 +104,8 @@ func (l *Log) merge(w *window) {
 	}
 }
 
-// Finish takes in what the recorders still hold. No recorder may be written any more.
+// Finish merges the windows that the recorders still hold. It must be called once, after the last
+// write to a recorder. The methods below need it.
 func (l *Log) Finish() {
 	l.Collect()
 	for _, r := range l.recorders {
@@ -113,7 +114,8 @@ func (l *Log) Finish() {
 	}
 }
 
-// Rows returns the series in order of time, after Finish.
+// Rows returns the series in the order of time. A step without a sample has the Active and Queued
+// of the step before. Rows must be called after Finish.
 func (l *Log) Rows() []*Row {
 	rows := make([]*Row, 0, len(l.rows))
 	for _, r := range l.rows {
@@ -128,7 +130,7 @@ func (l *Log) Rows() []*Row {
 	return rows
 }
 
-// Total sums up the run, after Finish.
+// Total returns the tally of the whole run. It must be called after Finish.
 func (l *Log) Total() (t Tally) {
 	for _, r := range l.recorders {
 		t.add(&r.sums)
@@ -136,7 +138,8 @@ func (l *Log) Total() (t Tally) {
 	return t
 }
 
-// Slip is the distribution of how late attempts were offered, after Finish.
+// Slip returns the distribution of the time from an attempt's birth to its offer. It must be
+// called after Finish.
 func (l *Log) Slip() *Latency {
 	all := newCoarse()
 	for _, r := range l.rows {
@@ -145,20 +148,20 @@ func (l *Log) Slip() *Latency {
 	return all
 }
 
-// Quantile is a point of a distribution.
+// Quantile is a point of a distribution: a share Q of the values are at most X.
 type Quantile struct {
-	Q float64 `json:"q"`
+	Q float64 `json:"q"` // 0 to 1
 	X float64 `json:"x"`
 }
 
-// maxSpread is the longest service that is noted, in 1/1000 of what was planned.
+// maxSpread is the longest service that is recorded, in 1/1000 of the planned service time.
 const maxSpread = 1_000_000
 
-// spreadAt are the quantiles at which the distribution of services is kept.
+// spreadAt are the quantiles of the distribution of service times that Services returns.
 var spreadAt = []float64{0, .01, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .98, .99, .995, .998, .999, .9995, .9999, 1}
 
-// Services is the distribution of service times over what was planned, after Finish; nil
-// where too few were noted.
+// Services returns the distribution of service times, each divided by its planned service time. It
+// is nil if fewer than 100 services were sampled. Services must be called after Finish.
 func (l *Log) Services() []Quantile {
 	all := newCoarse()
 	for _, r := range l.recorders {
@@ -174,10 +177,11 @@ func (l *Log) Services() []Quantile {
 	return qs
 }
 
-// TimeToLease is the distribution of the times to lease, after Finish.
+// TimeToLease returns the distribution of the times to lease. It must be called after Finish.
 func (l *Log) TimeToLease() *Latency { return l.recorders[l.Workers].toLease }
 
-// Latency merges the recorders' histograms of one phase, class and clock, after Finish.
+// Latency returns the distribution of the latencies of one phase, class and clock. It must be
+// called after Finish.
 func (l *Log) Latency(phase int, class queue.Class, clock Clock) *Latency {
 	h := NewLatency()
 	for _, r := range l.recorders {
@@ -187,7 +191,7 @@ func (l *Log) Latency(phase int, class queue.Class, clock Clock) *Latency {
 	return h
 }
 
-// phaseAt is the phase that the instant lies in.
+// phaseAt is the index of the phase at run time t.
 func (l *Log) phaseAt(t time.Duration) int {
 	phase := 0
 	for phase+1 < len(l.Phases) && l.Phases[phase+1].Start <= t {

@@ -7,14 +7,14 @@ import (
 	"math"
 )
 
-// ticksPerHalf is the percentile distribution's resolution, the 5 that the other
-// implementations print with by default.
+// ticksPerHalf is the number of rows per halving of the distance to 100 %: 5, the default of the
+// other HdrHistogram implementations.
 const ticksPerHalf = 5
 
-// WritePercentiles writes the percentile distribution, values in milliseconds, as
-// HdrHistogram's Java and JavaScript implementations do (outputPercentileDistribution,
-// PercentileIterator). The Go library's own printer writes fewer decimals and another
-// last row.
+// WritePercentiles writes the percentile distribution in milliseconds, in the .hgrm format of
+// HdrHistogram's Java and JavaScript implementations (outputPercentileDistribution,
+// PercentileIterator). The Go library's own printer writes fewer decimals and a different last
+// row.
 func (l *Latency) WritePercentiles(w io.Writer) error {
 	const perMilli = 1000 // histogram units in a millisecond
 	b := bufio.NewWriter(w)
@@ -50,10 +50,12 @@ func (l *Latency) WritePercentiles(w io.Writer) error {
 	return b.Flush()
 }
 
-// halfUp makes Go, which rounds an exact half to even, round it up as the others do.
+// halfUp makes an exact half round up when printed, as in the other implementations. Go rounds it
+// to even.
 func halfUp(x float64) float64 { return math.Nextafter(x, math.Inf(1)) }
 
-// nextLevel steps by a fifth of the half that remains, of the quarter, the eighth, …
+// nextLevel returns the next percentile to report: 5 steps from 0 to 50 %, 5 from 50 to 75 %, and
+// so on.
 func nextLevel(p float64) float64 {
 	halves := math.Pow(2, math.Floor(math.Log2(100/(100-p)))+1)
 	return p + 100/(ticksPerHalf*halves)

@@ -1,11 +1,12 @@
-// Package record keeps what a run measures: per goroutine while it runs, merged by a
-// collector, and as files afterwards.
+// Package record records the measurements of a run and writes them to files.
 //
-// Each goroutine of the run writes a [Recorder] of its own. Counts and a coarse
-// histogram of each step stand in a window, which is handed to the collector when its
-// step has passed; the whole run's histograms stay with the recorder until the end.
-// Recording neither allocates nor locks, but for a channel operation a step and a
-// histogram's first value.
+// Each goroutine of a run writes to a [Recorder] of its own. A recorder keeps the counts and two
+// coarse histograms of the present step in a window. When the step has passed, the recorder hands
+// the window to [Log.Collect], which merges the windows of all recorders into a time series. The
+// fine histograms of the whole run stay with the recorder until the end.
+//
+// Recording takes no lock and does not allocate, with two exceptions: one channel operation per
+// step, and one allocation when a histogram first needs more room.
 package record
 
 import (
@@ -15,32 +16,31 @@ import (
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
-// Phase is a named part of a run.
+// Phase is a named part of a run. It ends where the next phase starts.
 type Phase struct {
 	Name  string        `json:"name"`
-	Start time.Duration `json:"start_ns"`
+	Start time.Duration `json:"start_ns"` // run time
 }
 
-// Clock says from which instant a latency counts.
+// Clock is the instant from which a latency counts. The headline figures use Intended: a generator
+// that falls behind must not make the manager look better.
 type Clock uint8
 
-// Intended counts from the attempt's birth, when the droplet meant to ask; Actual from
-// when the generator got round to it. The headline is Intended: a generator that falls
-// behind must not make the system look better.
+// The clocks.
 const (
-	Intended Clock = iota
-	Actual
-	Clocks // number of clocks
+	Intended Clock = iota // from the attempt's birth, when the droplet was due to ask
+	Actual                // from the offer, when the generator brought the attempt to the door
+	Clocks                // number of clocks
 
-	onTime = Clocks // for both: of attempts that were offered when they meant to ask
+	onTime = Clocks // both clocks at once, for attempts that were offered at their birth
 )
 
 func (c Clock) String() string { return [Clocks]string{"intended", "actual"}[c] }
 
-// Counts are attempts by class.
+// Counts are numbers of attempts by class.
 type Counts [queue.Classes]uint64
 
-// Sum is over all classes.
+// Sum returns the number of attempts of all classes.
 func (c Counts) Sum() (n uint64) {
 	for _, x := range c {
 		n += x
@@ -54,15 +54,15 @@ func (c *Counts) add(d *Counts) {
 	}
 }
 
-// Tally is what is counted, of a step or of a whole run.
+// Tally holds the counts and the workers' times of a step or of a whole run.
 type Tally struct {
-	Offered Counts
-	Refused Counts // at the door, by controller or operator; they are among the shed, too
-	Done    [queue.Outcomes]Counts
-	Why     [queue.Reasons]uint64 // of the shed
-	Busy    time.Duration         // of the workers
-	Wasted  time.Duration         // the part of Busy that went into late attempts
-	Planned time.Duration         // what Busy would be by the calibrated service times
+	Offered Counts                 // brought to the door
+	Refused Counts                 // by controller or operator's throttle; also in Done[queue.Shed]
+	Done    [queue.Outcomes]Counts // by outcome
+	Why     [queue.Reasons]uint64  // shed attempts by reason
+	Busy    time.Duration          // sum of the service times of all workers
+	Wasted  time.Duration          // the part of Busy that went into late attempts
+	Planned time.Duration          // Busy as expected from the calibrated service times
 }
 
 func (t *Tally) add(o *Tally) {
@@ -79,8 +79,9 @@ func (t *Tally) add(o *Tally) {
 	t.Planned += o.Planned
 }
 
-// Unaccounted is offered attempts that neither ended in any way nor are among the
-// queued: 0 in a run that lost none and counted none twice.
+// Unaccounted returns the offered attempts less those that have an outcome and those still queued.
+// It is 0 in a correct run, positive if attempts were lost, and negative if attempts were counted
+// twice.
 func (t *Tally) Unaccounted(queued int) int64 {
 	n := int64(t.Offered.Sum()) - int64(queued)
 	for _, c := range t.Done {
@@ -89,7 +90,7 @@ func (t *Tally) Unaccounted(queued int) int64 {
 	return n
 }
 
-// window is what one recorder saw in one step.
+// window holds the measurements of one recorder in one step.
 type window struct {
 	Tally
 	step    int
@@ -106,28 +107,28 @@ func (w *window) clear(step int) {
 	*w = window{step: step, sojourn: w.sojourn, slip: w.slip}
 }
 
-// spreadOne: one service in so many is noted in the distribution of services.
+// spreadOne is the number of services per sample of the distribution of service times.
 const spreadOne = 8
 
-// Recorder is written by one goroutine.
+// Recorder records the measurements of one goroutine. Its methods must not be called concurrently.
+// Times named now are run time.
 type Recorder struct {
 	step    time.Duration
-	end     time.Duration // of the current window or phase
+	end     time.Duration // run time at which the current step or phase ends
 	cur     *window
 	free    chan *window
 	full    chan<- *window
 	phases  []Phase
 	phase   int
 	latency [][queue.Classes][Clocks + 1]*Latency // by phase; the last is onTime
-	sums    Tally                                 // of windows that have been handed over
+	sums    Tally                                 // of the windows handed over so far
 	toLease *Latency
-	spread  *Latency // of services over what was planned, 1/1000 as 1 µs; one in spreadOne
-	served  uint
+	spread  *Latency        // service time over planned service time, 1/1000 as 1 µs; see spreadOne
+	served  uint            // attempts
 	_       [pad.Bytes]byte // keeps two recorders' counters off one cache line
 }
 
-// Tick must be called at least once a step, with the present time: it closes the
-// windows and phases that have passed.
+// Tick closes the windows and phases that have passed. It must be called at least once per step.
 func (r *Recorder) Tick(now time.Duration) {
 	if now >= r.end {
 		r.turn(now)
@@ -153,12 +154,12 @@ func (r *Recorder) turn(now time.Duration) {
 		next.clear(step)
 		r.cur = next
 	default:
-		// The collector is late. The window goes on into the next step: its counts
-		// stand in the series a step early, but none is lost.
+		// The collector is late. The window continues in the next step. Counts of that step
+		// then appear one step early in the series, but none is lost.
 	}
 }
 
-// Offered counts attempts that the generator brings to the door at now.
+// Offered counts attempts that the generator brings to the door at now, and records their slip.
 func (r *Recorder) Offered(now time.Duration, items []queue.Item) {
 	for i := range items {
 		it := &items[i]
@@ -167,7 +168,8 @@ func (r *Recorder) Offered(now time.Duration, items []queue.Item) {
 	}
 }
 
-// OfferedOnTime counts attempts that are offered each at its birth, in order; it ticks.
+// OfferedOnTime counts attempts that are each offered at their birth. They must be in the order of
+// their births. OfferedOnTime calls Tick as needed.
 func (r *Recorder) OfferedOnTime(items []queue.Item) {
 	n := int64(0)
 	for i := range items {
@@ -182,7 +184,7 @@ func (r *Recorder) OfferedOnTime(items []queue.Item) {
 	r.cur.slip.RecordMany(0, n)
 }
 
-// Shed counts attempts that were refused or dropped.
+// Shed counts attempts that were refused at the door or dropped by the discipline.
 func (r *Recorder) Shed(items []queue.Item) {
 	for i := range items {
 		it := &items[i]
@@ -194,8 +196,8 @@ func (r *Recorder) Shed(items []queue.Item) {
 	}
 }
 
-// Served counts an attempt on which a worker worked from start to end, where planned was
-// to be expected.
+// Served counts an attempt with outcome out, which a worker served from start to end. planned is
+// the expected service time.
 func (r *Recorder) Served(start, end, planned time.Duration, it *queue.Item, out queue.Outcome) {
 	w := r.cur
 	w.Done[out][it.Class]++
@@ -205,7 +207,7 @@ func (r *Recorder) Served(start, end, planned time.Duration, it *queue.Item, out
 		w.Wasted += end - start
 	}
 	if r.served++; r.served%spreadOne == 0 && planned > 0 {
-		if x := (end - start) * 1000 / planned; x <= maxSpread { // what is out of range is no service
+		if x := (end - start) * 1000 / planned; x <= maxSpread { // longer services are left out
 			r.spread.Record(x * latencyUnit)
 		}
 	}
@@ -219,11 +221,11 @@ func (r *Recorder) Served(start, end, planned time.Duration, it *queue.Item, out
 	l[Actual].Record(end - it.Offered())
 }
 
-// TimeToLease records one.
+// TimeToLease records the time from the loss of a lease to the next one.
 func (r *Recorder) TimeToLease(d time.Duration) { r.toLease.Record(d) }
 
-// Sample notes the state as it stands; the last sample of a step counts. Only the
-// generator's recorder is sampled.
+// Sample records the number of active leases and of queued attempts. The last sample of a step
+// counts. Only the generator calls Sample.
 func (r *Recorder) Sample(active, queued int) {
 	r.cur.sampled, r.cur.active, r.cur.queued = true, active, queued
 }

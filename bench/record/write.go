@@ -12,9 +12,8 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// WriteFiles writes the log's part of a run's folder: series.csv, latency.hlog, and a
-// .hgrm for each phase, class and clock that has records. origin is the wall time of run
-// time 0.
+// WriteFiles writes the log's files to a run's folder: series.csv, latency.hlog, and one .hgrm
+// file for each phase, class and clock that has latencies. origin is the wall time of run time 0.
 func (l *Log) WriteFiles(f *Folder, origin time.Time) error {
 	if err := f.Write("series.csv", l.writeSeries); err != nil {
 		return err
@@ -27,7 +26,7 @@ func (l *Log) WriteFiles(f *Folder, origin time.Time) error {
 	})
 }
 
-// eachLatency goes through the histograms that have records.
+// eachLatency calls do for each histogram that is not empty.
 func (l *Log) eachLatency(do func(phase int, class queue.Class, clock Clock, h *Latency) error) error {
 	for p := range l.Phases {
 		for class := range queue.Classes {
@@ -43,9 +42,9 @@ func (l *Log) eachLatency(do func(phase int, class queue.Class, clock Clock, h *
 	return nil
 }
 
-// writeHistograms writes the interval log that the HdrHistogram tools of every
-// language read: one interval a phase, class and clock, tagged with them. Its base
-// time has whole seconds only, so the log begins on the last full one.
+// writeHistograms writes a log that the HdrHistogram tools of every language read. It has one
+// interval per phase, class and clock, with these three as its tag. The base time of the format is
+// in whole seconds, so the log's start is rounded down to a second.
 func (l *Log) writeHistograms(w io.Writer, origin time.Time) error {
 	lw := hdrhistogram.NewHistogramLogWriter(w)
 	base := origin.Truncate(time.Second).UnixMilli()
@@ -80,9 +79,9 @@ func (l *Log) writeHistograms(w io.Writer, origin time.Time) error {
 	})
 }
 
-// writeSeries writes series.csv. Counts are of the step that ends at t_s; active,
-// lost and queued are as they stood at its end. Quantiles of a step in which nothing was
-// served, or offered, are empty.
+// writeSeries writes series.csv, one row per step. Counts are those of the step that ends at t_s.
+// active, lost and queued are those at its end. Quantiles are empty if no attempt was served
+// (sojourn) or offered (slip) in the step.
 func (l *Log) writeSeries(w io.Writer) error {
 	c := csv.NewWriter(w)
 	header := []string{"t_s", "phase"}
@@ -133,7 +132,7 @@ func (l *Log) fields(r *Row) []string {
 	return out
 }
 
-// fields are two quantiles and the maximum, empty of no records.
+// fields are two quantiles and the maximum, in seconds; empty if l is empty.
 func (l *Latency) fields(low, high float64) []string {
 	if l.n == 0 {
 		return []string{"", "", ""}
@@ -141,7 +140,7 @@ func (l *Latency) fields(low, high float64) []string {
 	return []string{number(l.Quantile(low)), number(l.Quantile(high)), number(l.Max.Seconds())}
 }
 
-// Share is part/whole, and 0 of nothing.
+// Share returns part/whole, or 0 if whole is 0.
 func Share(part, whole time.Duration) float64 {
 	if whole <= 0 {
 		return 0
@@ -149,5 +148,5 @@ func Share(part, whole time.Duration) float64 {
 	return float64(part) / float64(whole)
 }
 
-// number formats to the microsecond.
+// number formats x with six decimals: seconds to the microsecond.
 func number(x float64) string { return strconv.FormatFloat(x, 'f', 6, 64) }

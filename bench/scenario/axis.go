@@ -10,16 +10,16 @@ import (
 	"github.com/leasestorm/leasestorm/bench/internal/axis"
 )
 
-// Axis is a number of a scenario that a map or a search varies.
+// Axis is a quantity of a scenario that a map or a search varies. Values are in Unit.
 type Axis struct {
 	Name, Unit, Doc string
-	// Set sets the axis to a value, of a scenario or of the number of workers.
+	// Set sets the quantity to x. It changes the scenario, the number of workers, or both.
 	Set func(s *Scenario, workers *int, x float64) error
-	// Get is where a scenario stands on it.
+	// Get returns the scenario's value. For jitter and theta it returns the default, 0 and 0.2.
 	Get func(s *Scenario, workers int) float64
 }
 
-// times is an axis of a time in seconds.
+// times makes an axis of a time in seconds.
 func times(name, doc string, at func(*Scenario) *time.Duration) Axis {
 	return Axis{name, "s", doc,
 		func(s *Scenario, _ *int, x float64) error {
@@ -29,8 +29,8 @@ func times(name, doc string, at func(*Scenario) *time.Duration) Axis {
 	}
 }
 
-// setWhole and setSeconds set a key to the nearest value that it can have, and refuse what is
-// outside its range.
+// setWhole and setSeconds round x, to a whole number and to a nanosecond, and set the key. They
+// refuse a value outside the key's range.
 func setWhole(key string, at *int, x float64) error {
 	k, err := findKey(key)
 	if err == nil {
@@ -53,7 +53,7 @@ func setSeconds(key string, at *time.Duration, x float64) error {
 	return err
 }
 
-// shares is an axis of a plain number.
+// shares makes an axis of a plain number.
 func shares(name, unit, doc string, at func(*Scenario) *float64) Axis {
 	return Axis{name, unit, doc,
 		func(s *Scenario, _ *int, x float64) error { *at(s) = x; return nil },
@@ -61,7 +61,7 @@ func shares(name, unit, doc string, at func(*Scenario) *float64) Axis {
 	}
 }
 
-// Axes are those that there are.
+// Axes lists all axes.
 var Axes = []Axis{
 	{"broken", "leases", "B, leases that lapse in the outage",
 		func(s *Scenario, _ *int, x float64) error { return setWhole("broken", &s.Broken, x) },
@@ -112,7 +112,7 @@ var Axes = []Axis{
 		func(s *Scenario, _ int) float64 { return s.Outage.Seconds() }},
 	{"workers", "workers", "c, workers of the manager; the scenario's capacity is for one",
 		func(s *Scenario, workers *int, x float64) error {
-			// One worker fits the scenario; so many more serve the same droplets.
+			// The service is fitted to one worker, and x workers then serve the same droplets.
 			if !(x >= 1 && x <= MaxWorkers) {
 				return Bad("workers", fmt.Sprintf("%g is out of range: 1 to %d workers", x, MaxWorkers))
 			}
@@ -130,7 +130,7 @@ var Axes = []Axis{
 		func(s *Scenario, _ int) float64 { return float64(s.TTL) / float64(s.Interval) }},
 }
 
-// FindAxis returns the axis of that name.
+// FindAxis returns the axis of the given name. An unknown name wraps [ErrScenario].
 func FindAxis(name string) (Axis, error) {
 	var names []string
 	for _, a := range Axes {
@@ -142,17 +142,18 @@ func FindAxis(name string) (Axis, error) {
 	return Axis{}, fmt.Errorf("%w: no axis %q; there are: %s", ErrScenario, name, strings.Join(names, ", "))
 }
 
-// Range is an axis with the values at which it is looked at.
+// Range is N values of an axis from Low to High, both included.
 type Range struct {
 	Axis string  `json:"axis"`
 	Unit string  `json:"unit"`
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
 	N    int     `json:"n"`
-	Log  bool    `json:"log"`
+	Log  bool    `json:"log"` // values at equal ratios; false: at equal distances
 }
 
-// ParseRange reads "axis=low:high:points", with ":log" behind it for equal ratios.
+// ParseRange parses "axis=low:high:points", as in "rho=0.05:0.75:40". A suffix ":log" asks for
+// values at equal ratios.
 func ParseRange(text string) (Range, error) {
 	bad := func(why string) (Range, error) {
 		return Range{}, fmt.Errorf("%w: %q: %s; write axis=low:high:points or axis=low:high:points:log, as in rho=0.05:0.75:40", ErrScenario, text, why)
@@ -187,10 +188,11 @@ func ParseRange(text string) (Range, error) {
 	return r, nil
 }
 
-// MaxSteps is how many values of an axis may be looked at.
+// MaxSteps is the largest N of a Range.
 const MaxSteps = 1000
 
-// Validate is for a range that a file has.
+// Validate returns an error for a range that ParseRange would refuse. It is for a range that was
+// read from a file.
 func (r Range) Validate() error {
 	if _, err := FindAxis(r.Axis); err != nil {
 		return err
@@ -201,7 +203,7 @@ func (r Range) Validate() error {
 	return nil
 }
 
-// wrong is why there can be no such range; "" if there can.
+// wrong says why the range is invalid; "" if it is valid.
 func (r Range) wrong() string {
 	switch {
 	case math.IsNaN(r.Low - r.High):
@@ -218,12 +220,12 @@ func (r Range) wrong() string {
 	return ""
 }
 
-// At is the i-th value.
+// At returns the i-th value, from 0.
 func (r Range) At(i int) float64 {
 	return axis.Steps{Low: r.Low, High: r.High, N: r.N, Log: r.Log}.At(float64(i))
 }
 
-// Apply sets the axis to a value.
+// Apply sets the range's axis to x. See [Axis].
 func (r Range) Apply(s *Scenario, workers *int, x float64) error {
 	a, err := FindAxis(r.Axis)
 	if err != nil {

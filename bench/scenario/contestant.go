@@ -5,7 +5,9 @@ import (
 	"strings"
 )
 
-// Contest sets what a contestant's name says: queue, queue/admit or queue/admit/retry.
+// Contest sets the parts that a contestant's name lists: "queue", "queue/admit" or
+// "queue/admit/retry", as in "lifo/none/backoff". A part that the name omits is left unchanged.
+// Contest does not validate the parts.
 func (s *Scenario) Contest(name string) error {
 	parts := strings.Split(name, "/")
 	if len(parts) > 3 || parts[0] == "" {
@@ -17,7 +19,7 @@ func (s *Scenario) Contest(name string) error {
 	return nil
 }
 
-// FileName is a part's reference as a piece of a file's name.
+// FileName turns a part's reference, such as "slack:theta=0.2", into a piece of a file's name.
 func FileName(ref string) string {
 	return strings.NewReplacer(":", "-", "=", "", ",", "-", "+", "-", "/", "-").Replace(ref)
 }

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// Disturbance is something that goes wrong, of a size that all kinds have in common: the
-// work that it adds or takes away, in timeouts of the spare capacity. A surge's size is β.
+// Disturbance is an event that a scenario suffers. Its size has one unit for all kinds: the work
+// that the event adds or takes away, in timeouts of the spare capacity. The size of a surge is β.
 type Disturbance struct {
 	Name string
-	Most func(s *Scenario) float64             // largest size that there is
-	Set  func(s *Scenario, size float64) error // makes it happen to a scenario
+	Most func(s *Scenario) float64             // returns the largest size
+	Set  func(s *Scenario, size float64) error // adds the event to a scenario
 }
 
-// slowTimeouts is how long a slow spell lasts, in timeouts.
+// slowTimeouts is the length of a slow spell, in timeouts.
 const slowTimeouts = 10
 
-// spareTimeout is a timeout of all capacity, in timeouts of the spare.
+// spareTimeout is the work of all workers in one timeout, in timeouts of the spare capacity.
 func spareTimeout(s *Scenario) float64 { return 1 / (1 - s.Rho) }
 
-// Spare is how many establishes a timeout of the spare capacity serves.
+// Spare returns the number of establishes that one worker's spare capacity serves in a timeout.
 func (s *Scenario) Spare() float64 {
 	one := *s
 	one.Broken = 1
@@ -54,7 +54,7 @@ var single = []Disturbance{
 	}},
 }
 
-// combination is several at once, each of an equal part of the size.
+// combination makes a Disturbance of several at once, each with an equal part of the size.
 func combination(parts ...Disturbance) Disturbance {
 	var names []string
 	for _, p := range parts {
@@ -77,21 +77,23 @@ func combination(parts ...Disturbance) Disturbance {
 	}}
 }
 
-// Disturbances are those that there are, by themselves and two at a time.
+// Disturbances lists the surge, the pause and the slow spell, and the surge combined with each of
+// the other two.
 func Disturbances() []Disturbance {
 	d := single
 	return append(slices.Clone(d), combination(d[0], d[1]), combination(d[0], d[2]))
 }
 
-// Calm is the scenario without anything that goes wrong.
+// Calm returns the scenario without broken leases, slow spell and pause. Its duration is at least
+// twice the TTL and 20 timeouts.
 func (s Scenario) Calm() Scenario {
 	s.Broken, s.Slow, s.Pause = 0, 0, 0
-	// Checks that come to nothing are seen once leases lapse.
+	// Failed checks show in the count of leases only once leases lapse.
 	s.Duration = max(s.Duration, 2*s.TTL+20*s.Timeout)
 	return s
 }
 
-// Disturbed is what goes wrong in a scenario, in its own units.
+// Disturbed describes the scenario's broken leases, pause and slow spell, each in its own unit.
 func (s *Scenario) Disturbed() string {
 	var all []string
 	if s.Broken > 0 {

@@ -9,26 +9,24 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Fitted is a scenario fitted to a number of workers: its pure numbers as leases and times.
+// Fitted is a scenario fitted to a number of workers. Its shares and costs have become leases
+// and times.
 type Fitted struct {
 	Scenario          // fitted
-	Asked    Scenario // as it was given
+	Asked    Scenario // as given to Fit
 	Workers  int
-	Renewal  float64 // how many times longer intervals are than the scenario's; 0: they are not
-	// Costs are what a service of each class costs, in checks.
-	Costs [queue.Classes]float64
-	// Want is the service that an attempt of each class should have.
-	Want  [queue.Classes]time.Duration
-	Loads []float64 // offered loads of a ramp, in shares of capacity
+	Renewal  float64                      // factor by which Interval and TTL grew; 0: they did not
+	Costs    [queue.Classes]float64       // cost of a service by class, in checks
+	Want     [queue.Classes]time.Duration // mean service time by class, on one worker
+	Loads    []float64                    // offered loads of a ramp, in shares of capacity
 }
 
-// ShortestCheck is what a check's service on real cores takes at least. The path around the
-// work bounds what one worker can serve: below this a service is more path than work, and a
-// real run would measure the harness.
+// ShortestCheck is the shortest service of a check on real cores. Below this limit the overhead
+// per attempt exceeds the work, so a real run would measure the harness.
 const ShortestCheck = 500 * time.Nanosecond
 
-// Fit fits a scenario to workers. A check's service must come out no shorter than shortest.
-// The error names the key to change.
+// Fit fits a scenario to a number of workers. The service of a check must be at least shortest.
+// The error names the key to change and wraps [ErrScenario].
 func Fit(s Scenario, workers int, shortest time.Duration) (Fitted, error) {
 	x := Fitted{Scenario: s, Asked: s, Workers: workers, Costs: [queue.Classes]float64{1, s.Sigma, s.Sigma}}
 	if err := s.Validate(); err != nil {
@@ -45,24 +43,24 @@ func Fit(s Scenario, workers int, shortest time.Duration) (Fitted, error) {
 	return x, x.fit(shortest)
 }
 
-// Capacity is the establishes a second that the workers serve if they do nothing else, given
-// the service of each class.
+// Capacity returns the establishes per second that all workers serve if they do nothing else.
+// service is the mean service time by class.
 func (x *Fitted) Capacity(service [queue.Classes]time.Duration) float64 {
 	return float64(x.Workers) / service[queue.Establish].Seconds()
 }
 
-// Beta is the collapse number: how many timeouts the spare capacity needs to serve the surge
-// once.
+// Beta returns the collapse number β: how many timeouts the spare capacity needs to serve the
+// surge once. capacity is in establishes per second.
 func (x *Fitted) Beta(capacity float64) float64 {
 	return float64(x.Broken) / (capacity * x.Timeout.Seconds() * (1 - x.Rho))
 }
 
-// Launches is the rate at which launches ask for a share of capacity, in launches a second.
+// Launches returns the launches per second that ask for the given share of capacity.
 func (x *Fitted) Launches(share float64, service [queue.Classes]time.Duration) float64 {
 	return share * x.Capacity(service) * x.Costs[queue.Establish] / x.Costs[queue.Launch]
 }
 
-// Beta is a scenario's β on a number of workers, or NaN where it cannot be run.
+// Beta returns the scenario's β on a number of workers, or NaN if the scenario cannot be run.
 func (s *Scenario) Beta(workers int) float64 {
 	x, err := Fit(*s, max(1, workers), 1)
 	if err != nil {
@@ -71,12 +69,12 @@ func (s *Scenario) Beta(workers int) float64 {
 	return x.Beta(x.Capacity(x.Want))
 }
 
-// renewSlower makes interval and TTL longer until checks take no more than renew_rate.
+// renewSlower lengthens interval and TTL until the checks take no more than renew_rate.
 func (x *Fitted) renewSlower() error {
 	if x.RenewRate == 0 || x.RenewRate >= x.Rho {
 		return nil
 	}
-	// Nomad: a TTL of at least the nodes over the rate; here the interval with it.
+	// Nomad's TTL is at least the number of nodes over the rate. Here the interval grows as well.
 	grow := x.Rho / x.RenewRate
 	if ttl := grow * float64(x.TTL); ttl > float64(LastDeadline) {
 		return Bad("renew_rate", fmt.Sprintf("%g makes leases live %.3g times as long, %.3g days, and a table holds %.1f: raise it, or lower ttl", x.RenewRate, grow, ttl/float64(day), float64(LastDeadline)/float64(day)))
@@ -86,8 +84,8 @@ func (x *Fitted) renewSlower() error {
 	return nil
 }
 
-// fit sets the number of leases and the service times to the workers. It counts in float64,
-// as what is refused may be more than a time can hold.
+// fit fits the number of leases and the service times to the workers. It computes in float64: a
+// value that it refuses may exceed a time.Duration.
 func (x *Fitted) fit(shortest time.Duration) error {
 	defer func() {
 		if x.Renewal > 0 {
@@ -95,8 +93,8 @@ func (x *Fitted) fit(shortest time.Duration) error {
 		}
 	}()
 	check, service := float64(x.CheckService), "check_service"
-	work := float64(x.Workers) * float64(x.Asked.Interval) // that workers can do between two checks
-	capacity := x.Rho * work                               // worker time for one check of every lease
+	work := float64(x.Workers) * float64(x.Asked.Interval) // worker time in an interval
+	capacity := x.Rho * work                               // worker time for one check per lease
 	switch x.Scale {
 	case "service":
 		check, service = capacity/float64(x.Leases), "leases"
@@ -131,15 +129,15 @@ func (x *Fitted) fit(shortest time.Duration) error {
 	return nil
 }
 
-// day is for people.
+// day is the unit of messages about long times.
 const day = 24 * time.Hour
 
-// mostLeases is what a table holds.
+// mostLeases is the largest number of leases that a table holds.
 const mostLeases = 1<<32 - 1
 
-// LastDeadline is the latest deadline of a lease that a table and an attempt can hold: 49.7 days
-// after the start of the run.
+// LastDeadline is the latest deadline of a lease that both a table and an attempt can hold: 49.7
+// days after the start of the run.
 var LastDeadline = min(lease.MaxDeadline, queue.Millis(1<<32-1).Duration())
 
-// MostLaunches is the rate of launches that a fleet makes, in launches a second.
+// MostLaunches is the highest rate at which a fleet makes launches, in launches per second.
 const MostLaunches = 1e9

@@ -10,18 +10,17 @@ import (
 	"unicode/utf8"
 )
 
-// Key is one number or name of a scenario: how it is written in a file, by --set and in a
-// manifest, and what it may be.
+// Key describes one field of a [Scenario]: its name in files, in --set and in manifests, and its
+// range.
 type Key struct {
 	Name     string
 	at       func(*Scenario) any // *int, *float64, *time.Duration or *string
-	Min, Max float64             // inclusive; times in seconds; not for names
+	Min, Max float64             // inclusive; of a time, in seconds; of a text, 0
 	Unit     string
 	Doc      string
 }
 
-// Zero is the key's zero value, which tells its kind: an int, a float64, a time.Duration or a
-// string.
+// Zero returns the zero value of the key's type: an int, a float64, a time.Duration or a string.
 func (k Key) Zero() any {
 	switch k.at(new(Scenario)).(type) {
 	case *int:
@@ -34,7 +33,7 @@ func (k Key) Zero() any {
 	return ""
 }
 
-// keys are all of them, in the order of a manifest.
+// keys lists all keys, in the order of a manifest.
 var keys = []Key{
 	{Name: "name", at: func(s *Scenario) any { return &s.Name }, Doc: "folders are named after it"},
 	{Name: "about", at: func(s *Scenario) any { return &s.About }, Doc: "one line on what it is"},
@@ -95,10 +94,11 @@ func findKey(name string) (Key, error) {
 	return Key{}, Bad(name, "unknown key; there are: "+strings.Join(names, ", "))
 }
 
-// Bad returns the error that a key's value cannot be, and why.
+// Bad returns an error for a key whose value is not possible; what is the reason. The error wraps
+// [ErrScenario].
 func Bad(key, what string) error { return &keyError{key, what} }
 
-// keyError is a value that cannot be.
+// keyError is the error for an impossible value of a key.
 type keyError struct{ key, what string }
 
 func (e *keyError) Error() string { return fmt.Sprintf("%v: %s: %s", ErrScenario, e.key, e.what) }
@@ -108,7 +108,7 @@ func (k Key) bad(format string, args ...any) error {
 	return Bad(k.Name, fmt.Sprintf(format, args...))
 }
 
-// set takes a value as a TOML file has it.
+// set sets the key to a decoded TOML value.
 func (k Key) set(s *Scenario, value any) error {
 	switch p := k.at(s).(type) {
 	case *string:
@@ -149,7 +149,7 @@ func (k Key) set(s *Scenario, value any) error {
 	return nil
 }
 
-// parse takes a value as a command line has it.
+// parse sets the key to a value from a command line.
 func (k Key) parse(s *Scenario, text string) error {
 	number, ok := Decimal(text)
 	switch k.at(s).(type) {
@@ -168,9 +168,9 @@ func (k Key) parse(s *Scenario, text string) error {
 	return k.set(s, text)
 }
 
-// Decimal returns a number as strconv reads it in base 10, from one that a person wrote: "_"
-// may stand between two digits, and zeros in front mean nothing. false is for what is not
-// decimal, as 0x1000, inf or nan.
+// Decimal turns a decimal number as people write it into a form that strconv parses in base 10:
+// it removes each "_" between two digits. ok is false for any other notation, such as 0x1000, inf
+// or nan.
 func Decimal(text string) (number string, ok bool) {
 	digit := func(i int) bool { return i >= 0 && i < len(text) && text[i] >= '0' && text[i] <= '9' }
 	b := make([]byte, 0, len(text))
@@ -185,7 +185,7 @@ func Decimal(text string) (number string, ok bool) {
 	return string(b), len(b) > 0
 }
 
-// check says whether the value is within its bounds.
+// check returns an error if the scenario's value is outside the key's range.
 func (k Key) check(s *Scenario) error {
 	x, shown := 0.0, ""
 	switch p := k.at(s).(type) {
@@ -204,7 +204,7 @@ func (k Key) check(s *Scenario) error {
 	return k.within(x, shown)
 }
 
-// within says whether a number is within the key's bounds.
+// within returns an error if x is outside the key's range. shown is x in the error.
 func (k Key) within(x float64, shown string) error {
 	if !(x >= k.Min && x <= k.Max) {
 		return k.bad("%s is out of range: %.10g to %.10g %s", shown, k.Min, k.Max, k.Unit)
@@ -212,7 +212,7 @@ func (k Key) within(x float64, shown string) error {
 	return nil
 }
 
-// Settings are the scenario's keys and values, as a file has them, in order.
+// Settings returns the scenario's keys and values, in the order of [Keys].
 func (s *Scenario) Settings() [][2]string {
 	var all [][2]string
 	for _, k := range keys {
@@ -235,7 +235,7 @@ func (k Key) value(s *Scenario) string {
 	return ""
 }
 
-// quote writes a basic string of TOML. Go's escapes are TOML's, but for three.
+// quote writes a TOML basic string. Three of Go's escapes are not TOML's: \a, \v and \x.
 func quote(text string) string {
 	q := []byte(strconv.Quote(strings.ToValidUTF8(text, "\ufffd")))
 	out := q[:0:0]
@@ -259,7 +259,7 @@ func quote(text string) string {
 	return string(out)
 }
 
-// TOML is the scenario as a file that LoadScenario reads back.
+// TOML returns the scenario as a file that [Parse] reads back.
 func (s *Scenario) TOML() string {
 	var b strings.Builder
 	for _, k := range keys {
@@ -273,7 +273,8 @@ func (s *Scenario) TOML() string {
 	return b.String()
 }
 
-// Set sets keys as a command line has them: "rho=0.4", "spread=0.5s".
+// Set applies assignments of the form "key=value", as in "rho=0.4" or "spread=0.5s", and then
+// validates the scenario. Errors wrap [ErrScenario].
 func (s *Scenario) Set(assignments ...string) error {
 	for _, a := range assignments {
 		name, text, ok := strings.Cut(a, "=")
@@ -291,11 +292,11 @@ func (s *Scenario) Set(assignments ...string) error {
 	return s.Validate()
 }
 
-// Keys are all keys, in the order of a manifest.
+// Keys returns all keys, in the order of a manifest.
 func Keys() []Key { return slices.Clone(keys) }
 
-// Differences are the keys in which a scenario differs from another, with its own values, as
-// a command line has them.
+// Differences returns the scenario's values that differ from those of from, as assignments for
+// [Scenario.Set].
 func (s *Scenario) Differences(from *Scenario) (set []string) {
 	for _, k := range keys {
 		if v := k.value(s); v != k.value(from) {

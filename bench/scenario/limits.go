@@ -1,7 +1,7 @@
 package scenario
 
-// MaxWorkers is how many workers a run may have.
+// MaxWorkers is the largest number of workers of a run.
 const MaxWorkers = 4096
 
-// MaxSeeds is over how many seeds a run may be repeated.
+// MaxSeeds is the largest number of seeds over which a run is repeated.
 const MaxSeeds = 10_000

@@ -13,27 +13,31 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Step is one thing that an operator does.
+// Step is one action of an operator.
 type Step struct {
-	At string `toml:"at" json:"at"` // after the dependency's return
-	Do string `toml:"do" json:"do"` // throttle, relax, restart, switch-queue, switch-admit, switch-retry
-	// Value is the throttle's rate, as a share of capacity, or the share of the queue that
-	// a restart empties (one of k partitions: 1/k).
+	At string `toml:"at" json:"at"` // time after the dependency's return, as in "8s"
+	// Do is the action:
+	//
+	//   - throttle: limit admissions to Value, a share of capacity
+	//   - relax: remove the throttle
+	//   - restart: empty Value, a share of the queue; 1/k is one of k partitions
+	//   - switch-queue, switch-admit, switch-retry: replace that part by To
+	Do    string  `toml:"do" json:"do"`
 	Value float64 `toml:"value,omitempty" json:"value,omitempty"`
-	To    string  `toml:"to,omitempty" json:"to,omitempty"` // what is switched to
+	To    string  `toml:"to,omitempty" json:"to,omitempty"` // a part's reference
 
-	// After is At as a time.
+	// After is At as a time. Check sets it.
 	After time.Duration `toml:"-" json:"-"`
 }
 
-// Runbook is what an operator does about a collapse, step by step.
+// Runbook is an operator's response to a collapse: steps in the order of their times.
 type Runbook struct {
 	Name  string `toml:"name" json:"name"`
 	About string `toml:"about,omitempty" json:"about,omitempty"`
 	Steps []Step `toml:"step" json:"steps"`
 }
 
-// ReadRunbook reads a runbook's file.
+// ReadRunbook reads and checks the runbook in a file. Errors wrap [ErrScenario].
 func ReadRunbook(path string) (Runbook, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -42,7 +46,8 @@ func ReadRunbook(path string) (Runbook, error) {
 	return ParseRunbook(path, text)
 }
 
-// ParseRunbook reads a runbook; file names it in errors.
+// ParseRunbook reads and checks a runbook in TOML. file is the name of the text in errors, which
+// wrap [ErrScenario].
 func ParseRunbook(file string, text []byte) (b Runbook, err error) {
 	d := toml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, byteOrderMark)))
 	d.DisallowUnknownFields()
@@ -56,11 +61,11 @@ func ParseRunbook(file string, text []byte) (b Runbook, err error) {
 	return b, b.Check(file)
 }
 
-// latestStep is as late as operator_at may be.
+// latestStep is the latest time of a step after the return, equal to that of operator_at.
 const latestStep = 24 * time.Hour
 
-// Check says what is wrong with a runbook, and reads the times of its steps; file names it in
-// errors.
+// Check sets After of each step from At, and returns an error for the first step that is not
+// possible. file is the runbook's name in errors, which wrap [ErrScenario].
 func (b *Runbook) Check(file string) error {
 	if len(b.Steps) == 0 {
 		return fmt.Errorf("%s: %w: a runbook needs a [[step]]", file, ErrScenario)
@@ -120,7 +125,7 @@ func (b *Runbook) count(do string) (n int) {
 	return n
 }
 
-// TOML is the runbook as a file.
+// TOML returns the runbook as a file that [ParseRunbook] reads back.
 func (b Runbook) TOML() string {
 	text, err := toml.Marshal(b)
 	if err != nil {
@@ -129,7 +134,7 @@ func (b Runbook) TOML() string {
 	return string(text)
 }
 
-// Steps are what the scenario's own operator does.
+// Steps returns the steps of the scenario's own operator.
 func (s *Scenario) Steps() (steps []Step) {
 	add := func(at time.Duration, do string, value float64, to string) {
 		steps = append(steps, Step{Do: do, Value: value, To: to, After: at})
@@ -150,5 +155,5 @@ func (s *Scenario) Steps() (steps []Step) {
 	return steps
 }
 
-// ThrottleRef names the throttle of a rate, in shares of capacity.
+// ThrottleRef returns the reference of a throttle at the given rate, a share of capacity.
 func ThrottleRef(rate float64) string { return fmt.Sprintf("throttle:rate=%g", rate) }

@@ -1,7 +1,13 @@
-// Package scenario says what is asked: a scenario's keys and files, the axes along which it is
-// varied, the text form of a contestant, runbooks and disturbances, and the arithmetic from a
-// scenario's pure numbers to a number of workers. It knows the parts that a scenario can name
-// by their catalogs, and runs nothing.
+// Package scenario defines what an experiment asks for. It holds:
+//
+//   - a [Scenario], its keys and its TOML files
+//   - a [Fitted] scenario: its loads and costs turned into times for a number of workers
+//   - an [Axis], along which a map or a search varies a scenario
+//   - a [Runbook], the steps of an operator
+//   - a [Disturbance], the events that a scenario can suffer
+//
+// The package checks the names of tables, disciplines, controllers and retry policies against
+// their catalogs. It runs nothing.
 package scenario
 
 import (
@@ -30,15 +36,15 @@ import (
 // ErrScenario is returned, wrapped, for a scenario that cannot be run as written.
 var ErrScenario = errors.New("bad scenario")
 
-// Refused says whether an error is that there can be no such scenario: by its own numbers,
-// or by those of a part that is made for it.
+// Refused reports whether err refuses the scenario itself: because of the scenario's own values
+// ([ErrScenario]) or of the parameters of one of its parts (catalog.ErrParam).
 func Refused(err error) bool {
 	return errors.Is(err, ErrScenario) || errors.Is(err, catalog.ErrParam)
 }
 
-// Scenario is one experiment. Its loads are shares of capacity and its costs are in
-// checks, so that every host runs the same one: the service time of a check is fitted
-// to the host (scale "service"). keys.go says what each key means and may be.
+// Scenario is one experiment. Its loads are shares of capacity and its costs are in units of one
+// check's service. So every host runs the same experiment: with Scale "service" the service time
+// of a check is fitted to the host. [Keys] documents the meaning, unit and range of each field.
 type Scenario struct {
 	Name, About            string
 	Leases, Broken         int
@@ -71,7 +77,8 @@ type Scenario struct {
 	Admit, Retry           string
 }
 
-// Default has the numbers from which every scenario starts.
+// Default returns the scenario whose values apply to every key that a file leaves out. It has no
+// name.
 func Default() Scenario {
 	return Scenario{
 		Leases: 1_000_000, Timeout: time.Second, Interval: 20 * time.Second, TTL: 60 * time.Second,
@@ -110,11 +117,11 @@ func All() []Scenario {
 	return all
 }
 
-// renamed are names that built-in scenarios once had.
+// renamed maps the former names of built-in scenarios to their present names.
 var renamed = map[string]string{"sweep-load": "load-ramp"}
 
-// Load returns the built-in scenario of that name, or reads the file if the
-// name ends in ".toml".
+// Load returns the built-in scenario of the given name. A name that ends in ".toml" is the path
+// of a file to read. Errors wrap [ErrScenario].
 func Load(name string) (Scenario, error) {
 	if strings.HasSuffix(name, ".toml") {
 		text, err := os.ReadFile(name)
@@ -134,10 +141,11 @@ func Load(name string) (Scenario, error) {
 	return Parse(name+".toml", text)
 }
 
-// byteOrderMark is what some editors put at the head of a file.
+// byteOrderMark is the UTF-8 mark with which some editors begin a file.
 var byteOrderMark = []byte("\ufeff")
 
-// Parse reads a scenario; file names it in errors.
+// Parse reads a scenario in TOML. file is the name of the text in errors, which wrap
+// [ErrScenario].
 func Parse(file string, text []byte) (Scenario, error) {
 	s := Default()
 	text = bytes.TrimPrefix(text, byteOrderMark)
@@ -172,7 +180,7 @@ func Parse(file string, text []byte) (Scenario, error) {
 	return s, nil
 }
 
-// loads are the loads of a ramp.
+// loads are the loads of a ramp, in shares of capacity.
 func (s *Scenario) loads() ([]float64, error) {
 	var all []float64
 	for text := range strings.SplitSeq(s.Loads, ",") {
@@ -193,10 +201,11 @@ func (s *Scenario) loads() ([]float64, error) {
 
 const mostLoads = 1000
 
-// leastLaunch is the smallest share of capacity, beside 0, that launches may ask for.
+// leastLaunch is the smallest load of launches above 0, as a share of capacity.
 const leastLaunch = 1e-6
 
-// MostBroken is how many leases can break: all, or those of the zones that surge.
+// MostBroken returns the largest number of leases that can break: all leases, or those of the
+// first SurgeZones zones.
 func (s *Scenario) MostBroken() int {
 	if s.SurgeZones == 0 {
 		return s.Leases
@@ -209,7 +218,7 @@ func notInName(r rune) bool {
 	return r == '/' || r == '\\' || unicode.IsSpace(r) || unicode.IsControl(r)
 }
 
-// lineOf finds the line of a key, or 0 if the file leaves it out.
+// lineOf returns the line of a key, or 0 if the file does not set the key.
 func lineOf(text []byte, key string) int {
 	for i, line := range strings.Split(string(text), "\n") {
 		name, _, ok := strings.Cut(line, "=")
@@ -220,7 +229,8 @@ func lineOf(text []byte, key string) int {
 	return 0
 }
 
-// Validate says which key has an impossible value, and what it may be.
+// Validate returns an error for the first key whose value is not possible. The error names the
+// key and the values that are, and wraps [ErrScenario].
 func (s *Scenario) Validate() error {
 	for _, k := range keys {
 		if err := k.check(s); err != nil {

@@ -1,10 +1,15 @@
-// Package dwfm provides the lease manager under test: a lease table, a queue discipline, an
-// admission controller, and the workers' side of the protocol. Its model is the DropletWorkflow
-// Manager, which keeps the leases of EC2's physical servers.
+// Package dwfm is the lease manager under test, modelled on the DropletWorkflow Manager that keeps
+// the leases of EC2's physical servers. A [Manager] joins a lease table, a queue discipline and an
+// admission controller, and a [Worker] is the workers' side of the protocol.
 //
-// The manager is passive. Every method takes now, the time since the run's start. An engine owns
-// the goroutines and the clock, and does the work of a service: it asks [Manager.Cost] how much
-// work an attempt is, does the work, and calls [Worker.Complete].
+// The manager is passive: it starts no goroutine, reads no clock and does no work. An engine owns
+// all three, and each call has the run time, the time since the run's start, as its argument now.
+// To serve an attempt the engine
+//
+//  1. takes it from the queue: [Worker.Take]
+//  2. asks for the amount of work: [Manager.Cost]
+//  3. does the work
+//  4. reports its end, and receives the answer: [Worker.Complete]
 package dwfm
 
 import (
@@ -23,7 +28,7 @@ import (
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
 
-// Window is a span of run time, from From to before To.
+// Window is a span of run time, from From up to but not including To.
 type Window struct{ From, To time.Duration }
 
 // Contains reports whether now lies in the window.
@@ -39,7 +44,8 @@ type Dependency interface {
 	Ask(now time.Duration, droplet uint32) (ok bool, takes time.Duration)
 }
 
-// Away is a Dependency that fails at once in a window, and answers at once outside it.
+// Away is a Dependency that is away in a window of run time. Its calls take no time: they fail in
+// the window and succeed outside.
 type Away Window
 
 // Ask implements Dependency.
@@ -47,34 +53,36 @@ func (a Away) Ask(now time.Duration, _ uint32) (ok bool, takes time.Duration) {
 	return !Window(a).Contains(now), 0
 }
 
-// atOnce says whether a dependency's answers take no time, whatever they are.
+// atOnce reports whether a dependency is known to answer in no time.
 func atOnce(d Dependency) bool {
 	_, ok := d.(Away)
 	return ok
 }
 
-// Costs are what services cost, in units of one check's service.
+// Costs are the costs of services, in units of one check's service.
 type Costs struct {
-	Class   [queue.Classes]float64
-	Dead    float64 // δ: cost of an attempt that was past its deadline when taken up, over that of a live one
-	Backlog float64 // κ: how much each waiting attempt slows a service; 0 is not at all
+	Class   [queue.Classes]float64 // of a live attempt, by class
+	Dead    float64                // δ: factor for an attempt that is taken up after its deadline
+	Backlog float64                // κ: a service takes 1 + κ·queued times as long; 0: no effect
 
 	// Disturbances. In Slowed a share Slow of the capacity, 0 to below 1, is away. A service that
 	// begins in Paused first waits for the end of Paused, as for a garbage collector or a lost
 	// processor. Check is the service time of a check, which converts that wait to units.
 	Slow   float64
 	Slowed Window
+	// Paused is a window in which no work is done, as in a pause for garbage collection. An
+	// attempt that is taken up in the window waits for the window's end first.
 	Paused Window
-	Check  time.Duration
+	// Check is the service time of one check. Cost needs it to express a wait as a cost.
+	Check time.Duration
 }
 
-// Config has the manager's parts.
+// Config is the configuration of a Manager. Table, Queue and Admit must be set.
 type Config struct {
-	Droplets int           // N; droplets are 0..N-1
-	TTL      time.Duration // lease time from each check or establish
-	Costs    Costs
-	// Dependency is what an establish needs. The zero value, nil, is always there.
-	Dependency Dependency
+	Droplets   int           // N; droplets are 0..N-1
+	TTL        time.Duration // of a lease, from each check or establish; at least lease.Tick
+	Costs      Costs
+	Dependency Dependency // nil: every call succeeds at once
 	Table      lease.Table
 	Queue      queue.Discipline
 	Admit      admit.Controller
@@ -84,26 +92,26 @@ type Config struct {
 // belongs to one goroutine.
 type Manager struct {
 	cfg    Config
-	stale  queue.Rechecker // the discipline, if it is one
-	queued func() int      // cfg.Queue.Len, as a value that was made once
-	even   bool            // costs depend on the attempt alone
-	plain  bool            // and all attempts go into a queue in order
-	waits  bool            // an establish takes as long as the dependency\'s answer, on top of its work
+	stale  queue.Rechecker // the discipline; nil: it is no Rechecker
+	queued func() int      // cfg.Queue.Len, a method value that is made once
+	even   bool            // the cost of an attempt depends on its class and on whether it is dead
+	plain  bool            // even, no admission control, and a queue that keeps the order
+	waits  bool            // the dependency's answer takes time, in addition to the work
 
-	// The operator's levers. The throttle is an admission controller of its own, in
-	// front of the run's; nil is off. A restart is carried out by a worker.
+	// The operator's levers. The throttle is a second admission controller, in front of
+	// cfg.Admit; nil: off. A worker carries out a restart.
 	throttle atomic.Pointer[admit.Controller]
-	restart  atomic.Uint64 // share of the queue, as float bits; 0: none was ordered
+	restart  atomic.Uint64 // share of the queue to empty, as float bits; 0: no restart was ordered
 
-	// holder is the lease that each droplet was last granted. It moves on by
-	// compare-and-swap from the lease that the attempt presented, and that swap is
-	// the epoch check: of two establishes of one droplet the second finds it moved.
+	// holder is each droplet's last granted lease. An establish replaces the lease that the
+	// attempt presented by compare-and-swap. This is the epoch check: of two establishes with the
+	// same presented lease only the first succeeds.
 	holder []atomic.Uint64
 
-	// Live leases are counted by those who make and end them, each in a place of its own:
-	// a table counts by reading all it has.
+	// Live leases are counted where they are made and ended, in one counter per worker and one
+	// for the rest. To count them in the table would mean to read the whole table.
 	workers []*Worker
-	live    atomic.Int64 // seeded, less what has expired
+	live    atomic.Int64 // leases seeded, less leases expired
 }
 
 // New returns a manager without leases, or an error if the configuration is incomplete or out of
@@ -271,7 +279,7 @@ func (w *Worker) drain(now time.Duration, dst []queue.Item) (shed int) {
 		if share == 0 || !w.m.restart.CompareAndSwap(share, 0) {
 			return 0
 		}
-		// What comes from now on finds the new manager.
+		// Attempts that come from now on are not part of the restart.
 		w.left = int(math.Ceil(math.Float64frombits(share) * float64(w.m.Queued())))
 	}
 	all := dst
@@ -283,7 +291,7 @@ func (w *Worker) drain(now time.Duration, dst []queue.Item) (shed int) {
 			break
 		}
 		for i := range dst[:taken] {
-			if dst[i].Offered() > now { // a lifo gives newcomers out first
+			if dst[i].Offered() > now { // a lifo gives out newcomers first
 				w.aside = append(w.aside, dst[i])
 				continue
 			}
@@ -301,8 +309,8 @@ func (w *Worker) drain(now time.Duration, dst []queue.Item) (shed int) {
 	return shed
 }
 
-// putBack pushes what a drain set aside, in the order in which it came. What the discipline
-// gives up of it is shed: as much as dst holds now, and the rest by the next calls.
+// putBack pushes the attempts that a drain set aside, in the order of their offers. Attempts that
+// the discipline refuses are shed into dst. What dst cannot hold is left to the next call.
 func (w *Worker) putBack(now time.Duration, dst []queue.Item) (shed int) {
 	slices.SortFunc(w.aside, func(a, b queue.Item) int {
 		return cmp.Or(cmp.Compare(a.Offered(), b.Offered()), cmp.Compare(a.Born, b.Born))
@@ -318,7 +326,7 @@ func (w *Worker) putBack(now time.Duration, dst []queue.Item) (shed int) {
 	return shed
 }
 
-// shed tells the controller of admitted attempts that the discipline gave up.
+// shed tells the admission controller of admitted attempts that the discipline shed.
 func (m *Manager) shed(now time.Duration, items []queue.Item) {
 	for i := range items {
 		m.cfg.Admit.Done(now, &items[i], max(0, now-items[i].Offered()), queue.Shed)
@@ -335,17 +343,17 @@ type Answer struct {
 	Outcome queue.Outcome
 }
 
-// Worker is one server's side of the protocol.
+// Worker is one worker's side of the protocol. One goroutine uses it.
 type Worker struct {
 	m     *Manager
 	index int
 	queue queue.Discipline // the manager's, or this worker's view of it
 	ids   [32]lease.ID     // for Prefetch
-	left  int              // of a restart that is being carried out
-	aside []queue.Item     // offered since it began
+	left  int              // attempts still to be shed by the present restart
+	aside []queue.Item     // attempts offered since the restart began
 
-	granted atomic.Int64    // leases, less those revoked
-	_       [pad.Bytes]byte // two workers' counts are on two cache lines
+	granted atomic.Int64    // leases granted, less leases revoked
+	_       [pad.Bytes]byte // keeps two workers' counts on separate cache lines
 }
 
 // Worker makes the side of worker i.
@@ -414,7 +422,7 @@ func (w *Worker) Complete(taken, now time.Duration, it *queue.Item, a *Answer) {
 	w.m.cfg.Admit.Done(now, it, max(0, taken-it.Offered()), a.Outcome)
 }
 
-// apply does what a live attempt asked for.
+// apply carries out the request of a live attempt.
 func (w *Worker) apply(now time.Duration, it *queue.Item, a *Answer) {
 	until := now + w.m.cfg.TTL
 	held := lease.ID(it.Lease)
@@ -455,7 +463,7 @@ func (w *Worker) establish(now, until time.Duration, it *queue.Item) (lease.ID, 
 		w.granted.Inc()
 	}
 	if !holder.CompareAndSwap(it.Lease, uint64(id)) {
-		if w.m.cfg.Table.Revoke(id) == nil { // ours, and nobody has heard of it
+		if w.m.cfg.Table.Revoke(id) == nil { // this worker's lease, not yet published
 			w.granted.Dec()
 		}
 		return 0, queue.Late
