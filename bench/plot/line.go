@@ -9,7 +9,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// LineFile is where `leasestorm sweep` keeps its points.
+// LineFile is the name of the file with the points of "leasestorm sweep".
 const LineFile = "sweep.json"
 
 type extremes struct {
@@ -18,7 +18,7 @@ type extremes struct {
 	Max    float64 `json:"max"`
 }
 
-// drawLine draws what leasestorm sweep found, if it did: TTR above, idle share below.
+// drawLine draws the points of LineFile, if it exists: TTR above, idle share below.
 func drawLine(dir string) ([]string, error) {
 	path := filepath.Join(dir, LineFile)
 	var f struct {
