@@ -130,7 +130,7 @@ func drawMap(dir string) ([]string, error) {
 	return []string{name}, f.save(dir, name)
 }
 
-// fields returns a contestant's collapse probability (p), and β relative to the batch law (law).
+// fields returns a contestant's collapse probability (p), and β less the β of the batch law (law).
 func (f *mapFile) fields(contestant int) (p, law field) {
 	p, law = field{f.X, f.Y, make([]float64, f.X.N*f.Y.N)}, field{f.X, f.Y, make([]float64, f.X.N*f.Y.N)}
 	for i := range p.z {
