@@ -9,20 +9,20 @@ import (
 	"github.com/leasestorm/leasestorm/bench/host"
 )
 
-// ErrModel is returned, wrapped, for parameters for which the formula does not hold, and
-// for runs that are too short to settle whether it does.
+// ErrModel is returned, wrapped, for parameters for which the formula does not hold, and for runs
+// that are too short to confirm or refute it.
 var ErrModel = fmt.Errorf("bad model")
 
-// The ranges of parameters. Below the least load a run is mostly empty time, at some
-// microseconds a customer. Nothing shorter than a thousandth of a service is told apart
-// well, since the simulation counts in nanoseconds.
+// The ranges of parameters. Below leastLoad a run is mostly empty time. Times below leastTime, a
+// thousandth of a service, are not resolved well: the simulation counts in nanoseconds.
 const (
 	leastLoad, leastTime, mostTime     = 0.001, 0.001, 1e6
 	mostServers, mostLoops, mostPlaces = 10_000, 100_000, 1_000_000
 	mostArrivals                       = 4e9 // at the least load: 127 of the clock's 292 years
 )
 
-// Validate names the formula's condition that a model breaks.
+// Validate returns an error if the formula does not hold for the model's parameters. The error
+// names the condition and wraps [ErrModel].
 func (m Model) Validate() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s: %s", ErrModel, m.Name, fmt.Sprintf(format, args...))
@@ -68,8 +68,8 @@ func (m Model) Validate() error {
 	return nil
 }
 
-// Check says whether a run of that many customers can settle whether the engine agrees
-// with the theory; the error names the number that can.
+// Check returns an error if a run of the given number of customers is too short to confirm or
+// refute the theory. The error names the number that is enough and wraps [ErrModel].
 func Check(m Model, arrivals int) error {
 	if err := m.Validate(); err != nil {
 		return err
@@ -86,7 +86,7 @@ func Check(m Model, arrivals int) error {
 	return nil
 }
 
-// CheckReal is Check for a run of that length on this host.
+// CheckReal is [Check] for a run of the given length on this host's cores.
 func CheckReal(m Model, length time.Duration) error {
 	if err := m.Validate(); err != nil {
 		return err
@@ -101,7 +101,7 @@ func CheckReal(m Model, length time.Duration) error {
 	return nil
 }
 
-// arrivals is the number of customers in a real run of that length.
+// arrivals is the number of customers in a real run of the given length.
 func (m Model) arrivals(length time.Duration) int {
 	return int(length.Seconds() * m.throughput() / realService.Seconds())
 }
@@ -114,18 +114,18 @@ func (m Model) load() float64 {
 	return m.Rho
 }
 
-// throughput is the number of customers who ask in a mean service; of a loop, at most.
+// throughput is the number of customers per mean service time; of a loop, an upper bound.
 func (m Model) throughput() float64 {
 	load := m.load()
-	if m.Name == "repairman" { // who waits does not ask
+	if m.Name == "repairman" { // a waiting customer does not ask
 		load = min(load, 1)
 	}
 	return load * float64(m.Servers)
 }
 
-// relaxation is about the time in which the queue forgets its state, in mean services: the
-// inverse of its spectral gap (J. W. Cohen, The Single Server Queue, 1982, for M/M/1; E.
-// A. van Doorn, Adv. Appl. Prob. 17, 1985, for more servers).
+// relaxation is about the relaxation time of the queue, in mean service times: the inverse of its
+// spectral gap (J. W. Cohen, The Single Server Queue, 1982, for M/M/1; E. A. van Doorn, Adv. Appl.
+// Prob. 17, 1985, for more servers).
 func (m Model) relaxation() float64 {
 	root, c := math.Sqrt(m.load()), float64(m.Servers)
 	gap := (1 - root) * (1 - root)
@@ -136,23 +136,25 @@ func (m Model) relaxation() float64 {
 		return 1 / gap * (1 + m.CV*m.CV) / 2
 	case "mmck": // the walls at both ends make it faster
 		gap += 2 * root * (1 - math.Cos(math.Pi/float64(m.K+1)))
-	case "repairman": // who waits does not ask: the queue is pulled back within a time to think
+	case "repairman": // a waiting customer does not ask: the queue relaxes within a time to think
 		return max(1, min(1/(gap*c), m.Think))
 	}
-	return max(1, 1/(gap*c)) // a service is the least: who is in service stays that long
+	return max(1, 1/(gap*c)) // at least one mean service: a customer in service stays that long
 }
 
-// Each batch is that many relaxation times, so that its neighbours tell nothing of it: on
-// M/M/1 at .95, 0.4 % of the mean waits then lie outside their 99.9 % interval, all below
-// (a run without a long queue seems surer than it is); with 2 relaxation times 3 %.
+// relaxations is the length of a batch in relaxation times. It must be so long that neighbouring
+// batches are independent. On M/M/1 at ρ = 0.95, 0.4 % of the mean waits lie outside their 99.9 %
+// interval, all below it: a run without a long queue underestimates its own variance. With 2
+// relaxation times it would be 3 %.
 const relaxations = 20
 
-// squares is the share to which a run must know the mean square of a service: the mean
-// wait in M/G/1 goes with it, and the interval does not hold where it hangs on a few
-// services. At 0.05 some 0.6 % of mean waits lie outside, at 0.1 2 %, at 0.7 10 %.
+// squares is the relative error to which a run must estimate the mean square of the service time.
+// The mean wait in M/G/1 is proportional to it, and the confidence interval does not hold if a few
+// services dominate. At 0.05 some 0.6 % of the mean waits lie outside their interval, at 0.1 2 %,
+// at 0.7 10 %.
 const squares = 0.05
 
-// needed is the number of customers that settles it, rounded up to two digits.
+// needed is the number of customers that confirms or refutes the theory, rounded up to two digits.
 func (m Model) needed() float64 {
 	counted := max(90*batches, relaxations*batches*m.throughput()*m.relaxation())
 	if m.Name == "mg1" {

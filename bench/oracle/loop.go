@@ -10,8 +10,7 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// loop is a closed source: each customer thinks, asks, waits for the answer, and thinks
-// again.
+// loop is a closed-loop source: each customer thinks, asks, waits for the answer, and thinks again.
 type loop struct {
 	rng   *rand.Rand
 	think float64 // mean, ns
@@ -48,7 +47,7 @@ func (l *loop) Next(now time.Duration, dst []queue.Item) (n int) {
 	return n
 }
 
-// Refused implements engine.Source; nobody is.
+// Refused implements engine.Source. No customer is refused.
 func (l *loop) Refused(time.Duration, []queue.Item) {}
 
 // Answers implements engine.Source.
@@ -59,7 +58,7 @@ func (l *loop) Answers(now time.Duration, answers []dwfm.Answer) {
 	}
 }
 
-// times is a heap of them.
+// times is a heap of times, the earliest first.
 type times []time.Duration
 
 func (t times) Len() int           { return len(t) }

@@ -16,7 +16,7 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// Row is one quantity of one model, measured and by theory.
+// Row compares one quantity of one model with the theory.
 type Row struct {
 	Engine    string  `json:"engine"`
 	Model     string  `json:"model"`
@@ -24,27 +24,29 @@ type Row struct {
 	Quantity  string  `json:"quantity"`
 	Measured  float64 `json:"measured"`
 	Theory    float64 `json:"theory"`
-	Tolerance float64 `json:"tolerance"`
-	Pass      bool    `json:"pass"`
+	Tolerance float64 `json:"tolerance"` // half the width of the 99.9 % interval, or a bound
+	Pass      bool    `json:"pass"`      // Measured is within Tolerance of Theory
 }
 
-// service is the mean service in the simulation: long enough that nanoseconds do not show.
+// service is the mean service time in the simulation. Its resolution, 1 ns, is negligible.
 const service = time.Millisecond
 
-// batches is the number of parts that a run is cut into for its confidence interval, after
-// its first tenth, which is not counted. Check sees to it that both are long enough.
+// batches is the number of batches of a run, from whose means its confidence interval is computed.
+// The first tenth of a run is not counted. Check ensures that the tenth and the batches are long
+// enough.
 const batches = 30
 
-// student is Student's t for 99.9 %, two-sided, with batches − 1 degrees of freedom.
+// student is the two-sided 99.9 % quantile of Student's t with batches − 1 degrees of freedom.
 const student = 3.659
 
-// customers is where customers come from, and how many are left.
+// customers is a source of customers. over reports whether all requests have been made.
 type customers interface {
 	engine.Calendar
 	over() bool
 }
 
-// Measure runs a model on the virtual engine with that many arrivals.
+// Measure runs a model on the virtual engine with the given number of arrivals. Errors wrap
+// [ErrModel], or are that of ctx.
 func Measure(ctx context.Context, m Model, arrivals int, seed uint64) ([]Row, error) {
 	if err := Check(m, arrivals); err != nil {
 		return nil, err
@@ -57,8 +59,7 @@ func Measure(ctx context.Context, m Model, arrivals int, seed uint64) ([]Row, er
 	v := &engine.Virtual{Workers: m.Servers, Service: engine.Service{service, service, service}, Draw: m.draw(), Seed: seed}
 	src := w.source(m, arrivals, seed, service)
 	plan.Source = src
-	// The engine itself looks at ctx once in half an hour of run time, in which 10,000
-	// servers have 10^10 customers.
+	// Watch also checks ctx, more often for more servers.
 	plan.WatchPeriod /= time.Duration(max(1, m.Servers/100))
 	plan.Watch = func(time.Duration, engine.State) bool {
 		return src.over() && w.ended+w.lost >= arrivals || ctx.Err() != nil
@@ -82,7 +83,7 @@ func newWatch(m Model, arrivals int) *watch {
 	return w
 }
 
-// source makes the model's customers, for a service of that mean.
+// source makes the model's customers, for the given mean service time.
 func (w *watch) source(m Model, arrivals int, seed uint64, service time.Duration) customers {
 	rng := rand.New(rand.NewPCG(seed, 11))
 	if m.Name == "repairman" {
@@ -91,7 +92,8 @@ func (w *watch) source(m Model, arrivals int, seed uint64, service time.Duration
 	return &poisson{rng: rng, gap: float64(service) / (m.Rho * float64(m.Servers)), rho: m.Rho, left: arrivals, watch: w}
 }
 
-// rows compares what was watched with the theory; scale is the mean service, in services.
+// rows compares the measurement with the theory. scale is the measured mean service time, in units
+// of service.
 func (w *watch) rows(engine string, m Model, scale float64) (rows []Row) {
 	for _, q := range m.Theory() {
 		batch := w.batch(q.Name)
@@ -110,9 +112,9 @@ func (w *watch) rows(engine string, m Model, scale float64) (rows []Row) {
 	return rows
 }
 
-// least is the narrowest interval that a run allows. What happens to a few customers cannot
-// be told from nothing. What is rare comes in clusters of about 1/(1−rho) customers, and a
-// run of 7 expected clusters has none of them with a probability of 0.1 %.
+// least is the smallest tolerance that a run allows. Events of up to 4 customers cannot be told
+// from none. Rare events come in clusters of about 1/(1−ρ) customers, and a run with 7 expected
+// clusters has none with a probability of 0.1 %.
 func (w *watch) least(batch []float64, m Model) float64 {
 	customers, seen := 4.0, 0
 	for _, x := range batch {
@@ -126,8 +128,8 @@ func (w *watch) least(batch []float64, m Model) float64 {
 	return customers / float64(w.arrivals-w.warmup)
 }
 
-// little is Little's law on the run: the time-average of the queue is the rate of arrivals
-// times the mean wait. Both are of the same run, so only its ends differ.
+// little checks Little's law on the run: the mean length of the queue is the rate of arrivals times
+// the mean wait. Both sides are measured in the same run, so they differ only at its ends.
 func (w *watch) little(engine string, m Model) Row {
 	length, want := w.area/float64(w.last), w.waits/float64(w.last)
 	tolerance := 1e-3*want + 1e-9
@@ -147,7 +149,7 @@ func (m Model) draw() engine.Distribution {
 	return engine.Exponential
 }
 
-// mean is the mean wait in mean services, where the theory has one.
+// mean is the mean wait by theory, in mean service times; 0 if the theory has none.
 func (m Model) mean() float64 {
 	for _, q := range m.Theory() {
 		if q.Name == "mean wait" {
@@ -157,8 +159,8 @@ func (m Model) mean() float64 {
 	return 0
 }
 
-// plan is a manager whose queue is a fifo that is watched, and whose door is closed where
-// all places are taken.
+// plan makes a manager whose queue is the watched fifo. For mmck, a limit at the door refuses
+// customers while all places are taken.
 func (w *watch) plan(m Model) (*engine.Plan, error) {
 	table, err := lease.Make("mutex", lease.Env{Leases: 1})
 	if err != nil {
@@ -187,32 +189,32 @@ func (w *watch) plan(m Model) (*engine.Plan, error) {
 	}, nil
 }
 
-// watch is a fifo that notes how long each item waits, and what becomes of customers.
+// watch is a fifo that records the wait and the outcome of each customer.
 type watch struct {
 	queue.Discipline
-	mu            sync.Mutex // of the queue's side: a real engine pushes and pops at once
+	mu            sync.Mutex // a real engine pushes and pops concurrently
 	arrivals      int
 	timeout, mean time.Duration
-	warmup, each  int // customers that do not count; customers a batch
+	warmup, each  int // customers that are not counted; customers per batch
 	started       int // customers taken up, in the order of arrival
 	ended, lost   int
-	waits         float64 // ns, of all
-	area          float64 // of the queue's length over time
+	waits         float64 // sum of all waits, in ns
+	area          float64 // integral of the queue's length over time, in ns
 	last          time.Duration
-	waited        sums // had to wait
-	wait          sums // mean services
-	above         sums // waited longer than the mean wait
-	good          sums // answered within the timeout
-	gone          sums // lost
+	waited        sums // 1 per customer that waited
+	wait          sums // waits, in units of service
+	above         sums // 1 per customer that waited longer than mean
+	good          sums // ρ per customer that was answered within the timeout
+	gone          sums // 1 per lost customer
 }
 
-// sums are by batch: how many customers, and the sum of what is measured.
+// sums holds the number of customers and the sum of a quantity, by batch.
 type sums struct {
 	n   [batches]int
 	sum [batches]float64
 }
 
-// add counts the i-th customer.
+// add adds the quantity x of the i-th customer.
 func (w *watch) add(s *sums, i int, x float64) {
 	if b := (i - w.warmup) / w.each; i >= w.warmup && b < batches {
 		s.n[b]++
@@ -221,7 +223,7 @@ func (w *watch) add(s *sums, i int, x float64) {
 }
 
 func (w *watch) move(now time.Duration) {
-	now = max(now, w.last) // two threads' clocks
+	now = max(now, w.last) // the clocks of two threads may differ
 	w.area += float64(w.Len()) * float64(now-w.last)
 	w.last = now
 }
@@ -256,7 +258,7 @@ func indicator(b bool) float64 {
 	return 0
 }
 
-// batch is the means of a quantity by batch.
+// batch lists the means of a quantity by batch.
 func (w *watch) batch(name string) []float64 {
 	s := map[string]*sums{
 		"waiting probability": &w.waited, "mean wait": &w.wait, "wait above mean wait": &w.above, "loss": &w.gone, "goodput over capacity": &w.good,
@@ -270,7 +272,7 @@ func (w *watch) batch(name string) []float64 {
 	return means
 }
 
-// interval is the mean of batch means and half the width of its 99.9 % interval.
+// interval returns the mean of the batch means and half the width of its 99.9 % interval.
 func interval(means []float64) (mean, half float64) {
 	for _, x := range means {
 		mean += x / float64(len(means))
@@ -282,8 +284,8 @@ func interval(means []float64) (mean, half float64) {
 	return mean, student * math.Sqrt(v/float64(len(means)))
 }
 
-// poisson is a source of customers: launches on a droplet without a lease, so that each is
-// served, fails, and is answered.
+// poisson is a Poisson source of customers. A customer is a launch on a droplet without a lease:
+// the manager serves it, and answers that it failed.
 type poisson struct {
 	rng   *rand.Rand
 	gap   float64 // mean, ns
@@ -326,8 +328,8 @@ func (p *poisson) Refused(_ time.Duration, items []queue.Item) {
 	}
 }
 
-// Answers counts what came within the timeout: goodput is what capacity would have been
-// needed for it, so a customer's share is rho.
+// Answers counts the customers that were answered within the timeout. Goodput is in shares of
+// capacity, so each customer counts ρ.
 func (p *poisson) Answers(now time.Duration, answers []dwfm.Answer) {
 	w := p.watch
 	for i := range answers {

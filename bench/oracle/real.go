@@ -13,14 +13,15 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// realService is the mean service on the host's clock: long beside the path around it, and
-// short enough for many customers.
+// realService is the mean service time on the host's clock: long compared with the overhead per
+// customer, and short enough for many customers.
 const realService = 20 * time.Microsecond
 
-// MeasureReal runs a model on pinned threads and the host's clock, with real work, for
-// about that long. The theory is for the load that was measured, since the service comes
-// out as the host has it. What the host takes away stands in the waits: on a shared host
-// rows fail that hold on a quiet one.
+// MeasureReal runs a model on this host's cores for about the given length, with real work. It
+// compares with the theory at the measured load, because the service time depends on the host. It
+// leaves out the probabilities of waiting. Time that the host takes away lengthens the waits: on a
+// shared host rows fail that pass on a quiet one. Errors are those of [CheckReal], of ctx, or of a
+// host that is too busy.
 func MeasureReal(ctx context.Context, m Model, length time.Duration, seed uint64) ([]Row, error) {
 	if err := CheckReal(m, length); err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func MeasureReal(ctx context.Context, m Model, length time.Duration, seed uint64
 	}
 	real.Draw = m.draw()
 	w := newWatch(m, arrivals)
-	// Waits are counted in nominal services; the impatient wait that many of the host's.
+	// The watch counts waits in nominal services. The timeout is in those of the real engine.
 	w.timeout = time.Duration(m.Timeout * float64(realService))
 	plan, err := w.plan(m)
 	if err != nil {
@@ -73,8 +74,8 @@ func MeasureReal(ctx context.Context, m Model, length time.Duration, seed uint64
 	}
 	var rows []Row
 	for _, r := range w.rows("real", got, scale*float64(realService)/float64(service)) {
-		// Everybody waits some 100 ns for a worker to look, and the other's mean is the
-		// nominal one.
+		// Neither probability compares: every customer waits some 100 ns for a worker, and the
+		// mean wait in "wait above mean wait" is the nominal one.
 		if r.Quantity != "waiting probability" && r.Quantity != "wait above mean wait" {
 			r.Params = m.String()
 			rows = append(rows, r)
@@ -89,7 +90,7 @@ func (w *watch) rescale(s *sums, by float64) {
 	}
 }
 
-// calibrate fits the work to the service.
+// calibrate fits the work of a service to realService.
 func calibrate(ctx context.Context, real *engine.Real) error {
 	const droplets = 1000
 	table, err := lease.Make("mutex", lease.Env{Leases: droplets})

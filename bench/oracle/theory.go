@@ -1,5 +1,5 @@
-// Package oracle checks the engines against closed forms of queueing theory: what
-// it says of queues that nobody can solve is worth as much as what it says of these.
+// Package oracle checks the engines against closed forms of queueing theory. An engine that agrees
+// with theory on queues that have a closed form deserves trust on queues that have none.
 package oracle
 
 import (
@@ -7,21 +7,21 @@ import (
 	"math"
 )
 
-// Names are the models that there are.
+// Names lists the values of Model.Name.
 var Names = []string{"mmc", "md1", "mg1", "mmck", "impatient", "repairman"}
 
-// Model is a queue with a closed form. Times are in mean services.
+// Model is a queue with a closed form. Times are in units of the mean service time.
 type Model struct {
 	Name    string  // one of Names
 	Servers int     // c
 	Rho     float64 // offered load over capacity
-	K       int     // mmck: places, in service included; repairman: customers
+	K       int     // mmck: places, those in service included; repairman: customers
 	CV      float64 // mg1: coefficient of variation of the lognormal service
 	Timeout float64 // impatient: how long a customer waits, service included
 	Think   float64 // repairman: mean time from an answer to the customer's next request
 }
 
-// String is the model with its parameters.
+// String returns the model's name and parameters.
 func (m Model) String() string {
 	s := fmt.Sprintf("%s servers=%d rho=%g", m.Name, m.Servers, m.Rho)
 	if m.Name == "repairman" {
@@ -38,8 +38,8 @@ func (m Model) String() string {
 	return s
 }
 
-// ErlangB is the share that a system of c servers without a queue loses, at a load of a
-// servers (A. K. Erlang, 1917), by the recursion that does not overflow.
+// ErlangB returns the share of customers that M/M/c/c loses: c servers without a queue, at an
+// offered load of a erlangs (A. K. Erlang, 1917). It uses the recursion that does not overflow.
 func ErlangB(c int, a float64) float64 {
 	b := 1.0
 	for n := 1; n <= c; n++ {
@@ -48,17 +48,18 @@ func ErlangB(c int, a float64) float64 {
 	return b
 }
 
-// ErlangC is the probability to wait in M/M/c at a load of a < c servers.
+// ErlangC returns the probability that a customer waits in M/M/c, at an offered load of a < c
+// erlangs.
 func ErlangC(c int, a float64) float64 {
 	b, rho := ErlangB(c, a), a/float64(c)
 	return b / (1 - rho + rho*b)
 }
 
-// PollaczekKhinchine is the mean wait in M/G/1, in mean services, for a service with that
-// coefficient of variation.
+// PollaczekKhinchine returns the mean wait in M/G/1, in mean service times. cv is the coefficient
+// of variation of the service time.
 func PollaczekKhinchine(rho, cv float64) float64 { return rho * (1 + cv*cv) / (2 * (1 - rho)) }
 
-// LossMMCK is the share that M/M/c/K loses.
+// LossMMCK returns the share of customers that M/M/c/K loses.
 func LossMMCK(c, k int, rho float64) float64 {
 	a := float64(c) * rho
 	// Probabilities by state, from the top down relative to state K, to avoid overflow.
@@ -70,13 +71,13 @@ func LossMMCK(c, k int, rho float64) float64 {
 	return 1 / sum
 }
 
-// Repairman is the closed loop of k customers, who think for a mean time and then ask one
-// of c servers: the probability that an arrival waits, and the mean wait. What an arrival
-// sees is the loop with a customer less (the arrival theorem: S. S. Lavenberg and M.
-// Reiser, J. Appl. Prob. 17, 1980).
+// Repairman returns the probability that a customer waits and the mean wait, in mean service times,
+// in a closed loop: k customers think for a mean time of think and then ask one of c servers. An
+// arrival sees the loop with one customer less (the arrival theorem: S. S. Lavenberg and M. Reiser,
+// J. Appl. Prob. 17, 1980).
 func Repairman(c, k int, think float64) (waits, mean float64) {
-	// Weights of n customers at the servers, of k−1 in all, in logarithms: there may be
-	// thousands.
+	// logs[n] is the logarithm of the weight of the state with n of the k−1 other customers at
+	// the servers. The weights themselves would overflow.
 	logs := make([]float64, k)
 	most := 0.0
 	for n := 1; n < k; n++ {
@@ -87,7 +88,7 @@ func Repairman(c, k int, think float64) (waits, mean float64) {
 	for n, l := range logs {
 		p := math.Exp(l - most)
 		sum += p
-		if n >= c { // it waits for n−c+1 of c servers' departures
+		if n >= c { // the arrival waits for n−c+1 departures, at c per mean service time
 			waits += p
 			mean += p * float64(n-c+1) / float64(c)
 		}
@@ -95,13 +96,14 @@ func Repairman(c, k int, think float64) (waits, mean float64) {
 	return waits / sum, mean / sum
 }
 
-// Quantity is what is compared.
+// Quantity is a quantity to compare. Probabilities and shares are from 0 to 1, waits are in mean
+// service times.
 type Quantity struct {
 	Name   string
-	Theory float64
+	Theory float64 // by the closed form
 }
 
-// Theory is what the closed form says.
+// Theory returns the quantities of the model by its closed form.
 func (m Model) Theory() []Quantity {
 	c := float64(m.Servers)
 	switch m.Name {
@@ -126,7 +128,7 @@ func (m Model) Theory() []Quantity {
 	}
 }
 
-// Defaults are the models that validate checks.
+// Defaults returns the models by which "leasestorm validate" checks the virtual engine.
 func Defaults() []Model {
 	var all []Model
 	for _, c := range []int{1, 2, 8, 64} {
@@ -144,7 +146,8 @@ func Defaults() []Model {
 	)
 }
 
-// RealDefaults are the models that validate runs on the host's clock, with one worker.
+// RealDefaults returns the models by which "leasestorm validate" checks the real engine. Each has
+// one server.
 func RealDefaults() []Model {
 	return []Model{
 		{Name: "mmc", Servers: 1, Rho: 0.5}, {Name: "mmc", Servers: 1, Rho: 0.8}, {Name: "md1", Servers: 1, Rho: 0.8},

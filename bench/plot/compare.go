@@ -10,10 +10,10 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// CompareFile is where `leasestorm bench compare` keeps its rows.
+// CompareFile is the name of the file with the rows of "leasestorm bench compare".
 const CompareFile = "compare.json"
 
-// compareRow is what the figure needs of a row.
+// compareRow is the part of a row that the figure uses.
 type compareRow struct {
 	Rank    *int   `json:"rank"`
 	Queue   string `json:"queue"`
@@ -54,7 +54,7 @@ func (r *compareRow) name() string {
 	return n
 }
 
-// drawCompare draws what bench compare measured, if it did.
+// drawCompare draws the rows of CompareFile, if it exists.
 func drawCompare(dir string) ([]string, error) {
 	path := filepath.Join(dir, CompareFile)
 	var file struct {
@@ -69,7 +69,7 @@ func drawCompare(dir string) ([]string, error) {
 	return []string{"compare"}, saveCompare(dir, "compare", file.Rows)
 }
 
-// bars is the rows as bars of TTR, from the top down; it implements plot.Plotter.
+// bars draws the rows as bars of TTR, from top to bottom. It implements plot.Plotter.
 type bars []compareRow
 
 var (

@@ -13,7 +13,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// title says what a figure is of: scenario, size, and what a reader must know.
+// title is the title of a figure: the scenario, its size, and remarks on the runs.
 func title(cells []Cell) string {
 	r := cells[0].Manifest.Result
 	t := fmt.Sprintf("%s: %s leases", r.Scenario, thousands(r.Leases))
@@ -73,8 +73,8 @@ func plural(n int) string {
 	return "s"
 }
 
-// Draw makes all figures that the runs in a folder allow, into that folder, and
-// returns their names. The error is ctx's if it was interrupted.
+// Draw draws all figures for which the folder dir has the files, writes them to dir and returns
+// their names. The error is that of ctx if Draw was interrupted.
 func Draw(ctx context.Context, dir string) ([]string, error) {
 	var made []string
 	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap, drawSweep} {
@@ -87,7 +87,7 @@ func Draw(ctx context.Context, dir string) ([]string, error) {
 			return made, err
 		}
 	}
-	// Dozens of contestants are a table and bars: no line could be told from the others.
+	// Dozens of contestants are drawn as bars: their lines could not be told apart.
 	if names, err := drawCompare(dir); len(names) > 0 || err != nil {
 		return append(made, names...), err
 	}
@@ -101,7 +101,7 @@ func Draw(ctx context.Context, dir string) ([]string, error) {
 	byScenario := map[string][]Cell{}
 	var scenarios []string
 	for _, c := range cells {
-		// Unlike sizes are unlike experiments: each has figures of its own.
+		// Runs with another number of broken leases are another experiment, with its own figures.
 		name := experiment(cells, c)
 		if byScenario[name] == nil {
 			scenarios = append(scenarios, name)
@@ -121,8 +121,8 @@ func Draw(ctx context.Context, dir string) ([]string, error) {
 	return made, nil
 }
 
-// experiment names what a cell is of: its scenario, and the number of broken leases
-// where that is not the one that most cells of the scenario have.
+// experiment names a cell's experiment: its scenario, and the number of broken leases if it is not
+// that of most cells of the scenario.
 func experiment(cells []Cell, c Cell) string {
 	votes := map[int]int{}
 	for _, o := range cells {
@@ -142,8 +142,8 @@ func experiment(cells []Cell, c Cell) string {
 	return c.Manifest.Result.Scenario
 }
 
-// drawScenario makes the figures of one scenario's runs: what differs by discipline, by
-// admission control and by table, each apart, or nobody could tell the lines.
+// drawScenario draws the figures of one scenario. Disciplines, admission controllers and tables
+// have separate figures, so that a figure has few lines.
 func drawScenario(ctx context.Context, dir, name string, cells []Cell) (made []string, err error) {
 	for _, part := range split(cells) {
 		var figures []figure
@@ -179,14 +179,14 @@ type figure struct {
 	save   func(dir, name string) error
 }
 
-// part is the cells of one figure.
+// part holds the cells of one figure.
 type part struct {
 	suffix string
 	cells  []Cell
 }
 
-// split puts into a first part what has plain admission and the default table; into
-// others what has not, each with its plain counterpart.
+// split puts the cells with plain admission and the default table into a first part. The other
+// parts hold the remaining cells, each with its plain counterpart.
 func split(cells []Cell) []part {
 	plainAdmit := func(c Cell) bool { r := c.Manifest.Result; return r.Admit == plain.admit && r.Retry == plain.retry }
 	plainTable := func(c Cell) bool { return c.Manifest.Result.Table == plain.table }
@@ -219,7 +219,7 @@ func split(cells []Cell) []part {
 	return out
 }
 
-// save draws the figure: panels under each other, with one time axis.
+// save draws the panels one below the other, with a common time axis.
 func (f Recovery) save(dir, name string) error {
 	return save(dir, name, vg.Length(0.4+2*float64(len(f.Panels)))*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, f.Title, f.Names, f.marks()...)
@@ -253,7 +253,7 @@ func (f Recovery) save(dir, name string) error {
 	})
 }
 
-// operatorStyle marks the instant at which the operator acts.
+// operatorStyle is the line at the time at which the operator acts.
 var operatorStyle = draw.LineStyle{Color: grey, Width: 0.7, Dashes: []vg.Length{3, 2}}
 
 func (f Recovery) marks() []mark {
@@ -267,7 +267,7 @@ func (f Recovery) marks() []mark {
 	return m
 }
 
-// Plot implements plot.Plotter: when the dependency was away and when the operator acted.
+// Plot implements plot.Plotter. It marks the outage and the operator's first action.
 func (f Recovery) Plot(c draw.Canvas, p *plot.Plot) {
 	x, _ := p.Transforms(&c)
 	if f.Outage > 0 {
@@ -299,7 +299,7 @@ func (f Curves) save(dir, name string) error {
 	})
 }
 
-// counts are ticks at the X that there are.
+// counts are ticks at the values of X.
 func (f Curves) counts() plot.ConstantTicks {
 	var all plot.ConstantTicks
 	for _, x := range f.Lines[0].X {
@@ -329,7 +329,7 @@ func (f Curves) add(p *plot.Plot) error {
 	return nil
 }
 
-// saveLatency draws the curves over nines, on a logarithmic axis.
+// saveLatency draws the curves over the number of nines, with a logarithmic latency axis.
 func (f Curves) saveLatency(dir, name string) error {
 	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, f.Title, f.Names, f.marks()...)

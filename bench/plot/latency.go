@@ -14,9 +14,9 @@ import (
 	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
-// NewLatency makes the data of latency by percentile of one class and phase, a line a
-// contestant (of several runs the first), from birth and, thin, from the offer. X is
-// the number of nines: log10 of 1/(1-p).
+// NewLatency returns the data of a figure of latency, in ms, by percentile p, for one class and
+// phase. It has one line per contestant, for the contestant's first run. Latencies count from birth
+// in a line and from the offer in its thin line. X is the number of nines, log10(1/(1−p)).
 func NewLatency(cells []Cell, class, phase string) (Curves, error) {
 	f := Curves{
 		Title: title(cells) + "; " + class + " served after the return", XLabel: "percentile (%)", YLabel: "latency (ms)",
@@ -42,7 +42,7 @@ func NewLatency(cells []Cell, class, phase string) (Curves, error) {
 // mostNines is where the axis ends: 99.999 %.
 const mostNines = 5
 
-// readPercentiles reads a .hgrm; a missing one is empty.
+// readPercentiles reads a .hgrm file. A missing file counts as empty.
 func readPercentiles(path string, l *Line) error {
 	text, err := files.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +63,7 @@ func readPercentiles(path string, l *Line) error {
 			return fmt.Errorf("%s:%d: not a percentile and its value", path, line)
 		}
 		x := -math.Log10(1 - p)
-		if p == 1 { // the largest is as far out as there are values
+		if p == 1 { // the maximum of n values is drawn at p = 1 − 1/n
 			n, err := strconv.ParseFloat(fields[2], 64)
 			if err != nil {
 				return fmt.Errorf("%s:%d: not a number of values", path, line)

@@ -8,8 +8,8 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// letters draws text with a "?" for each letter that the font lacks. The library draws nothing
-// there, so that a title lost them in silence.
+// letters draws text with a "?" for each letter that the font lacks. The library would leave such a
+// letter out without notice.
 type letters struct{ text.Plain }
 
 func (l letters) known(txt string, fnt font.Font) string {

@@ -26,7 +26,7 @@ type mapAxis struct {
 	Log  bool    `json:"log"`
 }
 
-// check says whether it can be drawn, and its name be part of a file's.
+// check returns an error if the axis cannot be drawn, or its name cannot be part of a file name.
 func (a mapAxis) check() error {
 	if !(a.Low < a.High) || a.Log && a.Low <= 0 || a.Axis == "" || filepath.Base(a.Axis) != a.Axis {
 		return fmt.Errorf("axis %q cannot be drawn from %g to %g", a.Axis, a.Low, a.High)
@@ -34,12 +34,12 @@ func (a mapAxis) check() error {
 	return nil
 }
 
-// at is the i-th value; halves are the edges between cells.
+// at is the i-th value. A half-integer i is the edge between two cells.
 func (a mapAxis) at(i float64) float64 {
 	return axis.Steps{Low: a.Low, High: a.High, N: a.N, Log: a.Log}.At(i)
 }
 
-// label names the axis with its unit.
+// label is the axis's name with its unit.
 func (a mapAxis) label() string {
 	name := map[string]string{"beta": "β, surge", "broken": "broken leases", "rho": "ρ, steady load", "delta": "δ, cost of dead work", "loss": "capacity lost", "timeout": "τ", "spread": "spread of the return", "wait": "retry wait w", "jitter": "mean jittered retry wait", "pause": "pause", "outage": "outage", "workers": "workers", "ttl_h": "TTL / check interval", "theta": "θ"}[a.Axis]
 	if name == "" {
@@ -48,7 +48,7 @@ func (a mapAxis) label() string {
 	return fmt.Sprintf("%s (%s)", name, a.Unit)
 }
 
-// mapFile is what the figure needs of a map.
+// mapFile is the part of a map that the figure uses.
 type mapFile struct {
 	X           mapAxis  `json:"x"`
 	Y           mapAxis  `json:"y"`
@@ -72,8 +72,7 @@ type mapFile struct {
 	} `json:"marks"`
 }
 
-// field is one contestant's values over the map; it implements plotter.GridXYZ, for
-// contours.
+// field holds one contestant's values over the map. It implements plotter.GridXYZ, for contours.
 type field struct {
 	x, y mapAxis
 	z    []float64 // by row, then column
@@ -84,8 +83,8 @@ func (f field) X(c int) float64    { return f.x.at(float64(c)) }
 func (f field) Y(r int) float64    { return f.y.at(float64(r)) }
 func (f field) Z(c, r int) float64 { return f.z[r*f.x.N+c] }
 
-// heat is the palette of collapse probability, from safe to lost: white over yellow and
-// orange to a dark red, which fades to greys of the same order in black and white.
+// heat is the palette of the collapse probability: from white (0) over yellow and orange to dark
+// red (1). Printed in black and white, its greys have the same order.
 type heat struct{}
 
 func (heat) Colors() []color.Color {
@@ -110,7 +109,7 @@ var (
 	noneRGB   = color.Gray{0xbb}
 )
 
-// drawMap draws what leasestorm map found, if it did.
+// drawMap draws the map of MapFile, if it exists.
 func drawMap(dir string) ([]string, error) {
 	path := filepath.Join(dir, record.MapFile)
 	var f mapFile
@@ -127,7 +126,7 @@ func drawMap(dir string) ([]string, error) {
 	return []string{name}, f.save(dir, name)
 }
 
-// fields are a contestant's collapse probability, and how far β is above the batch law.
+// fields returns a contestant's collapse probability (p), and β less the β of the batch law (law).
 func (f *mapFile) fields(contestant int) (p, law field) {
 	p, law = field{f.X, f.Y, make([]float64, f.X.N*f.Y.N)}, field{f.X, f.Y, make([]float64, f.X.N*f.Y.N)}
 	for i := range p.z {
@@ -210,8 +209,8 @@ func (f *mapFile) panel(i int) (*plot.Plot, error) {
 	return p, nil
 }
 
-// cells paints a field, a rectangle for each run of cells of one colour. (The library's
-// heat map has seams between cells, or blurs them.)
+// cells draws a field with one rectangle per run of cells of the same colour. The library's heat
+// map has seams between cells, or blurs them.
 type cells field
 
 // Plot implements plot.Plotter.
@@ -242,8 +241,7 @@ func (f cells) Plot(c draw.Canvas, p *plot.Plot) {
 // between is the edge below the i-th cell.
 func (a mapAxis) between(i int) float64 { return a.at(float64(i) - 0.5) }
 
-// Plot implements plot.Plotter: the places worth knowing, with their names on a ground of
-// their own.
+// Plot implements plot.Plotter. It draws the map's marks, each with its name on a background.
 func (f *mapFile) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
 	for _, m := range f.Marks {
@@ -262,8 +260,8 @@ func (f *mapFile) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// filled has in places without a value that of the nearest in its column or row, so that
-// a contour ends there instead of running along the gap.
+// filled returns the field with each missing value replaced by the nearest value in its column or
+// row. So a contour ends at a gap and does not run along it.
 func (f field) filled() field {
 	out := field{f.x, f.y, append([]float64(nil), f.z...)}
 	for r := range f.y.N {
@@ -284,7 +282,7 @@ func (f field) filled() field {
 	return out
 }
 
-// crosses says whether the field has values on both sides of a level.
+// crosses reports whether the field has values on both sides of a level.
 func crosses(f field, level float64) bool {
 	below, above := false, false
 	for _, z := range f.z {

@@ -2,17 +2,17 @@ package plot
 
 import "slices"
 
-// Curves is the data of a figure of lines, each with a thin one beside it.
+// Curves is the data of a figure of lines, each with a thin line beside it.
 type Curves struct {
 	Title, XLabel, YLabel string
 	Names                 []string
 	Lines, Thin           []Line // Thin[i] belongs to Lines[i]
-	ThinIs                string // what the thin lines are
-	Whole                 bool   // X is a count
+	ThinIs                string // legend of the thin lines; "": there are none
+	Whole                 bool   // X is an integer
 }
 
-// NewSweep makes the data of goodput against offered load, a line a contestant; where the
-// load came down again, one more for the way back.
+// NewSweep returns the data of a figure of goodput over offered load, one line per contestant. If
+// the load came down again, each contestant has a second line for the way back.
 func NewSweep(cells []Cell) Curves {
 	f := Curves{
 		Title: title(cells), XLabel: "offered load (× capacity)", YLabel: "goodput (× capacity)", ThinIs: "throughput, late work included",
@@ -54,12 +54,12 @@ func NewSweep(cells []Cell) Curves {
 		}
 	}
 	if round > 0 {
-		f.Thin, f.ThinIs = nil, "" // the loop is to be seen
+		f.Thin, f.ThinIs = nil, "" // thin lines would hide the hysteresis loop
 	}
 	return f
 }
 
-// returns is 1 where a load comes down again, else 0.
+// returns is 1 if the load of a cell comes down again, else 0.
 func returns(cells []Cell) int {
 	for _, c := range cells {
 		for _, p := range c.Manifest.Result.Points {

@@ -1,4 +1,4 @@
-// Package plot draws figures from the files of runs, and only from them.
+// Package plot draws figures from the result files of runs and studies. It needs no other input.
 package plot
 
 import (
@@ -20,14 +20,14 @@ import (
 	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
-// Cell is one run, as its files tell it.
+// Cell is one run, as read from its files.
 type Cell struct {
 	Folder   string
 	Manifest Manifest
 	Series   Series
 }
 
-// Manifest is the part of a run's manifest.json that figures need.
+// Manifest is the part of a run's manifest.json that figures use.
 type Manifest struct {
 	Schema int `json:"schema"`
 	Result struct {
@@ -66,7 +66,8 @@ type Manifest struct {
 	} `json:"host"`
 }
 
-// Phase is the start of a phase in seconds; ok is false where the run has none of that name.
+// Phase returns the start of a phase in s of run time. ok is false if the run has no phase of that
+// name.
 func (m *Manifest) Phase(name string) (start float64, ok bool) {
 	for _, p := range m.Phases {
 		if p.Name == name {
@@ -76,14 +77,14 @@ func (m *Manifest) Phase(name string) (start float64, ok bool) {
 	return 0, false
 }
 
-// Series is a run's series.csv: columns of numbers by name, one value a step.
+// Series is a run's series.csv: columns of numbers by name, one value per step.
 type Series map[string][]float64
 
-// schema is the manifests that this package reads.
+// schema is the version of manifests that this package reads.
 const schema = 1
 
-// readResult reads what a command has left beside, or instead of, runs; there is false where
-// it has not. What names it for errors.
+// readResult reads the JSON file at path into v. there is false if there is no such file. what
+// names the file's content in errors.
 func readResult(path, what string, v any) (there bool, err error) {
 	text, err := files.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,10 +108,10 @@ func readResult(path, what string, v any) (there bool, err error) {
 	return true, nil
 }
 
-// ErrNoRuns is returned, wrapped, for a folder without a finished run.
+// ErrNoRuns is returned, wrapped, for a folder without finished runs.
 var ErrNoRuns = errors.New("no finished run in this folder (a run has a manifest.json)")
 
-// Load reads all runs in a folder and the folders below it, in the order of their names.
+// Load reads all finished runs in a folder and the folders below it, in the order of their names.
 func Load(ctx context.Context, dir string) ([]Cell, error) {
 	var cells []Cell
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -176,10 +177,10 @@ func (m *Manifest) parse(text []byte) error {
 	return nil
 }
 
-// needed are the columns that figures are drawn from.
+// needed are the columns that every figure needs.
 var needed = []string{"t_s", "active", "queued", "good_establish"}
 
-// spreadsheet is what a series.csv looks like that a spreadsheet has saved.
+// spreadsheet recognises a series.csv that a spreadsheet program has saved.
 func spreadsheet(text []byte) string {
 	head, _, _ := bytes.Cut(text, []byte("\n"))
 	switch {

@@ -5,29 +5,29 @@ import (
 	"strings"
 )
 
-// Recovery is the data of a figure of recovery curves: panels over time since the
-// dependency's return, a line a contestant.
+// Recovery is the data of a figure of recovery curves: panels over the time since the dependency's
+// return, with one line per contestant.
 type Recovery struct {
 	Title    string
-	Outage   float64 // s before the return
-	Operator float64 // s after the return; 0: none
+	Outage   float64 // length of the outage, in s
+	Operator float64 // the operator's first action, in s after the return; 0: none
 	Panels   []Panel
-	Names    []string // of the lines, in all panels
+	Names    []string // legend: Names[i] is that of Lines[i] in every panel
 }
 
-// Panel is one quantity.
+// Panel is a panel of one quantity.
 type Panel struct {
-	Label string // with its unit
-	Lines []Line // as many as the figure has names
+	Label string // the quantity and its unit
+	Lines []Line // one per name of the figure
 }
 
-// Line is the median over a contestant's runs, and their extremes.
+// Line is the median over a contestant's runs, with the extremes as a band.
 type Line struct {
 	X, Y      []float64
-	Low, High []float64 // nil of one run
+	Low, High []float64 // extremes of Y; nil: there is one run
 }
 
-// median adds the median and the extremes over runs of one value.
+// median appends the point x with the median and the extremes of ys, one value per run.
 func (l *Line) median(x float64, ys []float64) {
 	slices.Sort(ys)
 	l.X = append(l.X, x)
@@ -35,18 +35,18 @@ func (l *Line) median(x float64, ys []float64) {
 	l.Low, l.High = append(l.Low, ys[0]), append(l.High, ys[len(ys)-1])
 }
 
-// group is the runs of one contestant.
+// group holds the runs of one contestant.
 type group struct {
 	name  string
 	cells []Cell
 }
 
-// plain is what goes without saying in a contestant's name.
+// plain holds the default parts, which a contestant's name leaves out.
 var plain = struct{ admit, retry, table string }{"none", "immediate", "lockfree"}
 
-// contestants groups cells by what differs between them: table, discipline, controller,
-// retry policy. Runs that the host spoilt are left out; of a contestant that has no others
-// the first is there, and the name says what it is.
+// contestants groups the cells by table, discipline, controller and retry policy, and names each
+// group by the parts that differ. Invalid runs are left out. A contestant with invalid runs only is
+// represented by its first run, and its name says so.
 func contestants(cells []Cell) []group {
 	parts := func(c Cell) [4]string {
 		r := c.Manifest.Result
@@ -101,10 +101,10 @@ type quantity struct {
 	of    func(c Cell, i int) float64
 }
 
-// launchPanel is what customers saw.
+// launchPanel is the quantity that customers see: the share of launches that succeed.
 var launchPanel = quantity{"launches that succeed (%)", func(c Cell, i int) float64 {
 	good, asked := 0.0, 0.0
-	for k := max(0, i-9); k <= i; k++ { // over a second: they are few
+	for k := max(0, i-9); k <= i; k++ { // over the last second: launches are few
 		good += c.Series["good_launch"][k]
 		asked += c.Series["offered_launch"][k]
 	}
@@ -114,7 +114,7 @@ var launchPanel = quantity{"launches that succeed (%)", func(c Cell, i int) floa
 	return min(100, 100*good/asked)
 }}
 
-// recoveryPanels are the quantities of the figure.
+// recoveryPanels are the quantities of the figure, one per panel.
 var recoveryPanels = []quantity{
 	{"active leases (%)", func(c Cell, i int) float64 {
 		return 100 * c.Series["active"][i] / float64(c.Manifest.Result.Leases)
@@ -129,7 +129,7 @@ var recoveryPanels = []quantity{
 	}},
 }
 
-// NewRecovery makes the figure's data from the runs of one scenario with an outage.
+// NewRecovery returns the figure's data for the runs of one scenario with an outage.
 func NewRecovery(cells []Cell) Recovery {
 	var f Recovery
 	panels := recoveryPanels
@@ -159,8 +159,8 @@ func NewRecovery(cells []Cell) Recovery {
 	return f
 }
 
-// merge is the median and the extremes over runs, step by step. A run that ended early
-// is out of the count from there on.
+// merge returns the median and the extremes over the runs, step by step. A run counts until its
+// end.
 func merge(cells []Cell, of func(Cell, int) float64) Line {
 	var l Line
 	at := map[int][]float64{} // by tenths of a second from the return

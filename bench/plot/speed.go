@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// SpeedFile is where `leasestorm bench speed` keeps its rows.
+// SpeedFile is the name of the file with the rows of "leasestorm bench speed".
 const SpeedFile = "speed.json"
 
-// speedRow is the part of a row that the figure needs.
+// speedRow is the part of a row that the figure uses.
 type speedRow struct {
 	Work       string  `json:"work"`
 	Contestant string  `json:"contestant"`
@@ -21,12 +21,13 @@ type speedRow struct {
 	High       float64 `json:"high"`
 }
 
-// NewSpeed makes the data of throughput by goroutines, a figure a work.
+// NewSpeed returns the data of figures of throughput by number of goroutines, one figure per
+// workload. note is appended to each title.
 func NewSpeed(rows []speedRow, note string) []Curves {
 	var all []Curves
 	for _, r := range rows {
 		if !r.Pinned || strings.ContainsAny(r.Contestant, ":") {
-			continue // the table has them; a figure of all of them cannot be read
+			continue // the text table has them; a figure with all of them would be unreadable
 		}
 		i := slices.IndexFunc(all, func(c Curves) bool { return c.Title == r.Work+note })
 		if i < 0 {
@@ -46,7 +47,7 @@ func NewSpeed(rows []speedRow, note string) []Curves {
 	return all
 }
 
-// drawSpeed draws what bench speed measured, if it did.
+// drawSpeed draws the rows of SpeedFile, if it exists.
 func drawSpeed(dir string) (made []string, err error) {
 	path := filepath.Join(dir, SpeedFile)
 	var file struct {
@@ -73,7 +74,7 @@ func drawSpeed(dir string) (made []string, err error) {
 	return made, nil
 }
 
-// slug is words as a file's name.
+// slug turns words into a file name.
 func slug(s string) string {
 	out := []rune{}
 	for _, r := range s {

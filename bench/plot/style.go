@@ -23,9 +23,9 @@ import (
 	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
-// One style for all figures: a sans-serif face, colours of Okabe and Ito (2008) that
-// colour-blind readers can tell apart, and dashes for those who print in black. Lengths
-// without a unit are points.
+// The style of all figures: a sans-serif face, the colours of Okabe and Ito (2008), which
+// colour-blind readers can tell apart, and dashes for print in black and white. Lengths without a
+// unit are in points.
 const (
 	width     vg.Length = 7 * vg.Inch
 	margin    vg.Length = 6
@@ -56,17 +56,17 @@ func style(size font.Length) text.Style {
 	}
 }
 
-// thinStyle is for what stands beside the line of that number.
+// thinStyle is the style of the thin line beside the i-th line.
 func thinStyle(i int) draw.LineStyle {
 	return draw.LineStyle{Color: colours[i%len(colours)], Width: 0.5}
 }
 
-// lineStyle has another pair of colour and dashes for each of 49 lines.
+// lineStyle is the style of the i-th line. Each of 49 lines has its own pair of colour and dashes.
 func lineStyle(i int) draw.LineStyle {
 	return draw.LineStyle{Color: colours[i%len(colours)], Width: lineWidth, Dashes: dashes[(i+i/len(colours))%len(dashes)]}
 }
 
-// newPlot is a plot in this style.
+// newPlot makes a plot in this style, with the labels of its axes.
 func newPlot(x, y string) *plot.Plot {
 	p := plot.New()
 	p.TextHandler = handler
@@ -88,8 +88,7 @@ func newPlot(x, y string) *plot.Plot {
 	return p
 }
 
-// ticks are at multiples of 1, 2 or 5 times a power of ten, each with its label, without
-// idle zeros.
+// ticks are at multiples of 1, 2 or 5 times a power of ten. Their labels have no trailing zeros.
 type ticks struct{}
 
 func (ticks) Ticks(low, high float64) []plot.Tick {
@@ -111,9 +110,9 @@ func (ticks) Ticks(low, high float64) []plot.Tick {
 	return all
 }
 
-// decades are ticks on a logarithmic axis: powers of ten with their value, and between
-// them ticks without. An axis that holds less than two powers has numbers at twice and five
-// times a power as well, and one that is shorter still has those of a linear axis.
+// decades are the ticks of a logarithmic axis: powers of ten with a label, and ticks without a
+// label in between. An axis with less than two powers has labels at two and five times a power as
+// well. A still shorter axis has the labels of a linear axis.
 type decades struct{}
 
 func (decades) Ticks(low, high float64) []plot.Tick {
@@ -150,7 +149,7 @@ func short(x float64) string {
 	return strings.Replace(strconv.FormatFloat(x, 'g', 5, 64), "-", "−", 1)
 }
 
-// addLine adds a line, broken where it has no value, and its band.
+// addLine adds a line and its band. The line is broken where a value is missing.
 func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
 	if l.Low != nil {
 		outline := make(plotter.XYs, 0, 2*len(l.X))
@@ -182,14 +181,14 @@ func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
 	return nil
 }
 
-// mark is a legend's entry that is not a line of data.
+// mark is an entry of a legend that is not a line of data.
 type mark struct {
 	text string
 	line draw.LineStyle // Width 0: a shaded box
 }
 
-// legend draws names in rows above the plots, so that it covers nothing; it returns
-// the canvas that is left.
+// legend draws title, names and marks in rows above the plots, where they cover nothing. It returns
+// the rest of the canvas.
 func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Canvas {
 	const sample, gap, pad = 24, 4, 14
 	s := style(labelSize)
@@ -225,7 +224,7 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 	return c
 }
 
-// save draws a figure as DIR/NAME.svg and DIR/NAME.png.
+// save draws a figure and writes it to dir/name.svg and dir/name.png.
 func save(dir, name string, height vg.Length, paint func(draw.Canvas) error) error {
 	svg := vgsvg.New(width, height)
 	img := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(200), vgimg.UseBackgroundColor(color.White))}

@@ -9,7 +9,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// SweepFile is where `leasestorm sweep` keeps its points.
+// SweepFile is the name of the file with the points of "leasestorm sweep".
 const SweepFile = "sweep.json"
 
 type extremes struct {
@@ -18,7 +18,7 @@ type extremes struct {
 	Max    float64 `json:"max"`
 }
 
-// drawSweep draws what leasestorm sweep found, if it did: TTR above, idle share below.
+// drawSweep draws the points of SweepFile, if it exists: TTR above, idle share below.
 func drawSweep(dir string) ([]string, error) {
 	path := filepath.Join(dir, SweepFile)
 	var f struct {

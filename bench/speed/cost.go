@@ -8,19 +8,19 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// Cost is what one attempt costs in a part, on one thread, in batches of 16.
+// Cost is the cost per attempt of a part, on one goroutine and in batches of 16.
 type Cost struct {
 	Nanoseconds float64 `json:"ns"`
-	Allocs      float64 `json:"allocations"`
+	Allocs      float64 `json:"allocations"` // number of heap allocations
 }
 
 const (
 	costBatch   = 16
 	costLength  = 20 * time.Millisecond
-	costWaiting = 1024 // attempts in the queue meanwhile
+	costWaiting = 1024 // attempts in the queue during the measurement
 )
 
-// costConfig is of a surge of 10^6 droplets on one worker.
+// costConfig is the configuration of the parts, for one worker.
 var costConfig = struct {
 	queue queue.Config
 	admit admit.Config
@@ -29,7 +29,7 @@ var costConfig = struct {
 	admit.Config{Timeout: time.Second, Capacity: 50_000, Rho: 0.25, Workers: 1},
 }
 
-// QueueCost is a push and a pop.
+// QueueCost measures a push and a pop of the discipline that ref names.
 func QueueCost(ref string) (Cost, error) {
 	q, err := queue.Make(ref, costConfig.queue)
 	if err != nil {
@@ -40,7 +40,7 @@ func QueueCost(ref string) (Cost, error) {
 		fresh(items, now)
 		q.Push(now, items)
 		q.Pop(now, dst)
-		now += 300 * time.Microsecond // what the sixteen take
+		now += 300 * time.Microsecond // about the service of 16 attempts
 	}
 	for range costWaiting / costBatch {
 		fresh(items, now)
@@ -49,7 +49,8 @@ func QueueCost(ref string) (Cost, error) {
 	return measure(turn), nil
 }
 
-// AdmitCost is an admission and the end of what was let in.
+// AdmitCost measures an admission, and the end of the attempt if it was admitted, by the controller
+// that ref names.
 func AdmitCost(ref string) (Cost, error) {
 	c, err := admit.Make(ref, costConfig.admit)
 	if err != nil {
@@ -74,7 +75,7 @@ func costItems() []queue.Item {
 	return items
 }
 
-// fresh makes the items new ones, of classes in turn.
+// fresh makes new attempts of the items: checks and establishes in turn.
 func fresh(items []queue.Item, now time.Duration) {
 	for i := range items {
 		items[i] = queue.Item{

@@ -19,32 +19,33 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// GeneratorOptions say what a generator is to keep up with.
+// GeneratorOptions configure [Generate].
 type GeneratorOptions struct {
 	Droplets int
-	Rate     float64 // attempts a second that the droplets' schedules ask for
+	Rate     float64 // attempts per second that the droplets' schedules ask for
 	Length   time.Duration
 	Seed     uint64
 }
 
-// Generated is how well one pinned generator kept its schedule, against a target that
-// answers at once. Slip is from when an attempt was due until it was issued; Gaps is what
-// a thread that does nothing but look at the clock, pinned to another processor, would
-// have made of the same schedule in the same seconds, and Own what the generator itself saw
-// between two looks with nothing to do.
+// Generated is how well one pinned generator kept its schedule. Its target answers at once. Slip,
+// Gaps and Own are p50, p99, p99.9 and the maximum, in s; they are nil if there are no values.
 type Generated struct {
-	Droplets  int           `json:"droplets"`
-	Asked     float64       `json:"asked_per_second"`
-	Issued    int           `json:"attempts"`
-	PerSecond float64       `json:"per_second"`
-	Busy      float64       `json:"busy_share"` // of the generator's time
-	Allocs    uint64        `json:"allocations"`
-	Switches  int64         `json:"involuntary_switches"` // of the whole process
-	Slip      *[4]float64   `json:"slip_s"`               // p50, p99, p99.9, longest; null of none
-	Gaps      *[4]float64   `json:"gaps_s"`
-	Own       *[4]float64   `json:"own_gaps_s"`
-	Note      string        `json:"note,omitempty"`
-	Elapsed   time.Duration `json:"elapsed_ns"`
+	Droplets  int     `json:"droplets"`
+	Asked     float64 `json:"asked_per_second"` // attempts
+	Issued    int     `json:"attempts"`
+	PerSecond float64 `json:"per_second"`           // attempts issued
+	Busy      float64 `json:"busy_share"`           // of the generator's time
+	Allocs    uint64  `json:"allocations"`          // of the whole process
+	Switches  int64   `json:"involuntary_switches"` // of the whole process
+	// Slip is the time from when an attempt was due until it was issued.
+	Slip *[4]float64 `json:"slip_s"`
+	// Gaps are the gaps of a thread on another processor, at the same time, that only reads the
+	// clock.
+	Gaps *[4]float64 `json:"gaps_s"`
+	// Own are the gaps of the generator between two readings of the clock without an attempt.
+	Own     *[4]float64   `json:"own_gaps_s"`
+	Note    string        `json:"note,omitempty"` // limits of the placement
+	Elapsed time.Duration `json:"elapsed_ns"`
 }
 
 func quantiles(l *record.Latency) *[4]float64 {
@@ -54,8 +55,9 @@ func quantiles(l *record.Latency) *[4]float64 {
 	return &[4]float64{l.Quantile(.5), l.Quantile(.99), l.Quantile(.999), l.Max.Seconds()}
 }
 
-// Generate measures the generator by itself: a fleet whose checks come at the rate asked
-// for, issued in batches of what is due at each look.
+// Generate measures the generator in isolation: a fleet whose checks come at o.Rate. The generator
+// issues all attempts that are due, up to 64 at a time. The error is that of ctx if the measurement
+// was interrupted.
 func Generate(ctx context.Context, o GeneratorOptions) (*Generated, error) {
 	if o.Droplets < 1 || !(o.Rate > 0) || o.Length <= 0 {
 		return nil, errors.New("speed: a generator needs at least one droplet, a rate and a length above 0")
@@ -123,8 +125,8 @@ func Generate(ctx context.Context, o GeneratorOptions) (*Generated, error) {
 	return g, ctx.Err()
 }
 
-// generate is the generator's loop, with a target that answers at once. All that is due
-// within the length is issued, however late.
+// generate is the generator's loop, with a target that answers at once. It issues every attempt
+// that is due within length, however late.
 func generate(ctx context.Context, f *fleet.Fleet, clock *host.Clock, length time.Duration, slip, own *record.Latency, g *Generated) {
 	var items [64]queue.Item
 	var answers [64]dwfm.Answer
@@ -160,7 +162,7 @@ func generate(ctx context.Context, f *fleet.Fleet, clock *host.Clock, length tim
 	g.Busy = float64(busy) / float64(now)
 }
 
-// String is the measurement for a person.
+// String returns the measurement as lines for a person.
 func (g *Generated) String() string {
 	line := func(q *[4]float64) string {
 		if q == nil {

@@ -6,25 +6,25 @@ import (
 	"slices"
 )
 
-// Law is the universal scalability law X(N) = λN / (1 + σ(N−1) + κN(N−1)) (N. J. Gunther,
-// Guerrilla Capacity Planning, Springer 2007, chapter 4): λ the rate of one, σ what
-// contention costs, κ what coherence costs.
+// Law is the universal scalability law (N. J. Gunther, Guerrilla Capacity Planning, Springer 2007,
+// chapter 4): N goroutines have a throughput of
+//
+//	X(N) = λN / (1 + σ(N−1) + κN(N−1))
 type Law struct {
-	Lambda   float64    `json:"lambda_per_second"`
-	Sigma    float64    `json:"sigma"`
-	Kappa    float64    `json:"kappa"`
-	Peak     float64    `json:"peak_goroutines"` // sqrt((1−σ)/κ); +Inf would be no peak, and is 0 here
-	SigmaCI  [2]float64 `json:"sigma_95"`        // over resampled rounds
-	KappaCI  [2]float64 `json:"kappa_95"`
-	Measured int        `json:"counts"` // of goroutines
+	Lambda   float64    `json:"lambda_per_second"` // λ, rate of one goroutine
+	Sigma    float64    `json:"sigma"`             // σ, contention
+	Kappa    float64    `json:"kappa"`             // κ, coherence
+	Peak     float64    `json:"peak_goroutines"`   // N of the highest X, sqrt((1−σ)/κ); 0: no peak
+	SigmaCI  [2]float64 `json:"sigma_95"`          // 95 % interval of σ, by bootstrap over rounds
+	KappaCI  [2]float64 `json:"kappa_95"`          // 95 % interval of κ, by bootstrap over rounds
+	Measured int        `json:"counts"`            // number of counts of goroutines
 }
 
-// leastCounts is how many counts of goroutines a fit of three parameters needs to say
-// anything.
+// leastCounts is the smallest number of counts of goroutines for a fit of three parameters.
 const leastCounts = 4
 
-// FitLaw fits the law to rates measured at each count of goroutines, several rounds each;
-// false where there are too few counts.
+// FitLaw fits the law to rates, in operations per second: rates[i] are the rounds with counts[i]
+// goroutines. It returns false if there are fewer than four counts, or the fit fails.
 func FitLaw(counts []int, rates [][]float64, seed uint64) (Law, bool) {
 	if len(counts) < leastCounts || len(counts) != len(rates) {
 		return Law{}, false
@@ -69,8 +69,8 @@ func interval(xs []float64) [2]float64 {
 	return [2]float64{xs[len(xs)*25/1000], xs[len(xs)*975/1000]}
 }
 
-// fit is least squares of N/X = (1 + σ(N−1) + κN(N−1))/λ, which is linear in 1/λ, σ/λ and
-// κ/λ.
+// fit is a weighted least-squares fit of N/X = (1 + σ(N−1) + κN(N−1))/λ, which is linear in 1/λ,
+// σ/λ and κ/λ.
 func fit(counts []int, rates []float64) (Law, bool) {
 	var m [3][4]float64 // normal equations
 	for i, n := range counts {

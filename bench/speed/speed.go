@@ -1,5 +1,5 @@
-// Package speed measures tables and queues by themselves: so many operations a second by
-// so many goroutines, each pinned to a processor.
+// Package speed measures lease tables, queue disciplines, admission controllers and the generator
+// in isolation: operations per second by number of goroutines, and the cost per attempt.
 package speed
 
 import (
@@ -19,21 +19,21 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// Row is one contestant's speed at one work, by so many goroutines.
+// Row is the speed of one contestant at one workload with a number of goroutines.
 type Row struct {
 	Work       string  `json:"work"`
 	Contestant string  `json:"contestant"`
 	Goroutines int     `json:"goroutines"`
-	Pinned     bool    `json:"pinned"`     // each goroutine to a processor of its own
-	PerSecond  float64 `json:"per_second"` // median over the rounds, of all goroutines together
-	Low        float64 `json:"low"`        // extremes over the rounds
-	High       float64 `json:"high"`
+	Pinned     bool    `json:"pinned"`     // each goroutine is pinned to a processor
+	PerSecond  float64 `json:"per_second"` // operations of all goroutines; median over the rounds
+	Low        float64 `json:"low"`        // least over the rounds, per second
+	High       float64 `json:"high"`       // most over the rounds, per second
 	Rounds     int     `json:"rounds"`
 
 	samples []float64
 }
 
-// Fitted is the scalability law of one contestant at one work.
+// Fitted is the scalability law of one contestant at one workload.
 type Fitted struct {
 	Work       string `json:"work"`
 	Contestant string `json:"contestant"`
@@ -41,8 +41,9 @@ type Fitted struct {
 	Law
 }
 
-// Laws fits the scalability law to each contestant's rows; none where the host has too few
-// processors for it.
+// Laws fits the scalability law to the rows of each contestant and workload. It leaves out those
+// with fewer than four counts of goroutines. seed is that of the confidence intervals. rows must be
+// in the order of [Measure].
 func Laws(rows []Row, seed uint64) []Fitted {
 	var all []Fitted
 	for i := 0; i < len(rows); {
@@ -59,30 +60,31 @@ func Laws(rows []Row, seed uint64) []Fitted {
 	return all
 }
 
-// Nanoseconds is the wall time of one operation.
+// Nanoseconds returns the wall time per operation of all goroutines together, in ns.
 func (r Row) Nanoseconds() float64 { return 1e9 / r.PerSecond }
 
-// Options are how it is measured.
+// Options configure [Measure].
 type Options struct {
-	Leases     int           // in the tables
-	Goroutines []int         // counts to measure at
-	Rounds     int           // of everything, interleaved
+	Leases     int           // in each table
+	Goroutines []int         // counts of goroutines to measure with
+	Rounds     int           // measurements of each row, interleaved with the others
 	Length     time.Duration // of one measurement
 	Seed       uint64
-	Progress   func(round, rounds int)
+	Progress   func(round, rounds int) // called after each round; may be nil
 }
 
-// bout is what one goroutine does until told to stop, at least a turn; it returns the
-// operations done.
+// bout is the loop of one goroutine. It runs until stop is set, and returns the number of
+// operations.
 type bout func(worker int, stop *atomic.Bool) int
 
-// contest is one work of one contestant. setup makes it ready for so many goroutines.
+// contest is one workload of one contestant. setup prepares it for a number of goroutines.
 type contest struct {
 	work, name string
 	setup      func(goroutines int) (bout, error)
 }
 
-// Measure measures everything that the catalogs know.
+// Measure measures every table and discipline in the catalogs, pinned and not pinned. The error is
+// that of ctx if the measurement was interrupted.
 func Measure(ctx context.Context, o Options) ([]Row, error) {
 	if o.Leases < 1 || o.Rounds < 1 || o.Length <= 0 || len(o.Goroutines) == 0 || slices.Min(o.Goroutines) < 1 {
 		return nil, fmt.Errorf("speed: %+v: want at least one lease, round and goroutine, and a length above 0", o)
@@ -132,8 +134,8 @@ func Measure(ctx context.Context, o Options) ([]Row, error) {
 	return rows, nil
 }
 
-// race lets goroutines work side by side for a while and returns the operations a second
-// of all.
+// race runs a bout on several goroutines at the same time and returns the sum of their operations
+// per second.
 func race(b bout, goroutines int, pinned bool, length time.Duration, t host.Topology) float64 {
 	var stop, start atomic.Bool
 	var ready, done sync.WaitGroup
@@ -171,11 +173,11 @@ func race(b bout, goroutines int, pinned bool, length time.Duration, t host.Topo
 	return total
 }
 
-// turns is how many operations a goroutine does between two looks at the stop flag.
+// turns is the number of operations between two checks of the stop flag.
 const turns = 64
 
-// tableRefs are the tables, and forms of them that show what padding and sharding by
-// topology are worth.
+// tableRefs lists the tables, and variants that show the effect of padding and of sharding by
+// topology.
 func tableRefs() (refs []string) {
 	for _, e := range lease.Catalog.List() {
 		refs = append(refs, e.Name)
@@ -183,8 +185,7 @@ func tableRefs() (refs []string) {
 	return append(refs, "sharded:shards=1", "sharded:shards=32", "sharded:pad=0", "lockfree:pad=0")
 }
 
-// tables renew leases, by themselves and in batches, and grant them anew, at random
-// places.
+// tables are the workloads of tables: renew random leases, one or 64 at a time, and regrant them.
 func tables(o Options) []contest {
 	var all []contest
 	workers := slices.Max(o.Goroutines)
@@ -264,8 +265,8 @@ func tables(o Options) []contest {
 	return all
 }
 
-// queueRefs are the disciplines, those that have a form with a part for each worker, and
-// the lock-free ones without their padding.
+// queueRefs lists the disciplines, some of them with a queue per worker, and the lock-free ones
+// without padding.
 func queueRefs() (refs []string) {
 	for _, e := range queue.Catalog.List() {
 		refs = append(refs, e.Name)
@@ -273,9 +274,9 @@ func queueRefs() (refs []string) {
 	return append(refs, "percore+fifo", "percore+lifo", "percore+deadline", "percore+codel", "fifo-lockfree:pad=0", "lifo-lockfree:pad=0")
 }
 
-// queues hand items over. In "push and pop" each goroutine does both in turn, so the queue
-// stays short; in "hand-over" they are producers and consumers by turns, as many of each,
-// and an operation is an item that came through.
+// queues are the workloads of disciplines. In "push and pop" each goroutine pushes and pops in
+// turn, so the queue stays short. In "hand-over" every other goroutine is a producer and the others
+// are consumers. An operation is an item that was popped.
 func queues() []contest {
 	var all []contest
 	for _, ref := range queueRefs() {
@@ -326,7 +327,7 @@ func queues() []contest {
 	return all
 }
 
-// mostWaiting is where a producer waits for the consumers.
+// mostWaiting is the queue length at which a producer pauses.
 const mostWaiting = 1 << 16
 
 // view is worker w's side of a discipline.
@@ -345,7 +346,7 @@ func newItems(w, n int) []queue.Item {
 	return items
 }
 
-// Benchmarks is the rows in Go's benchmark format.
+// Benchmarks returns the rows in Go's benchmark format.
 func Benchmarks(rows []Row) string {
 	var b strings.Builder
 	for _, r := range rows {
@@ -355,7 +356,7 @@ func Benchmarks(rows []Row) string {
 	return b.String()
 }
 
-// Table is the rows for a person: wall nanoseconds an operation, by goroutines.
+// Table returns the rows as a text table for a person: wall ns per operation, by goroutines.
 func Table(rows []Row) string {
 	var b strings.Builder
 	var last Row

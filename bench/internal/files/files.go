@@ -1,5 +1,5 @@
-// Package files writes result files so that neither a killed process nor a full disk nor a
-// link in a folder leaves half a file under a final name, or a file changed elsewhere.
+// Package files writes result files. A killed process or a full disk leaves no partial file under a
+// final name, and a link in a folder never causes a write outside it.
 package files
 
 import (
@@ -14,22 +14,22 @@ import (
 	"strings"
 )
 
-// Layer is the calls that change files. A test puts one in Disk's place that fails.
+// Layer is the set of calls that change files. A test replaces Disk by a Layer that fails.
 type Layer interface {
-	// Create makes a new file. It fails where something stands already, be it a link.
+	// Create creates a file. It fails if path exists, even as a link.
 	Create(path string) (File, error)
-	// Append opens a regular file, not a link to one, cuts it to size bytes, and writes
-	// behind them.
+	// Append opens a regular file, not a link to one, truncates it to size bytes, and appends to
+	// it.
 	Append(path string, size int64) (File, error)
 	Mkdir(path string) error
 	Rename(from, to string) error
 	Remove(path string) error
 	RemoveAll(path string) error
-	// SyncDir makes the names in a folder last.
+	// SyncDir makes the names in a folder durable.
 	SyncDir(path string) error
 }
 
-// File is a file that is written.
+// File is a file that is open for writing.
 type File interface {
 	io.WriteCloser
 	Sync() error
@@ -38,18 +38,18 @@ type File interface {
 // Disk is the layer in use.
 var Disk Layer = system{}
 
-// unfinished stands in the name of what is not yet whole, before a random number.
+// unfinished is the part of a temporary name between the final name and a random number.
 const unfinished = ".unfinished-"
 
-// lockEnd is the end of a lock's name, which is hidden.
+// lockEnd is the end of the name of a lock file, which begins with a dot.
 const lockEnd = ".lock"
 
-// LockOf is the lock of what is to stand at path.
+// LockOf returns the path of the lock file for path.
 func LockOf(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+lockEnd)
 }
 
-// Left are the names of what processes that were killed have left in a folder.
+// Left returns the names of the temporary files and locks in a folder, which killed processes left.
 func Left(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
@@ -60,7 +60,7 @@ func Left(dir string) (names []string, err error) {
 	return names, err
 }
 
-// Final is what a temporary name, or that of a lock, is to become; "" of any other name.
+// Final returns the final name for the name of a temporary file or a lock; "" for any other name.
 func Final(name string) string {
 	rest, dot := strings.CutPrefix(name, ".")
 	final, _, temp := strings.Cut(rest, unfinished)
@@ -73,7 +73,7 @@ func Final(name string) string {
 	return final
 }
 
-// temporary calls make with names that nobody has, until one succeeds.
+// temporary calls make with random names beside path until make finds a name that is free.
 func temporary(path string, make func(temp string) error) (temp string, err error) {
 	for range 100 {
 		temp = filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s%s%016x", filepath.Base(path), unfinished, rand.Uint64()))
@@ -84,13 +84,13 @@ func temporary(path string, make func(temp string) error) (temp string, err erro
 	return temp, err
 }
 
-// TempDir makes a folder beside path under a temporary name.
+// TempDir creates a folder beside path with a temporary name, and returns its path.
 func TempDir(path string) (string, error) {
 	return temporary(path, func(temp string) error { return Disk.Mkdir(temp) })
 }
 
-// Write writes a whole file or none: under a temporary name first, then synced and
-// renamed. Whatever stood at path is replaced; a link is, and not what it leads to.
+// Write writes a file completely or not at all: it writes and syncs a temporary file and then
+// renames it to path. An existing file is replaced. An existing link is replaced, not its target.
 func Write(path string, write func(io.Writer) error) error {
 	var file File
 	temp, err := temporary(path, func(temp string) (err error) {
@@ -110,8 +110,8 @@ func Write(path string, write func(io.Writer) error) error {
 	return Disk.SyncDir(filepath.Dir(path))
 }
 
-// WriteInto is Write for a file of a folder that is itself unfinished: it needs no
-// temporary name. A file that could not be written whole is removed.
+// WriteInto is Write for a file in a temporary folder. It needs no temporary name, and removes the
+// file if it cannot be written completely.
 func WriteInto(path string, write func(io.Writer) error) error {
 	file, err := Disk.Create(path)
 	if err != nil {
@@ -124,7 +124,7 @@ func WriteInto(path string, write func(io.Writer) error) error {
 	return err
 }
 
-// fill writes, syncs and closes.
+// fill writes, syncs and closes a file.
 func fill(file File, write func(io.Writer) error) error {
 	b := bufio.NewWriter(file)
 	for _, step := range []func() error{func() error { return write(b) }, b.Flush, file.Sync} {
@@ -136,7 +136,7 @@ func fill(file File, write func(io.Writer) error) error {
 	return file.Close()
 }
 
-// MkdirAll makes a folder and its parents, to last.
+// MkdirAll creates a folder and its parents, durably.
 func MkdirAll(path string) error {
 	if info, err := os.Stat(path); err == nil {
 		if !info.IsDir() {
@@ -157,7 +157,7 @@ func MkdirAll(path string) error {
 	return Disk.SyncDir(parent)
 }
 
-// Numbered is path, and for n > 1 a name like it.
+// Numbered returns path for n up to 1, else path with "-n" before a final ".toml" or at its end.
 func Numbered(path string, n int) string {
 	if n <= 1 {
 		return path
@@ -169,10 +169,10 @@ func Numbered(path string, n int) string {
 	return fmt.Sprintf("%s-%d", path, n)
 }
 
-// most is the size of the largest file that is read, in bytes.
+// most is the size of the largest file that Read reads, in bytes.
 const most = 2 << 30
 
-// Read reads a regular file. What is none, as a device or a pipe, could go on for ever.
+// Read reads a regular file of at most 2 GiB. It refuses a device or a pipe, which may never end.
 func Read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil {
@@ -194,7 +194,7 @@ func regular(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// system is the operating system.
+// system is the Layer of the operating system.
 type system struct{}
 
 func (system) Create(path string) (File, error) {

@@ -8,22 +8,23 @@ import (
 	"strings"
 )
 
-// ErrInUse is returned, wrapped, for a folder that another process writes.
+// ErrInUse is returned, wrapped, for a path that another process has locked.
 var ErrInUse = errors.New("in use")
 
-// Lock keeps other processes out. The operating system releases it if this one dies.
+// Lock excludes other processes. On systems with file locks the kernel releases it if the process
+// dies.
 type Lock struct {
 	file *os.File
 	path string
 }
 
-// Take locks by the file at path, which it makes; what names for errors that which is
-// locked.
+// Take creates and locks the lock file at path. what names the locked thing in errors, which wrap
+// [ErrInUse] if another process holds the lock.
 func Take(path, what string) (*Lock, error) {
 	for range 100 {
 		file, made, err := open(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was removed between a look and the next
+			continue // the file was removed between two calls
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)
@@ -40,12 +41,12 @@ func Take(path, what string) (*Lock, error) {
 				return &Lock{file, path}, nil
 			}
 		}
-		_ = file.Close() // the one before us has removed it: it is nobody's lock any more
+		_ = file.Close() // the last holder has removed this file: it locks nothing any more
 	}
 	return nil, fmt.Errorf("%s: %w: its lock %s changes all the time", what, ErrInUse, path)
 }
 
-// open makes the file, or opens the regular one that is there.
+// open creates the file, or opens it if it is a regular file. made reports whether it was created.
 func open(path string) (file *os.File, made bool, err error) {
 	file, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 	if err == nil || !errors.Is(err, fs.ErrExist) {
@@ -71,7 +72,7 @@ func inUse(file *os.File, what, path string) error {
 	return fmt.Errorf("%s: %w by %s: wait for its end or name another folder (lock: %s)", what, ErrInUse, by, path)
 }
 
-// Release lets others in.
+// Release gives up the lock and removes its file. A second call does nothing.
 func (l *Lock) Release() {
 	if l.file != nil {
 		release(l)

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// hold locks the file for as long as it is open. Where the file system has no locks, the
-// process that has made the file holds it.
+// hold locks the file until it is closed, and reports success. On a file system without locks, the
+// process that created the file holds the lock.
 func hold(file *os.File, made bool) bool {
 	for {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -25,8 +25,8 @@ func hold(file *os.File, made bool) bool {
 	}
 }
 
-// release removes the name while it is still locked, so that nobody locks a file that is
-// removed thereafter.
+// release removes the file before it gives up the lock. Otherwise another process could lock the
+// file just before its removal.
 func release(l *Lock) {
 	_ = os.Remove(l.path)
 	_ = l.file.Close()

@@ -8,7 +8,8 @@ import (
 	"runtime"
 )
 
-// hold is of the process that has made the file, or that finds its maker gone.
+// hold reports whether this process holds the lock: it created the file or, on Windows, the process
+// that created it is gone.
 func hold(file *os.File, made bool) bool {
 	if made {
 		return true
@@ -17,7 +18,7 @@ func hold(file *os.File, made bool) bool {
 	text := make([]byte, 200)
 	n, _ := file.ReadAt(text, 0)
 	if _, err := fmt.Sscanf(string(text[:n]), "process %d", &maker); err != nil || runtime.GOOS != "windows" {
-		return false // elsewhere every number is found
+		return false // on other systems FindProcess finds every number
 	}
 	p, err := os.FindProcess(maker)
 	if err != nil {
@@ -27,7 +28,7 @@ func hold(file *os.File, made bool) bool {
 	return false
 }
 
-// release closes first: Windows removes no open file.
+// release closes the file before it removes it: Windows removes no open file.
 func release(l *Lock) {
 	_ = l.file.Close()
 	_ = os.Remove(l.path)

@@ -1,9 +1,9 @@
-// Package show writes numbers for people: nothing is a dash.
+// Package show formats numbers for people. A missing number, a nil pointer, is a dash.
 package show
 
 import "fmt"
 
-// Rate is a number of things a second; a small one keeps its digits.
+// Rate formats a number of things per second: as an integer, or with three digits if below 10.
 func Rate(x float64) string {
 	if x < 9.995 {
 		return fmt.Sprintf("%.3g", x)
@@ -11,7 +11,7 @@ func Rate(x float64) string {
 	return fmt.Sprintf("%.0f", x)
 }
 
-// RateOrDash is Rate, or a dash for nothing.
+// RateOrDash is Rate, or a dash for nil.
 func RateOrDash(x *float64) string {
 	if x == nil {
 		return "–"
@@ -19,7 +19,7 @@ func RateOrDash(x *float64) string {
 	return Rate(*x)
 }
 
-// OrZero is a number, or 0 for nothing.
+// OrZero returns the number, or 0 for nil.
 func OrZero(x *float64) float64 {
 	if x == nil {
 		return 0
@@ -27,7 +27,7 @@ func OrZero(x *float64) float64 {
 	return *x
 }
 
-// Dash formats a number, or writes a dash for nothing.
+// Dash formats a number with format, or returns a dash for nil.
 func Dash(x *float64, format string) string {
 	if x == nil {
 		return "–"

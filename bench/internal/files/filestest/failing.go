@@ -1,4 +1,4 @@
-// Package filestest fails the calls that write files, one after the other.
+// Package filestest tests that code survives the failure of each call that changes files.
 package filestest
 
 import (
@@ -9,12 +9,12 @@ import (
 	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
-// ErrBroken is what calls return that are made to fail.
+// ErrBroken is the error of the calls that EachCall makes fail.
 var ErrBroken = errors.New("the disk is broken")
 
-// EachCall does something once for each call that it makes to files.Disk, with that call
-// failing, and in a second round with all calls from it on failing; then look is to find
-// everything in order. A write that fails has written half.
+// EachCall runs do once for each call that do makes to files.Disk, with that call failing. A second
+// round makes all later calls fail as well. After each run, look checks what is left. A write that
+// fails has written half of its bytes.
 func EachCall(t *testing.T, do func(t *testing.T) error, look func(t *testing.T, err error)) {
 	t.Helper()
 	sound := files.Disk
