@@ -280,3 +280,22 @@ func BenchmarkVirtual(b *testing.B) {
 		})
 	}
 }
+
+// The day was a surge, but whatever leaves enough work undone tips a fifo over: a pause of all
+// workers, a slow spell, a surge in one zone, or one under launches. Dropping the dead saves it.
+func TestScenariosTipFifoOver(t *testing.T) {
+	for name, want := range map[string]Verdict{"zones": Recovered, "pause": Healthy, "slow-spell": Healthy, "launch-storm": Recovered} {
+		for queue, want := range map[string]Verdict{"fifo": Collapsed, "deadline": want} {
+			s, err := scenario.Load(name)
+			if err == nil {
+				err = s.Set(fmt.Sprintf("broken=%d", s.Broken/100), "leases=10000", "queue="+queue)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res := simulate(t, s, Options{Seed: 1}); res.Verdict != want {
+				t.Errorf("%s with %s: %s, want %s", name, queue, res.Verdict, want)
+			}
+		}
+	}
+}
