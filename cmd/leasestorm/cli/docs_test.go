@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench"
 )
 
 // notRun are the commands of the README and the docs that TestDocsCommands does not run, with the
@@ -84,11 +87,31 @@ func TestDocsCommands(t *testing.T) {
 			t.Run(line, func(t *testing.T) { runLine(t, dir, line) })
 		}
 	}
+	schemas(t, dir)
 	for line := range left {
 		t.Errorf("%q is among what is not run, and no document has it: take it out", line)
 	}
 	if len(notRun) > notRunAtMost {
 		t.Errorf("%d commands are not run, at most %d may: make the new one small enough to run", len(notRun), notRunAtMost)
+	}
+}
+
+// schemas looks for the number in each JSON file below dir, and that all kinds of them are there.
+func schemas(t *testing.T, dir string) {
+	kinds := map[string]bool{}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".json" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if !strings.Contains(string(text), fmt.Sprintf(`"schema": %d`, bench.ManifestSchema)) {
+			t.Errorf("%s has no schema number", path)
+		}
+		kinds[filepath.Base(path)] = true
+		return err
+	})
+	if all := "compare.json manifest.json map-result.json map.json speed.json suite.json sweep.json"; err != nil || strings.Join(slices.Sorted(maps.Keys(kinds)), " ") != all {
+		t.Errorf("the commands have made %v, want %s: %v", kinds, all, err)
 	}
 }
 
