@@ -280,3 +280,33 @@ func TestDocsPackages(t *testing.T) {
 		}
 	}
 }
+
+// Who imports a queue downloads code and docs, not what results and other nested modules hold.
+func TestModuleIsSmall(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
+	cmd.Dir = top
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skipf("not a git repository: %v", err)
+	}
+	names := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	const most = 3 << 20
+	total, nested := int64(0), map[string]bool{}
+	for _, name := range names {
+		if dir, ok := strings.CutSuffix(name, "/go.mod"); ok {
+			nested[dir] = true
+		}
+	}
+	for _, name := range names {
+		inside := false
+		for dir := filepath.Dir(name); dir != "."; dir = filepath.Dir(dir) {
+			inside = inside || nested[filepath.ToSlash(dir)]
+		}
+		if info, err := os.Lstat(filepath.Join(top, name)); err == nil && !inside {
+			total += info.Size()
+		}
+	}
+	if !nested["results"] || total == 0 || total > most {
+		t.Errorf("the module has %d bytes, at most %d may: nested are %v", total, int64(most), nested)
+	}
+}
