@@ -34,6 +34,9 @@ type Row struct {
 	Ratio      float64 `json:"ratio"` // best peer's value over this one: over 1 is better than it
 }
 
+// schema is the version of the file's shape.
+const schema = 1
+
 type key struct {
 	work, pattern string
 	goroutines    int
@@ -68,7 +71,7 @@ func main() {
 	rounds := flag.Int("rounds", 5, "rounds of everything, in shuffled order")
 	length := flag.Duration("length", 100*time.Millisecond, "length of one measurement")
 	seed := flag.Uint64("seed", 1, "seed of orders and places")
-	out := flag.String("json", "", "file to write the rows to, as an array of objects")
+	out := flag.String("json", "", "file to write the rows to")
 	flag.Parse()
 	if *leases < 100 || *rounds < 1 || *length <= 0 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "peers: want at least 100 leases, one round, a length above 0, and no arguments")
@@ -80,7 +83,7 @@ func main() {
 		os.Exit(1)
 	}
 	if *out != "" {
-		text, err := json.MarshalIndent(rows, "", "  ")
+		text, err := json.MarshalIndent(map[string]any{"schema": schema, "rows": rows}, "", "  ")
 		if err == nil {
 			err = os.WriteFile(*out, append(text, '\n'), 0o644)
 		}

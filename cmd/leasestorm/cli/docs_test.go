@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench"
 )
 
 // notRun are the commands of the README and the docs that TestDocsCommands does not run, with the
@@ -33,6 +36,10 @@ var notRun = map[string]string{
 }
 
 const notRunAtMost = 10
+
+// realAtMost is how many of the lines with "run" are run in real time; "sim", which takes the
+// same scenarios and flags, stands for the others.
+const realAtMost = 1
 
 // tinyRun makes a run in real time of a fraction of a second, after its calibration.
 const tinyRun = "--leases 2000 --broken 500 --duration 100ms --set timeout=50ms --set interval=1s --set ttl=3s --set spread=5ms --set steady=50ms --set outage=50ms"
@@ -71,6 +78,7 @@ func TestDocsCommands(t *testing.T) {
 	dir := docsFolder(t)
 	left := maps.Clone(notRun)
 	seen := map[string]bool{}
+	real := 0 // runs in real time
 	for _, p := range allProse(t) {
 		if filepath.Base(p.path) == "CONTRIBUTING.md" {
 			continue // what takes part in making it: tests and fuzzing
@@ -81,14 +89,41 @@ func TestDocsCommands(t *testing.T) {
 				continue
 			}
 			seen[line] = true
-			t.Run(line, func(t *testing.T) { runLine(t, dir, line) })
+			inTime := line
+			if strings.Contains(line, "leasestorm run ") {
+				// The calibration of each takes seconds, and much longer on a busy host.
+				if real++; real > realAtMost {
+					inTime = strings.Replace(line, "leasestorm run ", "leasestorm sim ", 1)
+				}
+			}
+			t.Run(line, func(t *testing.T) { runLine(t, dir, inTime) })
 		}
 	}
+	schemas(t, dir)
 	for line := range left {
 		t.Errorf("%q is among what is not run, and no document has it: take it out", line)
 	}
 	if len(notRun) > notRunAtMost {
 		t.Errorf("%d commands are not run, at most %d may: make the new one small enough to run", len(notRun), notRunAtMost)
+	}
+}
+
+// schemas looks for the number in each JSON file below dir, and that all kinds of them are there.
+func schemas(t *testing.T, dir string) {
+	kinds := map[string]bool{}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".json" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if !strings.Contains(string(text), fmt.Sprintf(`"schema": %d`, bench.ManifestSchema)) {
+			t.Errorf("%s has no schema number", path)
+		}
+		kinds[filepath.Base(path)] = true
+		return err
+	})
+	if all := "compare.json manifest.json map-result.json map.json speed.json suite.json sweep.json"; err != nil || strings.Join(slices.Sorted(maps.Keys(kinds)), " ") != all {
+		t.Errorf("the commands have made %v, want %s: %v", kinds, all, err)
 	}
 }
 
@@ -257,5 +292,35 @@ func TestDocsPackages(t *testing.T) {
 		if !slices.Contains(table, name) {
 			t.Errorf("README: the table of packages has no %s", name)
 		}
+	}
+}
+
+// Who imports a queue downloads code and docs, not what results and other nested modules hold.
+func TestModuleIsSmall(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "-z")
+	cmd.Dir = top
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skipf("not a git repository: %v", err)
+	}
+	names := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	const most = 3 << 20
+	total, nested := int64(0), map[string]bool{}
+	for _, name := range names {
+		if dir, ok := strings.CutSuffix(name, "/go.mod"); ok {
+			nested[dir] = true
+		}
+	}
+	for _, name := range names {
+		inside := false
+		for dir := filepath.Dir(name); dir != "."; dir = filepath.Dir(dir) {
+			inside = inside || nested[filepath.ToSlash(dir)]
+		}
+		if info, err := os.Lstat(filepath.Join(top, name)); err == nil && !inside {
+			total += info.Size()
+		}
+	}
+	if !nested["results"] || total == 0 || total > most {
+		t.Errorf("the module has %d bytes, at most %d may: nested are %v", total, int64(most), nested)
 	}
 }

@@ -32,7 +32,7 @@ func doctorCommand() *cobra.Command {
 				Findings: host.Examine(info, usage, longest, watched),
 			}
 			if asJSON {
-				return record.JSON(d)(cmd.OutOrStdout())
+				return printJSON(cmd.OutOrStdout(), d, record.JSON)
 			}
 			return d.print(cmd.OutOrStdout())
 		},

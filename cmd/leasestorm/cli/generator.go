@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"time"
 
@@ -37,7 +38,7 @@ answers at once. Prints the slip, beside the gaps that an idle thread saw in the
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(g)
+				return printJSON(cmd.OutOrStdout(), g, oneLine)
 			}
 			fmt.Fprint(cmd.OutOrStdout(), g)
 			return nil
@@ -49,4 +50,8 @@ answers at once. Prints the slip, beside the gaps that an idle thread saw in the
 	cmd.Flags().Uint64Var(&o.Seed, "seed", 1, "seed of the droplets' phases")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON")
 	return cmd
+}
+
+func oneLine(v any) func(io.Writer) error {
+	return func(w io.Writer) error { return json.NewEncoder(w).Encode(v) }
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -198,10 +199,26 @@ func (f *scenarioFlags) repeat(cmd *cobra.Command, s scenario.Scenario, runner b
 // print prints a result as one JSON object, or for a person.
 func (f *scenarioFlags) print(w io.Writer, v any, text func() string) error {
 	if f.asJSON {
-		return record.JSON(v)(w)
+		return printJSON(w, v, record.JSON)
 	}
 	_, err := io.WriteString(w, text())
 	return err
+}
+
+// printJSON prints v with the number of its schema first, where v is an object that has none: who
+// keeps what --json prints learns from it which version's keys these are.
+func printJSON(w io.Writer, v any, form func(any) func(io.Writer) error) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	var has struct {
+		Schema int `json:"schema"`
+	}
+	if text[0] == '{' && json.Unmarshal(text, &has) == nil && has.Schema == 0 {
+		text = append(fmt.Appendf(nil, `{"schema":%d,`, bench.ManifestSchema), text[1:]...)
+	}
+	return form(json.RawMessage(text))(w)
 }
 
 func runCommand() *cobra.Command {
