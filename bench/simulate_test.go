@@ -68,6 +68,9 @@ func hashOf(t *testing.T, v Virtual, s scenario.Scenario, o Options) string {
 
 // Taking events together is the same as taking them one by one, to the byte.
 func TestLookaheadIsSingle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the long run has it")
+	}
 	for _, set := range [][]string{
 		nil, {"broken=3000"}, {"broken=500"}, {"retry=backoff", "launch=0.1"}, {"delta=0.3", "wait=200ms"}, {"timeout=330ms", "broken=2000"}, {"operator=both", "operator_at=3s", "duration=20s"},
 		{"slow=0.5", "slow_for=3s"}, {"delta=0"},
@@ -101,6 +104,9 @@ func TestSimulateIsDeterministic(t *testing.T) {
 
 // What becomes of the surge is a property of the discipline and the control.
 func TestVerdicts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the long run has it")
+	}
 	for _, tt := range []struct {
 		set      []string
 		verdict  Verdict
@@ -284,6 +290,9 @@ func BenchmarkVirtual(b *testing.B) {
 // The day was a surge, but whatever leaves enough work undone tips a fifo over: a pause of all
 // workers, a slow spell, a surge in one zone, or one under launches. Dropping the dead saves it.
 func TestScenariosTipFifoOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the long run has it")
+	}
 	for name, want := range map[string]Verdict{"zones": Recovered, "pause": Healthy, "slow-spell": Healthy, "launch-storm": Recovered} {
 		for queue, want := range map[string]Verdict{"fifo": Collapsed, "deadline": want} {
 			s, err := scenario.Load(name)

@@ -38,6 +38,9 @@ func TestFluidBorder(t *testing.T) {
 
 // The engine's border meets the law.
 func TestFindBorder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: the long run has it")
+	}
 	s := surgeStudy(t)
 	b, err := FindBorder(t.Context(), bench.Virtual{}, s, bench.Options{Seed: 1}, 1)
 	if err != nil {
