@@ -7,6 +7,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/fleet"
+	"github.com/leasestorm/leasestorm/bench/host"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/queue"
@@ -277,7 +278,7 @@ func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration
 // fit as shares of capacity.
 const (
 	noisySlip, invalidSlip   = 0.01, 0.05
-	noisyDrift, invalidDrift = 0.10, 0.25
+	noisyDrift, invalidDrift = host.NoisyShare, 0.25 // the same before a run and after it
 	noisyFit                 = 0.05
 	noisyClock               = 200.0 // ppm: at 10 s, 2 ms
 	impossible               = 1.1   // efficiency
