@@ -55,8 +55,9 @@ func (m *machine) at(rates []float64, cpu int) int {
 }
 
 func statLine(p proc, second int) string {
-	return fmt.Sprintf("%d (%s) S 1 1 1 0 -1 4194304 99 0 0 0 %d 0 0 0 20 0 %d 0 %d 1 1%s 17 %d 0 0 0",
-		p.id, p.name, int(math.Round(userHz*p.used(second))), max(1, p.threads), 1000+p.from, strings.Repeat(" 0", 13), p.cpu)
+	ticks := int(math.Round(userHz * p.used(second))) // a third of it in the kernel
+	return fmt.Sprintf("%d (%s) S 1 1 1 0 -1 4194304 99 0 0 0 %d %d 0 0 20 0 %d 0 %d 1 1%s 17 %d 0 0 0",
+		p.id, p.name, ticks-ticks/3, ticks/3, max(1, p.threads), 1000+p.from, strings.Repeat(" 0", 13), p.cpu)
 }
 
 func (m *machine) system(t *testing.T) system {
@@ -193,6 +194,33 @@ func TestQuietOnce(t *testing.T) {
 				t.Errorf("%q", s)
 			}
 		})
+	}
+}
+
+// This process's time is taken off the processor that its thread used, and off no other.
+func TestQuietOwnProcessor(t *testing.T) {
+	m := machine{
+		busy: []float64{0.5, 0.4}, self: proc{id: 77, name: "x", uses: 0.3},
+		threads: []proc{{id: 78, name: "x", cpu: 1, uses: 0.3}},
+	}
+	r, err := m.system(t).wait(t.Context(), WaitOptions{Once: true})
+	if err != nil || r.MostCPU != 0 || math.Abs(r.Most-0.5) > 1e-9 || math.Abs(r.Others-0.6) > 1e-9 {
+		t.Errorf("%+v, %v; want 0.5 of processor 0 and 0.1 of processor 1", r, err)
+	}
+}
+
+// A process with the number of one that ended is another process: all of its time is new.
+func TestQuietReusedPID(t *testing.T) {
+	m := machine{busy: []float64{0.9}, self: proc{id: 77, name: "x"}, second: 5, procs: []proc{{id: 6, name: "old", uses: 0.9}}}
+	s := m.system(t)
+	after := s.after
+	s.after = func(d time.Duration) <-chan time.Time {
+		m.procs = []proc{{id: 6, name: "new", uses: 0.9, from: 5}}
+		return after(d)
+	}
+	r, err := s.wait(t.Context(), WaitOptions{Once: true})
+	if err != nil || r.By != "'new' (pid 6)" || math.Abs(r.ByCPU-0.9) > 1e-9 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 
