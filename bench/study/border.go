@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -37,19 +38,18 @@ type Border struct {
 func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, n int) (Border, error) {
 	tau := s.Timeout.Seconds()
 	o.Seed = bench.DrawSeed(o.Seed)
-	if o.Service == "" {
-		o.Service = "fixed"
-	}
 	out := Border{
-		Scenario: s.Name, Queue: s.Queue, Retry: s.Retry, Service: o.Service,
+		Scenario: s.Name, Queue: s.Queue, Retry: s.Retry, Service: cmp.Or(s.ServiceLaw, scenario.FixedServices),
 		Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: n, Seed: o.Seed,
 	}
 	if s.Outage == 0 {
 		return out, scenario.Bad("outage", "a border needs a surge; set outage")
 	}
-	workers := max(1, o.Workers)
+	if x, err := scenario.Fit(s, 1); err == nil {
+		out.Rho = x.Rho
+	}
 	var fluid law.Fluid
-	if fluid, out.ByLaw = law.Of(&s, workers, o.Service); out.ByLaw {
+	if fluid, out.ByLaw = law.Of(&s); out.ByLaw {
 		if back, ok := fluid.Recovery(fluid.Checks); ok {
 			out.LawBack = &back
 		} else {
@@ -66,7 +66,7 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 	}
 	most := s.MostBroken()
 	s.Broken = most
-	out.Most = s.Beta(workers)
+	out.Most = s.Beta()
 	edge, found, err := bisect.Find(most, bisect.Tolerance{Within: max(1, float64(most/1000))}, func(broken int) (bool, error) {
 		s.Broken = broken
 		all, err := seeds(ctx, runner, s, unrecorded(o), n)
@@ -84,7 +84,7 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 	}
 	s.Broken = (edge.Survived + edge.Lost + 1) / 2 // above what is survived
 	out.Broken = s.Broken
-	b := s.Beta(workers)
+	b := s.Beta()
 	out.Beta = &b
 	if out.Law != nil {
 		off := b / *out.Law - 1

@@ -66,7 +66,7 @@ func TestSuitesAreValid(t *testing.T) {
 				err = s.Set(c.Set...)
 			}
 			if err == nil { // and its parts can be made
-				err = bench.Check(s, 1)
+				err = bench.Check(s)
 			}
 			if err != nil {
 				t.Errorf("%s, %s: %v", suite.Name, c.Folder, err)

@@ -206,7 +206,7 @@ func TestMapFileRefused(t *testing.T) {
 	for name, change := range map[string]func(*Map){
 		"n of 0": func(g *Map) { g.X.N = 0 }, "n of 1": func(g *Map) { g.Y.N = 1 }, "n below 0": func(g *Map) { g.X.N = -5 }, "n without end": func(g *Map) { g.Y.N = 100_000 },
 		"backward": func(g *Map) { g.X.Low, g.X.High = g.X.High, g.X.Low }, "log of 0": func(g *Map) { g.Y.Low, g.Y.Log = 0, true },
-		"seeds": func(g *Map) { g.Seeds = 1 << 40 }, "workers": func(g *Map) { g.Workers = -1 }, "more workers": func(g *Map) { g.Workers = 1 << 30 },
+		"seeds": func(g *Map) { g.Seeds = 1 << 40 }, "workers": func(g *Map) { g.Scenario = "workers = -1" },
 		"no scenario": func(g *Map) { g.Scenario = "leases = 3.5" }, "an escape": func(g *Map) { g.Scenario = `about = "\a"` },
 	} {
 		dir := filepath.Join(t.TempDir(), "map")
@@ -274,7 +274,7 @@ func TestMapFollowsNoLink(t *testing.T) {
 // A search that ends early returns what is finished, and no more.
 func TestSearchesInterrupted(t *testing.T) {
 	s := surgeStudy(t, "leases=200", "broken=20", "duration=1s")
-	o := bench.Options{Seed: 1, Workers: 1}
+	o := bench.Options{Seed: 1}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if books, err := SearchRunbook(ctx, bench.Virtual{}, s, o, time.Second); !errors.Is(err, context.Canceled) || len(books) > 0 {

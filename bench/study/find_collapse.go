@@ -33,8 +33,20 @@ var twice = []struct {
 	do   func(s *scenario.Scenario)
 }{
 	{"twice the timeout", func(s *scenario.Scenario) { s.Timeout *= 2 }},
-	{"half the load (twice the workers)", func(s *scenario.Scenario) { s.Rho /= 2 }},
-	{"half as many checks (twice the interval)", func(s *scenario.Scenario) { s.Interval *= 2; s.Rho /= 2; s.TTL = max(s.TTL, 3*s.Interval) }},
+	{"half the load (twice the workers)", func(s *scenario.Scenario) {
+		if s.Scale != "none" {
+			s.Rho /= 2
+		} else {
+			s.Workers = 2 * max(1, s.Workers)
+		}
+	}},
+	{"half as many checks (twice the interval)", func(s *scenario.Scenario) {
+		s.Interval *= 2
+		if s.Scale != "none" {
+			s.Rho /= 2
+		}
+		s.TTL = max(s.TTL, 3*s.Interval)
+	}},
 }
 
 // Tip is a disturbance and the size from which on half of the seeds are lost.
@@ -80,7 +92,7 @@ func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario,
 		return nil, scenario.Bad("outage", "disturbances begin with the return of an outage; set outage")
 	}
 	o.Seed = bench.DrawSeed(o.Seed)
-	out := &Collapse{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: n, Seed: o.Seed, Own: s.Beta(1)}
+	out := &Collapse{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: n, Seed: o.Seed, Own: s.Beta()}
 	f := &finder{runner, unrecorded(o), n}
 	if lost, err := f.lost(ctx, s.Calm()); err != nil || lost {
 		if lost {

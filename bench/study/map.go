@@ -24,9 +24,7 @@ type Map struct {
 	Contestants []string       `json:"contestants"` // queue, or queue/admit, or queue/admit/retry
 	Seeds       int            `json:"seeds"`
 	Seed        uint64         `json:"seed"` // of the first; 0: NewMap draws one
-	Workers     int            `json:"workers"`
-	Service     string         `json:"service"`
-	All         bool           `json:"all"` // every point is run; else only those near a border
+	All         bool           `json:"all"`  // every point is run; else only those near a border
 	// Measure is what a run is counted for: collapse (the default), or healthy: that leases
 	// lapsed which had outlived the outage.
 	Measure string          `json:"measure"`
@@ -96,7 +94,7 @@ func (g *Map) marks() (all []MapMark) {
 		if err1 != nil || err2 != nil {
 			return nil
 		}
-		x, y := ax.Get(&s, g.Workers), ay.Get(&s, g.Workers)
+		x, y := ax.Get(&s), ay.Get(&s)
 		if x >= g.X.Low && x <= g.X.High && y >= g.Y.Low && y <= g.Y.High {
 			all = append(all, MapMark{x, y, m.text})
 		}
@@ -126,19 +124,16 @@ func (g *Map) validate() error {
 	if len(g.Contestants) == 0 || g.Seeds < 1 || g.Seeds > scenario.MaxSeeds {
 		return fmt.Errorf("%w: a map needs a contestant and 1 to %d seeds", scenario.ErrScenario, scenario.MaxSeeds)
 	}
-	if g.Workers < 0 || g.Workers > scenario.MaxWorkers {
-		return scenario.Bad("workers", fmt.Sprintf("%d is out of range: 0 to %d", g.Workers, scenario.MaxWorkers))
-	}
 	for _, r := range []scenario.Range{g.X, g.Y} {
 		if err := r.Validate(); err != nil {
 			return err
 		}
 	}
-	if _, err := bench.ServiceLaw(context.Background(), g.Service); err != nil {
-		return err
-	}
 	s, err := scenario.Parse("scenario_toml", []byte(g.Scenario))
 	if err != nil {
+		return err
+	}
+	if _, err := bench.ServiceLaw(context.Background(), &s); err != nil {
 		return err
 	}
 	if err := allContest(s, g.Contestants); err != nil {
@@ -148,7 +143,7 @@ func (g *Map) validate() error {
 	tried := errors.New("")
 	for _, x := range []int{0, g.X.N / 2, g.X.N - 1} {
 		for _, y := range []int{0, g.Y.N / 2, g.Y.N - 1} {
-			if _, _, tried = g.scenario(0, x, y); tried == nil {
+			if _, tried = g.scenario(0, x, y); tried == nil {
 				return nil
 			}
 		}
@@ -157,33 +152,32 @@ func (g *Map) validate() error {
 }
 
 // scenario is what is run at a place. beta comes last, as it depends on the other axis.
-func (g *Map) scenario(contestant, x, y int) (scenario.Scenario, int, error) {
+func (g *Map) scenario(contestant, x, y int) (scenario.Scenario, error) {
 	s, err := scenario.Parse("scenario_toml", []byte(g.Scenario))
 	if err != nil {
-		return s, 0, err
+		return s, err
 	}
 	if err := s.Contest(g.Contestants[contestant]); err != nil {
-		return s, 0, err
+		return s, err
 	}
-	workers := max(1, g.Workers)
 	first, second := g.X, g.Y
 	at := [2]int{x, y}
 	if first.Axis == "beta" {
 		first, second = second, first
 		at = [2]int{y, x}
 	}
-	if err := first.Apply(&s, &workers, first.At(at[0])); err != nil {
-		return s, 0, err
+	if err := first.Apply(&s, first.At(at[0])); err != nil {
+		return s, err
 	}
-	if err := second.Apply(&s, &workers, second.At(at[1])); err != nil {
-		return s, 0, err
+	if err := second.Apply(&s, second.At(at[1])); err != nil {
+		return s, err
 	}
-	return s, workers, s.Validate()
+	return s, s.Validate()
 }
 
 // point runs a place over its seeds.
 func (g *Map) point(ctx context.Context, runner bench.Runner, p MapPoint) (MapPoint, error) {
-	s, workers, err := g.scenario(p.Contestant, p.X, p.Y)
+	s, err := g.scenario(p.Contestant, p.X, p.Y)
 	if errors.Is(err, scenario.ErrScenario) {
 		p.Impossible = err.Error()
 		return p, nil
@@ -191,8 +185,8 @@ func (g *Map) point(ctx context.Context, runner bench.Runner, p MapPoint) (MapPo
 	if err != nil {
 		return p, err
 	}
-	p.Beta, p.Law = g.law(&s, workers)
-	all, refused, err := point(ctx, runner, s, bench.Options{Workers: workers, Seed: g.Seed, Service: g.Service}, g.Seeds)
+	p.Beta, p.Law = g.law(&s)
+	all, refused, err := point(ctx, runner, s, bench.Options{Seed: g.Seed}, g.Seeds)
 	p.Impossible, p.Runs, p.TTR = refused, len(all), all.back().median(ttr)
 	for _, r := range all {
 		p.HealthyLost += r.HealthyLost
@@ -205,9 +199,9 @@ func (g *Map) point(ctx context.Context, runner bench.Runner, p MapPoint) (MapPo
 
 // law is what the map's line is about, both sides: β and the batch law, or, of healthy
 // leases, θ·TTL and slack's guard, in seconds.
-func (g *Map) law(s *scenario.Scenario, workers int) (value, border float64) {
+func (g *Map) law(s *scenario.Scenario) (value, border float64) {
 	if g.Measure != "healthy" {
-		return s.Beta(workers), law.Batch(s)
+		return s.Beta(), law.Batch(s)
 	}
 	_, v, err := queue.Catalog.Resolve(s.Queue)
 	retry, err2 := admit.MakeRetry(s.Retry, s.Timeout)
@@ -229,8 +223,8 @@ func (g *Map) title() string {
 		what = "probability that healthy leases lapse"
 	}
 	t := fmt.Sprintf("%s: "+what+", %d leases, %d seeds a point, virtual", s.Name, s.Leases, g.Seeds)
-	if g.Service != "" && g.Service != "fixed" {
-		t += ", " + g.Service + " services"
+	if s.ServiceLaw != "" && s.ServiceLaw != scenario.FixedServices {
+		t += ", " + s.ServiceLaw + " services"
 	}
 	return t
 }

@@ -215,8 +215,8 @@ func (r *mapRun) whole() []MapPoint {
 				if !have {
 					p = r.nearest(c, x, y)
 					p.X, p.Y, p.Inferred = x, y, true
-					if s, workers, err := r.scenario(c, x, y); err == nil {
-						p.Beta, p.Law = r.law(&s, workers)
+					if s, err := r.scenario(c, x, y); err == nil {
+						p.Beta, p.Law = r.law(&s)
 					}
 				}
 				all = append(all, p)

@@ -44,7 +44,7 @@ func TestSeedZero(t *testing.T) {
 		t.Skip("one goroutine: the long run has it")
 	}
 	tiny := surgeStudy(t, "leases=500", "broken=25", "rho=0.5", "duration=5s")
-	o := bench.Options{Folder: "base", Service: "exponential"}
+	o := bench.Options{Folder: "base"}
 	for name, find := range map[string]func(o bench.Options) (any, uint64, error){
 		"border": func(o bench.Options) (any, uint64, error) {
 			b, err := FindBorder(t.Context(), bench.Virtual{}, tiny, o, 2)
@@ -59,7 +59,7 @@ func TestSeedZero(t *testing.T) {
 			return all, all[0].Seed, err
 		},
 		"line": func(o bench.Options) (any, uint64, error) {
-			l := Sweep{Scenario: tiny.TOML(), X: scenario.Range{Axis: "rho", Low: .4, High: .6, N: 2}, Contestants: []string{"fifo"}, Seeds: 2, Seed: o.Seed, Service: o.Service}
+			l := Sweep{Scenario: tiny.TOML(), X: scenario.Range{Axis: "rho", Low: .4, High: .6, N: 2}, Contestants: []string{"fifo"}, Seeds: 2, Seed: o.Seed}
 			err := l.Run(t.Context(), bench.Virtual{}, nil)
 			return l, l.Seed, err
 		},

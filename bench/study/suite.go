@@ -253,8 +253,11 @@ func RunSuite(ctx context.Context, dir string, bars Bars) ([]*bench.Result, erro
 		if err != nil {
 			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
+		if m.Workers > 0 {
+			s.Workers = m.Workers
+		}
 		end := bars.Cell(i, len(m.Cells), c.Folder, estimate(s))
-		res, err := runner.Run(ctx, s, bench.Options{Workers: m.Workers, Seed: c.Seed, Folder: folder})
+		res, err := runner.Run(ctx, s, bench.Options{Seed: c.Seed, Folder: folder})
 		if err != nil {
 			end("not finished")
 			return all, fmt.Errorf("cell %s: %w", c.Folder, err)

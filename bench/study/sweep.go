@@ -17,9 +17,7 @@ type Sweep struct {
 	X           scenario.Range  `json:"x"`
 	Contestants []string        `json:"contestants"`
 	Seeds       int             `json:"seeds"`
-	Seed        uint64          `json:"seed"` // of the first; 0: Run draws one
-	Workers     int             `json:"workers"`
-	Service     string          `json:"service"`
+	Seed        uint64          `json:"seed"`   // of the first; 0: Run draws one
 	Points      []SweepPoint    `json:"points"` // by contestant, then X
 	Build       bench.BuildInfo `json:"build"`
 }
@@ -71,12 +69,11 @@ func (l *Sweep) Run(ctx context.Context, runner bench.Runner, progress func(done
 
 func (l *Sweep) point(ctx context.Context, runner bench.Runner, s scenario.Scenario, contestant int, x float64) (SweepPoint, error) {
 	p := SweepPoint{Contestant: contestant, X: x}
-	workers := max(1, l.Workers)
-	if err := l.fit(&s, &workers, contestant, x); err != nil {
+	if err := l.fit(&s, contestant, x); err != nil {
 		p.Refused = err.Error()
 		return p, nil //nolint:nilerr // that there is no such scenario is a result
 	}
-	all, refused, err := point(ctx, runner, s, bench.Options{Workers: workers, Seed: l.Seed, Service: l.Service}, l.Seeds)
+	all, refused, err := point(ctx, runner, s, bench.Options{Seed: l.Seed}, l.Seeds)
 	if err != nil {
 		return p, err
 	}
@@ -95,8 +92,8 @@ func (p *SweepPoint) sum(all sample) {
 
 // fit makes the scenario of a point. The axis comes first: what it sets of a contestant's
 // parts is the contestant's, if it names that part.
-func (l *Sweep) fit(s *scenario.Scenario, workers *int, contestant int, x float64) error {
-	if err := l.X.Apply(s, workers, x); err != nil {
+func (l *Sweep) fit(s *scenario.Scenario, contestant int, x float64) error {
+	if err := l.X.Apply(s, x); err != nil {
 		return err
 	}
 	if err := s.Contest(l.Contestants[contestant]); err != nil {

@@ -105,8 +105,8 @@ func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, c
 		t.All = most == scenarios[i].MostBroken()
 		every := scenarios[i]
 		every.Broken = every.MostBroken()
-		t.Most = every.Beta(max(1, o.Workers))
-		t.FluidLaw, _ = law.Beta(&scenarios[i], max(1, o.Workers), o.Service)
+		t.Most = every.Beta()
+		t.FluidLaw, _ = law.Beta(&scenarios[i])
 	}
 	bisect := func(ctx context.Context, i int, seed uint64) error {
 		runs := 0

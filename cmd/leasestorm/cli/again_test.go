@@ -57,7 +57,7 @@ func randomRun(t *testing.T, rng *rand.Rand, dir, out string) []string {
 		{"--workers", fmt.Sprint(1 + rng.IntN(4))}, {"--max-queue", fmt.Sprint(draw(rng, 0, 30, 100))},
 		{"--service", draw(rng, "exponential", "lognormal:cv=2")},
 		{"--set", fmt.Sprintf("delta=%v", rng.Float64())}, {"--set", "wait=" + draw(rng, "0s", "13ms")}, {"--set", "about=" + draw(rng, "", "a  b\tc", "don't", "-x", "\\")},
-		{"--set", "zones=5"}, {"--set", "launch=" + draw(rng, "0.05", "1e-1")}, {"--set", "scale=" + draw(rng, "service", "none")}, {"--set", "check_service=100us"},
+		{"--set", "zones=5"}, {"--set", "launch=" + draw(rng, "0.05", "1e-1")}, {"--set", draw(rng, "scale=service", "service_time=100us")},
 	} {
 		if rng.IntN(3) == 0 {
 			args = append(args, option...)

@@ -35,7 +35,5 @@ and with fixed or exponential services. docs/border.md derives it.`,
 	}
 	f.add(cmd)
 	hide(cmd, "broken", "out", "duration") // what is searched for, and what has no meaning here
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &f.opts.Service)
 	return cmd
 }

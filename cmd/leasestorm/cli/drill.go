@@ -97,14 +97,12 @@ A runbook is a TOML file of steps. The default is:
 	f.add(cmd)
 	hide(cmd, "seeds")
 	cmd.Flags().Lookup("out").Usage = "folder to make for the run's files (default: none)"
-	serviceFlag(cmd, &f.opts.Service)
 	cmd.Flags().StringVar(&f.opts.Idle, "idle", "", "real engine: how threads wait for work: "+strings.Join(engine.Idles, ", "))
 	cmd.Flags().StringVar(&runbook, "runbook", "", "file of the runbook")
 	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
 	cmd.Flags().BoolVar(&search, "search", false, "search for the best batch size, pace and throttle (336 runbooks)")
 	cmd.Flags().DurationVar(&first, "first", 8*time.Second, "time from the return to the first step of the search's runbooks")
 	cmd.Flags().StringVar(&bestFile, "best", "", "file to write the best runbook to")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one per physical core, less the generator's")
 	return cmd
 }
 

@@ -50,7 +50,5 @@ reproduces it.`,
 	f.add(cmd)
 	setDefault(cmd, "seeds", "3")
 	cmd.Flags().Lookup("out").Usage = "file to write the reproducing scenario to"
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &f.opts.Service)
 	return cmd
 }

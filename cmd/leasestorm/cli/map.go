@@ -56,7 +56,7 @@ Axes:
 				if g.Y, err = scenario.ParseRange(y); err != nil {
 					return usage(err)
 				}
-				g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), max(1, f.opts.Workers)
+				g.Scenario, g.Contestants, g.Seeds, g.Seed = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed)
 				if err := fresh(f.out, func(d string) error {
 					dir = d
 					return study.NewMap(dir, g)
@@ -93,8 +93,6 @@ Axes:
 	contestantsFlag(cmd, &contestants, "contestants to compare")
 	cmd.Flags().StringVar(&g.Measure, "measure", "collapse", "what is counted: collapse (the leases do not come back), or healthy (leases lapse that had outlived the outage)")
 	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, also far from a border")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &g.Service)
 	cmd.Flags().StringVar(&resume, "resume", "", "folder of an interrupted map to go on with")
 	return cmd
 }

@@ -20,10 +20,9 @@ import (
 )
 
 // keyFlags are the keys of a scenario that have a flag of their own.
-var keyFlags = [][2]string{
-	{"table", "lease table"}, {"queue", "queue discipline"}, {"admit", "admission controller"},
-	{"retry", "retry policy"}, {"leases", "leases under management"}, {"broken", "leases that lapse in the outage"},
-	{"duration", "longest time of the run after the return"},
+var keyFlags = []struct{ flag, key string }{
+	{"table", "table"}, {"queue", "queue"}, {"admit", "admit"}, {"retry", "retry"}, {"leases", "leases"}, {"broken", "broken"},
+	{"duration", "duration"}, {"workers", "workers"}, {"service", "service_law"},
 }
 
 // scenarioFlags are what run and sim have in common.
@@ -37,7 +36,7 @@ type scenarioFlags struct {
 
 func (f *scenarioFlags) add(cmd *cobra.Command) {
 	for _, k := range keyFlags {
-		cmd.Flags().String(k[0], "", k[1])
+		cmd.Flags().String(k.flag, "", keyDoc(k.key))
 	}
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a key of the scenario, as in --set rho=0.4 --set spread=0.5s")
 	cmd.Flags().Uint64Var(&f.opts.Seed, "seed", 0, "seed of all randomness; 0: a random one, which is printed")
@@ -63,12 +62,12 @@ func (f *scenarioFlags) load(cmd *cobra.Command, name string) (scenario.Scenario
 	}
 	var assignments []string
 	for _, k := range keyFlags {
-		v, err := cmd.Flags().GetString(k[0])
+		v, err := cmd.Flags().GetString(k.flag)
 		if err != nil {
 			return s, err
 		}
-		if v != "" || cmd.Flags().Changed(k[0]) {
-			assignments = append(assignments, k[0]+"="+v)
+		if v != "" || cmd.Flags().Changed(k.flag) {
+			assignments = append(assignments, k.key+"="+v)
 		}
 	}
 	if err := s.Set(append(assignments, f.set...)...); err != nil {
@@ -91,9 +90,14 @@ func runnerOf(engine string) (bench.Runner, error) {
 	return r, badScenario(err)
 }
 
-// serviceFlag is --service.
-func serviceFlag(cmd *cobra.Command, service *string) {
-	cmd.Flags().StringVar(service, "service", "fixed", "distribution of service times: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run")
+// keyDoc is what a key of a scenario means.
+func keyDoc(key string) string {
+	for _, k := range scenario.Keys() {
+		if k.Name == key {
+			return k.Doc
+		}
+	}
+	return ""
 }
 
 // hide leaves flags out of a command's help: those for which it has no use.
@@ -138,7 +142,7 @@ func (f *scenarioFlags) check() error {
 	case f.opts.MaxQueue < 0:
 		return usage(fmt.Errorf("--max-queue %d is out of range: 0 (no limit) or more attempts", f.opts.MaxQueue))
 	}
-	return workersInRange(f.opts.Workers)
+	return nil
 }
 
 // run runs the scenario, once or over seeds, and prints what comes of it.
@@ -241,7 +245,6 @@ Exit status:
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Real{}) },
 	}
 	f.add(cmd)
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "worker threads; 0: one per physical core, less the generator's")
 	cmd.Flags().StringVar(&f.opts.Idle, "idle", engine.Idles[0], "how threads wait for work: "+strings.Join(engine.Idles, ", "))
 	return cmd
 }
@@ -257,7 +260,5 @@ events. The same scenario, flags and seed make the same files to the byte, on ev
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Virtual{}) },
 	}
 	f.add(cmd)
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &f.opts.Service)
 	return cmd
 }

@@ -40,7 +40,7 @@ Axes:
 			if l.X, err = scenario.ParseRange(x); err != nil {
 				return usage(err)
 			}
-			l.Scenario, l.Contestants, l.Seeds, l.Seed, l.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), f.opts.Workers
+			l.Scenario, l.Contestants, l.Seeds, l.Seed = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed)
 			var folder *record.Folder
 			if err := fresh(f.out, func(dir string) (err error) {
 				folder, err = record.Create(dir)
@@ -77,7 +77,5 @@ Axes:
 	cmd.Flags().StringVar(&x, "x", "jitter=0:4:17", "axis=low:high:points[:log]")
 	contestants = []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}
 	contestantsFlag(cmd, &contestants, "contestants to compare")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &l.Service)
 	return cmd
 }

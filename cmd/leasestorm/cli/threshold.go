@@ -47,6 +47,5 @@ minutes.`,
 	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
 	contestants = []string{"fifo", "edf", "codel", "pie", "fair+fifo", "fifo/none/backoff", "lifo", "deadline", "slack", "fifo/token-bucket/retry-after"}
 	contestantsFlag(cmd, &contestants, "contestants to compare")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one per physical core, less the generator's")
 	return cmd
 }
