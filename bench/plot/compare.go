@@ -8,6 +8,8 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // CompareFile is the name of the file with the rows of "leasestorm bench compare".
@@ -137,7 +139,7 @@ func saveCompare(dir, name string, rows []compareRow) error {
 			break
 		}
 	}
-	title := fmt.Sprintf("surge: %s leases, %s broken, β = %.2f, up to %d seed%s, %s engine", thousands(run.Leases), thousands(run.Broken), run.Beta, most(rows), plural(most(rows)), r.Engine)
+	title := fmt.Sprintf("surge: %s leases, %s broken, β = %.2f, up to %d seed%s, %s engine", show.Count(run.Leases), show.Count(run.Broken), run.Beta, most(rows), plural(most(rows)), r.Engine)
 	return save(dir, name, vg.Length(0.9+0.19*float64(len(rows)))*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, title, nil, mark{"median time to recover, with the extremes", draw.LineStyle{Color: barRGB, Width: 6}}, mark{"did not come back", draw.LineStyle{Color: lostRGB, Width: 1}})
 		p := newPlot("time to recover (s)", "")

@@ -6,19 +6,20 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // title is the title of a figure: the scenario, its size, and remarks on the runs.
 func title(cells []Cell) string {
 	r := cells[0].Manifest.Result
-	t := fmt.Sprintf("%s: %s leases", r.Scenario, thousands(r.Leases))
+	t := fmt.Sprintf("%s: %s leases", r.Scenario, show.Count(r.Leases))
 	if r.Broken > 0 {
-		t += fmt.Sprintf(", %s broken", thousands(r.Broken))
+		t += fmt.Sprintf(", %s broken", show.Count(r.Broken))
 	}
 	t += fmt.Sprintf(", %d worker%s", r.Workers, plural(r.Workers))
 	low, high := math.Inf(1), 0.0
@@ -55,15 +56,6 @@ func title(cells []Cell) string {
 		t += fmt.Sprintf("; %d INVALID runs", invalid)
 	}
 	return t
-}
-
-// thousands writes a count in groups of three digits.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 func plural(n int) string {

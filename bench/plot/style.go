@@ -1,6 +1,7 @@
 package plot
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/leasestorm/leasestorm/bench/internal/files"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // The style of all figures: a sans-serif face, the colours of Okabe and Ito (2008), which
@@ -142,11 +144,27 @@ func (decades) Ticks(low, high float64) []plot.Tick {
 	return all
 }
 
+// short is a number of an axis: five digits, thousands in groups. From 10⁷ on it is a power of ten,
+// which is no longer than its neighbours.
 func short(x float64) string {
 	if math.Abs(x) < 1e-12 {
 		return "0"
 	}
-	return strings.Replace(strconv.FormatFloat(x, 'g', 5, 64), "-", "−", 1)
+	text := strconv.FormatFloat(x, 'g', 5, 64)
+	switch size := math.Abs(x); {
+	case size >= 1e7 && !math.IsInf(x, 0):
+		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(x, 'e', -1, 64), "e+")
+		text = strings.TrimLeft(exponent, "0")
+		for i, raised := range []rune("⁰¹²³⁴⁵⁶⁷⁸⁹") {
+			text = strings.ReplaceAll(text, strconv.Itoa(i), string(raised))
+		}
+		if text = mantissa + "·10" + text; strings.HasPrefix(text, "1·") || strings.HasPrefix(text, "-1·") {
+			text = strings.Replace(text, "1·", "", 1)
+		}
+	case size >= 1e3 && x == math.Trunc(x):
+		text = show.Group(x)
+	}
+	return strings.Replace(text, "-", "−", 1)
 }
 
 // addLine adds a line and its band. The line is broken where a value is missing.
@@ -227,13 +245,25 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 // save draws a figure and writes it to dir/name.svg and dir/name.png.
 func save(dir, name string, height vg.Length, paint func(draw.Canvas) error) error {
 	svg := vgsvg.New(width, height)
+	// Arial and Helvetica are as wide, letter by letter, as the face that the layout is made for.
+	// A reader without any of the three would see another face, in which labels run into lines.
+	faces := func(text []byte) []byte {
+		return bytes.ReplaceAll(text, []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arimo,Arial,Helvetica,sans-serif"))
+	}
 	img := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(200), vgimg.UseBackgroundColor(color.White))}
 	for _, out := range []struct {
 		file   string
 		canvas vg.CanvasSizer
 		write  func(io.Writer) error
 	}{
-		{name + ".svg", svg, func(b io.Writer) error { _, err := svg.WriteTo(b); return err }},
+		{name + ".svg", svg, func(b io.Writer) error {
+			var text bytes.Buffer
+			_, err := svg.WriteTo(&text)
+			if err == nil {
+				_, err = b.Write(faces(text.Bytes()))
+			}
+			return err
+		}},
 		{name + ".png", img, func(b io.Writer) error { _, err := img.WriteTo(b); return err }},
 	} {
 		c := draw.New(out.canvas)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/queue"
@@ -228,7 +229,7 @@ func (g *Map) title() string {
 	if g.Measure == "healthy" {
 		what = "probability that healthy leases lapse"
 	}
-	t := fmt.Sprintf("%s: "+what+", %d leases, %d seeds a point, virtual", s.Name, s.Leases, g.Seeds)
+	t := fmt.Sprintf("%s: "+what+", %s leases, %d seeds a point, virtual", s.Name, show.Count(s.Leases), g.Seeds)
 	if g.Service != "" && g.Service != "fixed" {
 		t += ", " + g.Service + " services"
 	}
