@@ -75,8 +75,7 @@ func drawCompare(dir string) ([]string, error) {
 type bars []compareRow
 
 var (
-	barRGB  = color.RGBA{0x56, 0xb4, 0xe9, 0xff}
-	lostRGB = color.RGBA{0xd5, 0x5e, 0x00, 0xff}
+	barRGB = color.RGBA{0x56, 0xb4, 0xe9, 0xff}
 )
 
 // Plot implements plot.Plotter.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -166,6 +167,20 @@ func short(x float64) string {
 	}
 	return strings.Replace(text, "-", "−", 1)
 }
+
+// grouped writes the counts of a title with their thousands in groups. Older files have titles
+// without.
+func grouped(title string) string {
+	return longCount.ReplaceAllStringFunc(title, func(digits string) string {
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			return digits
+		}
+		return show.Count(n)
+	})
+}
+
+var longCount = regexp.MustCompile(`\b[0-9]{5,}\b`)
 
 // addLine adds a line and its band. The line is broken where a value is missing.
 func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {

@@ -68,6 +68,8 @@ type MapResult struct {
 	Points []MapPoint `json:"points"` // by contestant, row and column
 	Marks  []MapMark  `json:"marks"`
 	Title  string     `json:"title"`
+	// Fluid is the border by the fluid law, by contestant; null: no axis is the surge.
+	Fluid []FluidLine `json:"fluid_law"`
 }
 
 // MapMark is a place worth knowing.
