@@ -254,7 +254,7 @@ func (f Recovery) marks() []mark {
 		m = append(m, mark{text: "outage"})
 	}
 	if f.Operator > 0 {
-		m = append(m, mark{"the operator acts", operatorStyle})
+		m = append(m, mark{text: "the operator acts", line: operatorStyle})
 	}
 	return m
 }
@@ -304,7 +304,7 @@ func (f Curves) marks() []mark {
 	if f.ThinIs == "" {
 		return nil
 	}
-	return []mark{{f.ThinIs, draw.LineStyle{Color: grey, Width: 0.5}}}
+	return []mark{{text: f.ThinIs, line: draw.LineStyle{Color: grey, Width: 0.5}}}
 }
 
 func (f Curves) add(p *plot.Plot) error {

@@ -212,7 +212,9 @@ func (u unlabelled) Ticks(low, high float64) []plot.Tick {
 
 // marks are the entries of the legend.
 func (f *mapFile) marks(timed, impossible bool) []mark {
-	box := func(text string, of color.Color) mark { return mark{text, draw.LineStyle{Color: of, Width: 6}} }
+	box := func(text string, of color.Color) mark {
+		return mark{text: text, line: draw.LineStyle{Color: of, Width: 6}}
+	}
 	seeds := fmt.Sprintf("%d of %d seed%s", f.Seeds, f.Seeds, plural(f.Seeds))
 	lost, law := "lost: "+seeds, "batch law of fifo"
 	between := fmt.Sprintf("the border lies in here, between a point with 0 of %d lost and one with %d of %d", f.Seeds, f.Seeds, f.Seeds)
@@ -220,11 +222,11 @@ func (f *mapFile) marks(timed, impossible bool) []mark {
 		lost, law = "healthy leases lapse: "+seeds, "the guard: θ·TTL = τ + longest wait"
 		between = fmt.Sprintf("the border lies in here, between a point with 0 of %d and one with %d of %d", f.Seeds, f.Seeds, f.Seeds)
 	}
-	all := []mark{box(lost, lostRGB), box(between, betweenRGB), {"middle of the border, smoothed", borderStyle}, {law, lawStyle}}
+	all := []mark{box(lost, lostRGB), box(between, betweenRGB), {text: "middle of the border, smoothed", line: borderStyle}, {text: law, line: lawStyle}}
 	if slices.ContainsFunc(f.Fluid, func(l fluidFile) bool { return l.ByLaw }) {
-		all = append(all, mark{"fluid law of the contestant", fluidStyle})
+		all = append(all, mark{text: "fluid law of the contestant", line: fluidStyle})
 	} else if f.Fluid == nil && f.Measure != "healthy" && (f.X.surge() || f.Y.surge()) {
-		all = append(all, mark{"fluid law: this file is older than its line", draw.LineStyle{Color: color.Transparent, Width: 1}})
+		all = append(all, mark{text: "this file is older than the fluid law's line", note: true})
 	}
 	if impossible {
 		all = append(all, box("no such scenario", noneRGB))

@@ -218,12 +218,13 @@ func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
 type mark struct {
 	text string
 	line draw.LineStyle // Width 0: a shaded box
+	note bool           // text alone, without a sample
 }
 
 // legend draws title, names and marks in rows above the plots, where they cover nothing. It returns
 // the rest of the canvas.
 func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Canvas {
-	const sample, gap, pad = 24, 4, 14
+	const sample, gap, pad = vg.Length(24), vg.Length(4), 14
 	s := style(labelSize)
 	s.YAlign = draw.YCenter
 	height := 1.5 * labelSize
@@ -231,7 +232,8 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 	c.FillText(s, vg.Point{X: c.Min.X, Y: y}, title)
 	y -= height
 	x := c.Min.X
-	entry := func(text string, paint func()) {
+	entry := func(text string, sample vg.Length, paint func()) {
+		gap := min(sample, gap)
 		w := sample + gap + s.Width(text) + pad
 		if x+w-pad > c.Max.X && x > c.Min.X {
 			x, y = c.Min.X, y-height
@@ -241,10 +243,14 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 		x += w
 	}
 	for i, name := range names {
-		entry(name, func() { c.StrokeLine2(lineStyle(i), x, y, x+sample, y) })
+		entry(name, sample, func() { c.StrokeLine2(lineStyle(i), x, y, x+sample, y) })
 	}
 	for _, m := range marks {
-		entry(m.text, func() {
+		if m.note {
+			entry(m.text, 0, func() {})
+			continue
+		}
+		entry(m.text, sample, func() {
 			if m.line.Width > 0 {
 				c.StrokeLine2(m.line, x, y, x+sample, y)
 				return
