@@ -275,7 +275,7 @@ func (f Recovery) Plot(c draw.Canvas, p *plot.Plot) {
 // save draws the curves on linear axes.
 func (f Curves) save(dir, name string) error {
 	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, f.Title, f.Names, f.marks()...)
+		c = legend(c, f.Title, nil, f.entries()...)
 		p := newPlot(f.XLabel, f.YLabel)
 		if err := f.add(p); err != nil {
 			return err
@@ -285,19 +285,36 @@ func (f Curves) save(dir, name string) error {
 			p.X.Tick.Marker = f.counts()
 			p.X.Max += 0.5
 			p.X.Min = 0.5
+			p.Y.Max *= 1.03 // the highest bar ends below the frame
 		}
 		p.Draw(c)
 		return nil
 	})
 }
 
-// counts are ticks at the values of X.
+// counts are ticks at the values of X that were measured.
 func (f Curves) counts() plot.ConstantTicks {
 	var all plot.ConstantTicks
-	for _, x := range f.Lines[0].X {
-		all = append(all, plot.Tick{Value: x, Label: short(x)})
+	for _, l := range f.Dots {
+		for _, x := range l.X {
+			if !slices.ContainsFunc(all, func(t plot.Tick) bool { return t.Value == x }) {
+				all = append(all, plot.Tick{Value: x, Label: short(x)})
+			}
+		}
 	}
 	return all
+}
+
+// entries are those of the lines, then marks.
+func (f Curves) entries() (all []mark) {
+	for i, name := range f.Names {
+		m := mark{text: name, line: f.style(i)}
+		if i < len(f.Dots) {
+			m.dot = shapes[i%len(shapes)]
+		}
+		all = append(all, m)
+	}
+	return append(all, f.marks()...)
 }
 
 func (f Curves) marks() []mark {
@@ -314,11 +331,27 @@ func (f Curves) add(p *plot.Plot) error {
 				return err
 			}
 		}
-		if err := addLine(p, f.Lines[i], lineStyle(i)); err != nil {
+		if err := addLine(p, f.Lines[i], f.style(i)); err != nil {
 			return err
+		}
+		if i < len(f.Dots) {
+			p.Add(dots{f.Dots[i], i})
 		}
 	}
 	return nil
+}
+
+// style is the style of the i-th line.
+func (f Curves) style(i int) draw.LineStyle {
+	if !f.Pairs {
+		return lineStyle(i)
+	}
+	// The first contestants have the wider lines, so that those that coincide show.
+	s := draw.LineStyle{Color: colours[i/2%len(colours)], Width: lineWidth + max(0, vg.Length(len(f.Lines)/2-1-i/2))}
+	if i%2 == 1 {
+		s.Width, s.Dashes = lineWidth, []vg.Length{5, 3}
+	}
+	return s
 }
 
 // saveLatency draws the curves over the number of nines, with a logarithmic latency axis.

@@ -182,8 +182,11 @@ func grouped(title string) string {
 
 var longCount = regexp.MustCompile(`\b[0-9]{5,}\b`)
 
-// addLine adds a line and its band. The line is broken where a value is missing.
+// addLine adds a line and its band. A line without points is left out.
 func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
+	if len(l.X) == 0 {
+		return nil
+	}
 	if l.Low != nil {
 		outline := make(plotter.XYs, 0, 2*len(l.X))
 		for i, x := range l.X {
@@ -219,6 +222,7 @@ type mark struct {
 	text string
 	line draw.LineStyle // Width 0: a shaded box
 	note bool           // text alone, without a sample
+	dot  draw.GlyphDrawer
 }
 
 // legend draws title, names and marks in rows above the plots, where they cover nothing. It returns
@@ -253,6 +257,9 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 		entry(m.text, sample, func() {
 			if m.line.Width > 0 {
 				c.StrokeLine2(m.line, x, y, x+sample, y)
+				if m.dot != nil {
+					c.DrawGlyph(draw.GlyphStyle{Color: m.line.Color, Radius: dotRadius, Shape: m.dot}, vg.Point{X: x + sample/2, Y: y})
+				}
 				return
 			}
 			h := height / 3
