@@ -123,7 +123,7 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 	}
 	defer x.abandon()
 	real := &engine.Real{Placement: place, Idle: o.Idle, Batch: workerBatch(x), MemoryLimit: memoryLimit}
-	o.Say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.Workers, x.seed)
+	o.Say("%s: table %s, queue %s, admit %s, retry %s; %s leases, %s broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, show.Count(x.Leases), show.Count(x.Broken), x.Workers, x.seed)
 	usage := host.ReadUsage()
 	cal, service, err := x.calibrate(ctx, real)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // Disturbance is an event that a scenario suffers. Its size has one unit for all kinds: the work
@@ -102,7 +104,7 @@ func (s Scenario) Calm() Scenario {
 func (s *Scenario) Disturbed() string {
 	var all []string
 	if s.Broken > 0 {
-		all = append(all, fmt.Sprintf("%d leases broken (%.1f %%)", s.Broken, 100*float64(s.Broken)/float64(s.Leases)))
+		all = append(all, fmt.Sprintf("%s leases broken (%.1f %%)", show.Count(s.Broken), 100*float64(s.Broken)/float64(s.Leases)))
 	}
 	if s.Pause > 0 {
 		all = append(all, fmt.Sprintf("a pause of %v", s.Pause.Round(time.Millisecond)))

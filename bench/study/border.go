@@ -7,6 +7,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/bisect"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -113,7 +114,7 @@ func (b Border) Text() string {
 	if b.Beta == nil {
 		return t + "measured        no border" + all(b.Back)
 	}
-	t += fmt.Sprintf("measured        β* %.3f (B = %d, half of %d seeds)", *b.Beta, b.Broken, b.Seeds) + all(b.Back)
+	t += fmt.Sprintf("measured        β* %.3f (B = %s, half of %d seeds)", *b.Beta, show.Count(b.Broken), b.Seeds) + all(b.Back)
 	if b.Off != nil {
 		t += fmt.Sprintf("difference      %+.1f %%\n", 100**b.Off)
 	}

@@ -188,7 +188,7 @@ var compareHead = []string{"rank", "queue", "admission", "retry", "n", "verdict"
 
 func (r CompareRow) fields() []string {
 	return []string{r.Queue, r.Admit, r.Retry, strconv.Itoa(r.N), count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Eta, "%.2f"), show.RateOrDash(r.Goodput),
-		show.Dash(percent(r.Wasted), "%.0f"), show.Dash(r.Shed, "%.0f"), show.Dash(r.Fairness, "%.3f"), show.Dash(r.P99, "%.2f"), show.Dash(r.HealthyLost, "%.0f"), costText(r.QueueCost), costText(r.AdmitCost)}
+		show.Dash(percent(r.Wasted), "%.0f"), show.GroupOrDash(r.Shed), show.Dash(r.Fairness, "%.3f"), show.Dash(r.P99, "%.2f"), show.GroupOrDash(r.HealthyLost), costText(r.QueueCost), costText(r.AdmitCost)}
 }
 
 // CompareText is the ranked table, for a terminal or in Markdown.
@@ -297,7 +297,7 @@ func FairnessText(rows []CompareRow, markdown bool) string {
 			return show.Dash(percent(medianOf(share)), "%.0f %%") + ", " + show.Dash(medianOf(wait), "%.3f")
 		}
 		table = append(table, []string{
-			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"), zones(true), zones(false), show.Dash(r.HealthyLost, "%.0f"),
+			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"), zones(true), zones(false), show.GroupOrDash(r.HealthyLost),
 		})
 	}
 	return tableText(table, markdown)

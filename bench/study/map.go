@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/queue"
@@ -65,6 +66,8 @@ type MapResult struct {
 	Points []MapPoint `json:"points"` // by contestant, row and column
 	Marks  []MapMark  `json:"marks"`
 	Title  string     `json:"title"`
+	// Fluid is the border by the fluid law, by contestant; null: no axis is the surge.
+	Fluid []FluidLine `json:"fluid_law"`
 }
 
 // MapMark is a place worth knowing.
@@ -222,7 +225,7 @@ func (g *Map) title() string {
 	if g.Measure == "healthy" {
 		what = "probability that healthy leases lapse"
 	}
-	t := fmt.Sprintf("%s: "+what+", %d leases, %d seeds a point, virtual", s.Name, s.Leases, g.Seeds)
+	t := fmt.Sprintf("%s: "+what+", %s leases, %d seeds a point, virtual", s.Name, show.Count(s.Leases), g.Seeds)
 	if s.ServiceLaw != "" && s.ServiceLaw != scenario.FixedServices {
 		t += ", " + s.ServiceLaw + " services"
 	}

@@ -48,7 +48,7 @@ func RunMap(ctx context.Context, runner bench.Runner, dir string, progress func(
 			return nil, err
 		}
 	}
-	out := &MapResult{Map: g, Points: r.whole(), Marks: g.marks(), Title: g.title()}
+	out := &MapResult{Map: g, Points: r.whole(), Marks: g.marks(), Title: g.title(), Fluid: g.fluid()}
 	return out, record.WriteFile(filepath.Join(dir, record.MapFile), record.JSON(out))
 }
 

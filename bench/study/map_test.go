@@ -239,3 +239,33 @@ func TestMapRefusedPart(t *testing.T) {
 		}
 	}
 }
+
+// A map of the surge has the border by the fluid law along its other axis, whichever that is; a
+// discipline that the law is not about has none.
+func TestMapFluid(t *testing.T) {
+	g := smallMap(t)
+	g.Contestants = []string{"fifo", "codel"}
+	if err := g.validate(); err != nil {
+		t.Fatal(err)
+	}
+	across := g.fluid()
+	if len(across) != 2 || !across[0].ByLaw || across[1].ByLaw || len(across[0].Beta) != g.Y.N {
+		t.Fatalf("%+v", across)
+	}
+	for i, beta := range across[0].Beta {
+		s, err := g.scenario(0, 3, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, _ := law.Beta(&s); beta == nil || *beta != *want || across[1].Beta[i] != nil {
+			t.Errorf("ρ %g: %v, want %v", g.Y.At(i), beta, *want)
+		}
+	}
+	g.X, g.Y = g.Y, g.X
+	if up := g.fluid(); !reflect.DeepEqual(up, across) {
+		t.Errorf("with the axes exchanged: %+v", up)
+	}
+	if g.Y = (scenario.Range{Axis: "delta", Low: 0.5, High: 1, N: 3}); g.fluid() != nil {
+		t.Error("a line on a map without the surge")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"go.uber.org/atomic"
 )
@@ -54,7 +55,7 @@ func (l *Sweep) Run(ctx context.Context, runner bench.Runner, progress func(done
 	}
 	l.Seed = bench.DrawSeed(l.Seed)
 	l.Schema, l.Build = bench.ManifestSchema, bench.ReadBuildInfo()
-	l.Title = fmt.Sprintf("%s: %d leases, %d broken, %d seeds, virtual", base.Name, base.Leases, base.Broken, l.Seeds)
+	l.Title = fmt.Sprintf("%s: %s leases, %s broken, %d seeds, virtual", base.Name, show.Count(base.Leases), show.Count(base.Broken), l.Seeds)
 	l.Points = make([]SweepPoint, len(l.Contestants)*l.X.N)
 	var done atomic.Int64
 	return parallel(ctx, runner, len(l.Points), func(ctx context.Context, i int) error {

@@ -18,7 +18,7 @@ func Table(all []*bench.Result) string {
 	for _, g := range groups(all) {
 		r, good := g[0], g.valid()
 		rows = append(rows, []string{
-			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprint(r.Broken), show.Dash(good.median(beta), "%.2f"), count(g.verdicts(), len(g)),
+			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, show.Count(r.Broken), show.Dash(good.median(beta), "%.2f"), count(g.verdicts(), len(g)),
 			good.spread(ttr).text(), show.Dash(good.median(efficiency), "%.2f"), show.RateOrDash(good.median(establishes)), show.Dash(percent(good.median(wasted)), "%.0f %%"),
 			show.Dash(percent(good.median(launches)), "%.0f %%"), show.Dash(good.median(slip), "%.2f ms"),
 		})

@@ -184,7 +184,7 @@ func ThresholdText(all []Threshold) string {
 		case b.Above == b.N && t.All:
 			row[2] = fmt.Sprintf("all leases (%.1f)", t.Most)
 		case b.Above == b.N:
-			row[2] += fmt.Sprintf(", %d leases, the most tried", t.Tried)
+			row[2] += fmt.Sprintf(", %s leases, the most tried", show.Count(t.Tried))
 		case !b.bound():
 			row[4] = fmt.Sprintf("%+.0f %%", 100*(b.Median/t.BatchLaw-1))
 			if t.FluidLaw != nil {

@@ -99,6 +99,15 @@ func drawAll(ctx context.Context, w io.Writer, dir string) error {
 	for _, f := range figures {
 		fmt.Fprintf(w, "figure: %s.svg, .png\n", filepath.Join(dir, f))
 	}
+	return whyNone(w, err)
+}
+
+// whyNone prints why there is no figure, if that is no fault.
+func whyNone(w io.Writer, err error) error {
+	if errors.Is(err, plot.ErrFewCounts) {
+		fmt.Fprintln(w, err)
+		return nil
+	}
 	return err
 }
 
@@ -139,7 +148,7 @@ func plotCommand() *cobra.Command {
 			for _, f := range figures {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s.svg\n%s.png\n", filepath.Join(args[0], f), filepath.Join(args[0], f))
 			}
-			return err
+			return whyNone(cmd.OutOrStdout(), err)
 		},
 	}
 }

@@ -26,8 +26,8 @@ func mapCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "map SCENARIO",
 		Short: "draw the collapse probability over two axes, per contestant, in virtual time",
-		Long: `Runs the scenario over a grid of two axes, with several seeds per point, and draws the collapse
-probability of each contestant as a heat map. Every fourth point runs first, then the points
+		Long: `Runs the scenario over a grid of two axes, with several seeds per point, and draws where each
+contestant collapses, how soon it recovers elsewhere, and the laws' lines. Every fourth point runs first, then the points
 between neighbours that differ. Ctrl-C keeps every point, and --resume goes on from there.
 
 Axes:
