@@ -32,7 +32,7 @@ func (x *experiment) command(on string) string {
 	}
 	words = append(words, base.Name)
 	asked := x.Asked
-	asked.ServiceLaw = absoluteService(asked.ServiceLaw)
+	asked.ServiceLaw = AbsoluteService(asked.ServiceLaw)
 	for _, set := range asked.Differences(&base) {
 		words = append(words, "--set", set)
 	}
@@ -49,8 +49,8 @@ func (x *experiment) command(on string) string {
 	return strings.Join(words, " ")
 }
 
-// absoluteService makes the folder of a measured distribution absolute.
-func absoluteService(service string) string {
+// AbsoluteService returns a service_law whose folder, of a measured distribution, is absolute.
+func AbsoluteService(service string) string {
 	if dir, ok := strings.CutPrefix(service, scenario.MeasuredServices); ok {
 		if abs, err := filepath.Abs(dir); err == nil {
 			return scenario.MeasuredServices + abs

@@ -89,6 +89,12 @@ type Result struct {
 	Run        float64  `json:"run_s"`               // length of the run, in run time
 	Elapsed    float64  `json:"elapsed_s"`           // wall time, set-up and calibration included
 	Folder     string   `json:"folder,omitempty"`
+	// Tries is how often a suite has made this run until it was valid, if more than once, and
+	// Spoilt why the others do not count.
+	Tries  int      `json:"tries,omitempty"`
+	Spoilt []string `json:"spoilt_tries,omitempty"`
+	// Quiet is what was seen of the host before the run; nil: nobody looked.
+	Quiet *host.QuietReport `json:"quiet,omitempty"`
 
 	// Services is the distribution of service times, each divided by its calibrated mean.
 	Services []record.Quantile `json:"-"`

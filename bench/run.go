@@ -31,7 +31,10 @@ type Options struct {
 	// Runbook, if set, replaces the scenario's operator.
 	Runbook *scenario.Runbook
 	// Folder, if set, is created for the run's files. It must not exist.
-	Folder   string
+	Folder string
+	// Wait is how long Real waits, at most, for the host to be quiet before it calibrates; 0: it does
+	// not look.
+	Wait     time.Duration
 	Progress io.Writer // receives one line per event; nil: no progress is written
 }
 
@@ -124,7 +127,11 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 	defer x.abandon()
 	real := &engine.Real{Placement: place, Idle: o.Idle, Batch: workerBatch(x), MemoryLimit: memoryLimit}
 	o.Say("%s: table %s, queue %s, admit %s, retry %s; %s leases, %s broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, show.Count(x.Leases), show.Count(x.Broken), x.Workers, x.seed)
-	usage := host.ReadUsage()
+	quiet, err := waitForQuiet(ctx, place, &o)
+	if err != nil {
+		return nil, err
+	}
+	usage, load := host.ReadUsage(), host.ReadLoad()
 	cal, service, err := x.calibrate(ctx, real)
 	if err != nil {
 		return nil, err
@@ -150,6 +157,7 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 		res.Noisy = append(res.Noisy, fmt.Sprintf("threads are not pinned (%v): the scheduler moves them; allow sched_setaffinity", run.Unpinned))
 	}
 	res.judgeHarness(x.Timeout, float64(service[queue.Establish])/float64(x.Want[queue.Establish])-1)
+	res.disturbed(quiet, host.ReadLoad().Since(load, place.Need()))
 	res.blame(host.Throttling(host.ReadUsage().Sub(usage), len(place.Workers)+1))
 	res.Elapsed = time.Since(began).Seconds()
 	if x.folder != nil {
@@ -225,4 +233,13 @@ func (x *experiment) drift(log *record.Log, j *Judge, calibrated engine.Service,
 		}
 	}
 	return worst
+}
+
+// WorkersOf returns the workers that a run of the scenario has: its own, or those that the Runner
+// chooses.
+func WorkersOf(r Runner, s *scenario.Scenario) int {
+	if s.Workers == 0 && r.Alone() {
+		return len(host.ReadTopology().Place(0).Workers)
+	}
+	return max(1, s.Workers)
 }

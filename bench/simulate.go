@@ -105,6 +105,9 @@ func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Resu
 	return res, nil
 }
 
+// CheckVirtual returns an error if a part of the scenario cannot run in virtual time.
+func CheckVirtual(s scenario.Scenario) error { return virtualParts(&s) }
+
 // virtualParts refuses parts that read the host's clock, wherever a scenario names one.
 func virtualParts(s *scenario.Scenario) error {
 	for _, part := range []struct {

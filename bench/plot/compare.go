@@ -13,7 +13,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
-// CompareFile is the name of the file with the rows of "leasestorm bench compare".
+// CompareFile is the name of the file with the rows of "leasestorm rank", "remedy" and "fairness".
 const CompareFile = "compare.json"
 
 // compareRow is the part of a row that the figure uses.

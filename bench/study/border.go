@@ -34,6 +34,10 @@ type Border struct {
 	Seed     uint64   `json:"seed"` // the first
 }
 
+// BorderTimeouts is how long after the return, in timeouts, a run of a border should go on: as long
+// as the law looks.
+const BorderTimeouts = law.FluidTimeouts
+
 // FindBorder solves the fluid law for a scenario and measures the border by bisection over
 // B: the B at which half of the seeds are not back.
 func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, n int) (Border, error) {
@@ -57,7 +61,6 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 			out.Law = fluid.BorderBeta()
 		}
 	}
-	s.Duration = max(s.Duration, law.FluidTimeouts*s.Timeout)
 	inTimeouts := func(r *bench.Result) *float64 {
 		if r.TTR == nil {
 			return nil
@@ -74,7 +77,10 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 		if broken == most {
 			out.Back = sample(all).back().median(inTimeouts)
 		}
-		return sample(all).mostLost(), err
+		if err != nil {
+			return false, err
+		}
+		return sample(all).lost()
 	})
 	if err != nil {
 		return out, err

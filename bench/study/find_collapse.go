@@ -102,7 +102,7 @@ func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario,
 	}
 	kinds := scenario.Disturbances()
 	out.Tips = make([]Tip, len(kinds))
-	err := parallel(ctx, f.runner, len(kinds), func(ctx context.Context, i int) (err error) {
+	err := parallel(ctx, runsAtOnce(f.runner, s), len(kinds), func(ctx context.Context, i int) (err error) {
 		out.Tips[i], err = f.tip(ctx, s, kinds[i])
 		return err
 	})
@@ -134,7 +134,10 @@ type finder struct {
 // lost says whether half of the seeds are not back.
 func (f *finder) lost(ctx context.Context, s scenario.Scenario) (bool, error) {
 	all, err := seeds(ctx, f.runner, s, f.o, f.seeds)
-	return sample(all).mostLost(), err
+	if err != nil {
+		return false, err
+	}
+	return sample(all).lost()
 }
 
 // tip bisects on the size of a disturbance.
@@ -191,7 +194,7 @@ func (f *finder) remedies(ctx context.Context, s scenario.Scenario, d scenario.D
 		tries = append(tries, t)
 	}
 	out.Remedies = make([]Remedy, len(tries))
-	err := parallel(ctx, f.runner, len(tries), func(ctx context.Context, i int) error {
+	err := parallel(ctx, runsAtOnce(f.runner, s), len(tries), func(ctx context.Context, i int) error {
 		r := Remedy{Change: tries[i].name}
 		err := tries[i].err
 		if err == nil {

@@ -1,11 +1,14 @@
 package study
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
@@ -25,7 +28,13 @@ type Map struct {
 	Contestants []string       `json:"contestants"` // queue, or queue/admit, or queue/admit/retry
 	Seeds       int            `json:"seeds"`
 	Seed        uint64         `json:"seed"` // of the first; 0: NewMap draws one
-	All         bool           `json:"all"`  // every point is run; else only those near a border
+	// Engine is the Runner's name; "" is virtual. Idle, MaxQueue, Wait (s) and Redo are as in How.
+	Engine   string  `json:"engine,omitempty"`
+	Idle     string  `json:"idle,omitempty"`
+	MaxQueue int     `json:"max_queue,omitempty"`
+	Wait     float64 `json:"wait_s,omitempty"`
+	Redo     int     `json:"redo,omitempty"`
+	All      bool    `json:"all"` // every point is run; else only those near a border
 	// Measure is what a run is counted for: collapse (the default), or healthy: that leases
 	// lapsed which had outlived the outage.
 	Measure string          `json:"measure"`
@@ -38,10 +47,11 @@ type MapPoint struct {
 	X           int      `json:"x"` // index
 	Y           int      `json:"y"`
 	Beta        float64  `json:"beta"`
-	Law         float64  `json:"law"`   // β at which the batch law expects a fifo to collapse
-	Lost        int      `json:"lost"`  // seeds that were not back at the end
-	Runs        int      `json:"runs"`  // seeds
-	TTR         *float64 `json:"ttr_s"` // median of those that came back; null: none
+	Law         float64  `json:"law"`               // β at which the batch law expects a fifo to collapse
+	Lost        int      `json:"lost"`              // seeds that were not back at the end
+	Runs        int      `json:"runs"`              // valid seeds
+	Invalid     int      `json:"invalid,omitempty"` // seeds that the host spoilt
+	TTR         *float64 `json:"ttr_s"`             // median of those that came back; null: none
 	HealthyLost int      `json:"healthy_lost"`
 	Impossible  string   `json:"impossible,omitempty"` // why there is no such scenario
 	Inferred    bool     `json:"inferred,omitempty"`   // not run: all around it agree
@@ -111,7 +121,38 @@ func NewMap(dir string, g Map) error {
 		return err
 	}
 	g.Schema, g.Build, g.Seed = bench.ManifestSchema, bench.ReadBuildInfo(), bench.DrawSeed(g.Seed)
-	return layOut(dir, mapLayout, g)
+	return LayOut(dir, mapLayout, g)
+}
+
+func (g *Map) options() bench.Options {
+	return bench.Options{Seed: g.Seed, Idle: g.Idle, MaxQueue: g.MaxQueue, Wait: time.Duration(g.Wait * float64(time.Second))}
+}
+
+// MapEngine is the name of the Runner that the map in the folder dir was begun with.
+func MapEngine(dir string) (string, error) {
+	var g Map
+	err := ReadLayout(filepath.Join(dir, mapLayout), "map", &g, &g.Schema)
+	return cmp.Or(g.Engine, "virtual"), err
+}
+
+// RefusedText says in a line for each reason how many points there are not.
+func (r *MapResult) RefusedText() string {
+	var cells []Cell
+	for _, p := range r.Points {
+		if p.Impossible != "" && !p.Inferred {
+			cells = append(cells, Cell{Refused: p.Impossible})
+		}
+	}
+	return refusals(cells)
+}
+
+// base is the scenario without a contestant.
+func (g *Map) base() scenario.Scenario {
+	s, err := scenario.Parse("scenario_toml", []byte(g.Scenario))
+	if err != nil {
+		return scenario.Default()
+	}
+	return s
 }
 
 func (g *Map) validate() error {
@@ -189,9 +230,10 @@ func (g *Map) point(ctx context.Context, runner bench.Runner, p MapPoint) (MapPo
 		return p, err
 	}
 	p.Beta, p.Law = g.law(&s)
-	all, refused, err := point(ctx, runner, s, bench.Options{Seed: g.Seed}, g.Seeds)
-	p.Impossible, p.Runs, p.TTR = refused, len(all), all.back().median(ttr)
-	for _, r := range all {
+	all, refused, err := point(ctx, runner, s, g.options(), g.Seeds)
+	good := all.valid()
+	p.Impossible, p.Runs, p.TTR, p.Invalid = refused, len(good), good.back().median(ttr), len(all)-len(good)
+	for _, r := range good {
 		p.HealthyLost += r.HealthyLost
 		if g.Measure == "healthy" && r.HealthyLost > 0 || g.Measure != "healthy" && r.Verdict.Lost() {
 			p.Lost++
@@ -225,7 +267,7 @@ func (g *Map) title() string {
 	if g.Measure == "healthy" {
 		what = "probability that healthy leases lapse"
 	}
-	t := fmt.Sprintf("%s: "+what+", %s leases, %d seeds a point, virtual", s.Name, show.Count(s.Leases), g.Seeds)
+	t := fmt.Sprintf("%s: "+what+", %s leases, %d seeds a point, %s", s.Name, show.Count(s.Leases), g.Seeds, cmp.Or(g.Engine, "virtual"))
 	if s.ServiceLaw != "" && s.ServiceLaw != scenario.FixedServices {
 		t += ", " + s.ServiceLaw + " services"
 	}

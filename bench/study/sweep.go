@@ -18,8 +18,9 @@ type Sweep struct {
 	X           scenario.Range  `json:"x"`
 	Contestants []string        `json:"contestants"`
 	Seeds       int             `json:"seeds"`
-	Seed        uint64          `json:"seed"`   // of the first; 0: Run draws one
-	Points      []SweepPoint    `json:"points"` // by contestant, then X
+	Seed        uint64          `json:"seed"`      // of the first; 0: Run draws one
+	MaxQueue    int             `json:"max_queue"` // as in bench.Options
+	Points      []SweepPoint    `json:"points"`    // by contestant, then X
 	Build       bench.BuildInfo `json:"build"`
 }
 
@@ -55,10 +56,10 @@ func (l *Sweep) Run(ctx context.Context, runner bench.Runner, progress func(done
 	}
 	l.Seed = bench.DrawSeed(l.Seed)
 	l.Schema, l.Build = bench.ManifestSchema, bench.ReadBuildInfo()
-	l.Title = fmt.Sprintf("%s: %s leases, %s broken, %d seeds, virtual", base.Name, show.Count(base.Leases), show.Count(base.Broken), l.Seeds)
+	l.Title = fmt.Sprintf("%s: %s leases, %s broken, %d seeds, %s", base.Name, show.Count(base.Leases), show.Count(base.Broken), l.Seeds, runner.Name())
 	l.Points = make([]SweepPoint, len(l.Contestants)*l.X.N)
 	var done atomic.Int64
-	return parallel(ctx, runner, len(l.Points), func(ctx context.Context, i int) error {
+	return parallel(ctx, runsAtOnce(runner, base), len(l.Points), func(ctx context.Context, i int) error {
 		p, err := l.point(ctx, runner, base, i/l.X.N, l.X.At(i%l.X.N))
 		l.Points[i] = p
 		if n := done.Inc(); progress != nil {
@@ -74,7 +75,7 @@ func (l *Sweep) point(ctx context.Context, runner bench.Runner, s scenario.Scena
 		p.Refused = err.Error()
 		return p, nil //nolint:nilerr // that there is no such scenario is a result
 	}
-	all, refused, err := point(ctx, runner, s, bench.Options{Seed: l.Seed}, l.Seeds)
+	all, refused, err := point(ctx, runner, s, bench.Options{Seed: l.Seed, MaxQueue: l.MaxQueue}, l.Seeds)
 	if err != nil {
 		return p, err
 	}

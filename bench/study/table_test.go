@@ -31,7 +31,7 @@ var aggregates = map[string]func(all []*bench.Result) string{
 		return b.String()
 	},
 	"FairnessText": func(all []*bench.Result) string { return FairnessText(Compare(all), false) },
-	"PreventText":  func(all []*bench.Result) string { return PreventText(Compare(all), false) },
+	"RemedyText":   func(all []*bench.Result) string { return RemedyText(Compare(all), false) },
 	"Repetition": func(all []*bench.Result) string {
 		return repetition(all).Text()
 	},

@@ -173,7 +173,7 @@ func TestContestants(t *testing.T) {
 	if want := []string{"fifo", "lifo", "slack:theta=0.3,guard=0"}; !slices.Equal(all, want) {
 		t.Errorf("%q; want %q", all, want)
 	}
-	status, stdout, stderr := call(t, "bench", "threshold", "surge", "--leases", "1000", "--seeds", "1", "--contestants", "slack:theta=0.3,guard=0,fifo")
+	status, stdout, stderr := call(t, "threshold", "--leases", "1000", "--seeds", "1", "--out", "none", "--contestants", "slack:theta=0.3,guard=0,fifo")
 	if status != exitOK || !strings.Contains(stdout, "slack:theta=0.3,guard=0 ") || !strings.Contains(stdout, "\nfifo ") {
 		t.Errorf("status %d, %s, %s", status, stdout, stderr)
 	}

@@ -65,7 +65,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"run", "surge", "--seeds", "0"}, "--seeds 0 is out of range: 1"},
 		{[]string{"run", "surge", "--max-queue", "-1"}, "--max-queue -1 is out of range"},
 		{[]string{"bench", "--suite", "nosuch"}, `no suite "nosuch"; there are: short, standard, full`},
-		{[]string{"bench", "--resume", "x", "--seed", "3"}, "--resume goes on with the suite as it was begun"},
+		{[]string{"bench", "--resume", "x", "--seed", "3"}, "--resume goes on with the bench as it was begun: leave out --seed"},
 		{[]string{"validate", "--model", "mmc", "--rho", "1"}, "the queue has a steady state only for rho below 1"},
 		{[]string{"validate", "--model", "mmc", "--servers", "0"}, "servers 0 is out of range"},
 		{[]string{"validate", "--model", "impatient", "--timeout", "inf"}, "not a decimal number"},
@@ -87,7 +87,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"sim", "surge", "--workers", "010000"}, "workers: 10000 is out of range"},
 		{[]string{"sim", "surge", "--seeds", "0b1"}, "is not a decimal number"},
 		{[]string{"bench", "generator", "--rate", "inf"}, "is not a decimal number"},
-		{[]string{"drill", "surge", "--search", "--out", "x"}, "leave out --out"},
+		{[]string{"drill", "surge", "--search", "--runbook", "x"}, "leave out --runbook"},
 		{[]string{"drill", "surge", "--engine", "real", "--service", "exponential"}, "services on real cores have a distribution of their own"},
 	} {
 		status, stdout, stderr := call(t, tt.args...)
