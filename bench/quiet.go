@@ -25,10 +25,11 @@ func waitForQuiet(ctx context.Context, place host.Placement, o *Options) (*host.
 	if o.Wait <= 0 {
 		return nil, nil //nolint:nilnil // nobody looked
 	}
-	last := ""
+	last, said := "", o.Wait
 	report, err := host.WaitForQuiet(ctx, host.WaitOptions{Need: place.Need(), Most: o.Wait, Progress: func(d host.Disturbance, left time.Duration) {
-		if d.Reason != last { // it asks every second
-			last = d.Reason
+		// It asks every second, and the shares change each time.
+		if d.By != last || said-left >= 10*time.Second {
+			last, said = d.By, left
 			o.Say(waiting+"%s; %v left", d.Reason, left.Round(time.Second))
 		}
 	}})

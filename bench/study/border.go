@@ -102,7 +102,7 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 
 // Text is the border for a person.
 func (b Border) Text() string {
-	t := fmt.Sprintf("%s, %s, %s, %s services: ρ %g, spread %g τ, w %g τ, δ %g\n", b.Scenario, b.Queue, b.Retry, b.Service, b.Rho, b.Spread, b.Wait, b.Delta)
+	t := fmt.Sprintf("%s, %s, %s, %s services: ρ %.4g, spread %.4g τ, w %.4g τ, δ %.4g\n", b.Scenario, b.Queue, b.Retry, b.Service, b.Rho, b.Spread, b.Wait, b.Delta)
 	all := func(back *float64) string {
 		if back == nil {
 			return "\n"

@@ -47,6 +47,7 @@ type suiteRun struct {
 	pace   pace
 	mu     sync.Mutex
 	tries  [][]*bench.Result // by cell, in the order in which they were made
+	wait   time.Duration     // of the next run, for a quiet host
 }
 
 // RunSuite runs the cells of a suite's folder that are not finished. Then it runs those that the
@@ -69,7 +70,7 @@ func RunSuite(ctx context.Context, dir string, bars Bars) (Runs, error) {
 	if err != nil {
 		return Runs{}, fmt.Errorf("%s: %w", filepath.Join(dir, suiteFile), err)
 	}
-	r := &suiteRun{SuiteManifest: m, dir: dir, runner: runner, bars: bars, tries: make([][]*bench.Result, len(m.Cells))}
+	r := &suiteRun{SuiteManifest: m, dir: dir, runner: runner, bars: bars, wait: time.Duration(m.Wait * float64(time.Second)), tries: make([][]*bench.Result, len(m.Cells))}
 	var left []int
 	largest := scenario.Scenario{}
 	for i, c := range m.Cells {
@@ -179,11 +180,11 @@ func (r *suiteRun) run(ctx context.Context, cells []int, at int) error {
 		}
 		end := r.bars.Cell(k, len(cells), c.Folder, r.pace.estimate(contestantOf(s), apriori(r.runner, s)), rest/time.Duration(at))
 		r.mu.Lock()
-		try := len(r.tries[i])
+		try, wait := len(r.tries[i]), r.wait
 		r.mu.Unlock()
 		began := time.Now()
 		res, err := r.runner.Run(ctx, s, bench.Options{
-			Seed: c.Seed, Idle: r.Idle, MaxQueue: r.MaxQueue, Folder: r.folder(i, try), Wait: time.Duration(r.Wait * float64(time.Second)), Progress: noteWriter{r.bars},
+			Seed: c.Seed, Idle: r.Idle, MaxQueue: r.MaxQueue, Folder: r.folder(i, try), Wait: wait, Progress: noteWriter{r.bars},
 		})
 		if scenario.Refused(err) { // the host's numbers made it so
 			end("refused: " + err.Error())
@@ -204,9 +205,22 @@ func (r *suiteRun) run(ctx context.Context, cells []int, at int) error {
 		end(text)
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		r.wait = r.nextWait(res)
 		r.tries[i] = append(r.tries[i], res)
 		return nil
 	})
+}
+
+// shortestWait is what a suite's waits for a quiet host shrink to on one that never is.
+const shortestWait = 2 * time.Second
+
+// nextWait is how long the run after this one waits: half as long, if it was in vain this time.
+func (r *suiteRun) nextWait(res *bench.Result) time.Duration {
+	whole := time.Duration(r.Wait * float64(time.Second))
+	if q := res.Quiet; q != nil && q.Judged && !q.Quiet {
+		return min(whole, max(shortestWait, r.wait/2))
+	}
+	return whole
 }
 
 // noteWriter passes on what a run says while it waits.

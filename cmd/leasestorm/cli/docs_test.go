@@ -47,8 +47,10 @@ const tinyRun = "--leases 2000 --broken 500 --duration 100ms --set timeout=50ms 
 var smaller = []struct{ verb, with, more string }{
 	{"run", "", tinyRun + " --seeds 1"},
 	{"sim", "hysteresis", "--leases 20000"}, // nothing breaks there
+	{"sim", "examples", ""},
 	{"sim", "", "--leases 20000 --broken 2000"},
 	{"drill", "--engine real", tinyRun},
+	{"drill", "my.toml", "--leases 2000 --broken 200 --duration 60s"},
 	{"drill", "", "--leases 2000 --broken 200 --duration 12s"},
 	{"border", "", "--leases 5000 --seeds 1"},
 	{"map", "--x", "--leases 1000 --broken 100 --seeds 1"},
@@ -143,6 +145,13 @@ func docsFolder(t *testing.T) string {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
 			t.Fatal(err)
 		}
+	}
+	docs, err := filepath.Abs("../../../docs")
+	if err == nil {
+		err = os.Symlink(docs, filepath.Join(dir, "docs"))
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	// $SMALLER is words: no quotes.
 	write("bin/leasestorm", "#!/bin/sh\n"+asCommand+"=1 exec '"+self+"' \"$@\" $SMALLER\n", 0o700)

@@ -77,6 +77,7 @@ func (f *shared) run(cmd *cobra.Command, args []string) error {
 	if !f.typed(cmd, "seed") && f.seeds > 1 {
 		f.opts.Seed = 1
 	}
+	f.opts.Seed = bench.DrawSeed(f.opts.Seed) // one for all tries
 	f.opts.Progress = os.Stderr
 	f.tell(&s)
 	runner, err := study.Remember(f.runner, "", f.redo)

@@ -157,3 +157,23 @@ func TestStudiesGoOn(t *testing.T) {
 		}
 	}
 }
+
+// The worked examples are what they say: each runs, and its five numbers are enough for every study.
+func TestExampleScenarios(t *testing.T) {
+	files, err := filepath.Glob("../../../docs/examples/scenarios/*.toml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		for _, verb := range []string{"sim", "rank", "border"} {
+			line := []string{verb, file, "--seed", "1", "--out", filepath.Join(t.TempDir(), "out")}
+			if verb == "rank" {
+				line = append(line, "--engine", "virtual", "--seeds", "1", "--contestants", "fifo,deadline")
+			}
+			status, stdout, stderr := call(t, line...)
+			if status != exitOK || stdout == "" || !strings.Contains(stderr, "a check takes") {
+				t.Errorf("%v: status %d, %s%s", line, status, stdout, stderr)
+			}
+		}
+	}
+}
