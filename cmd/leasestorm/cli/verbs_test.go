@@ -177,3 +177,11 @@ func TestExampleScenarios(t *testing.T) {
 		}
 	}
 }
+
+// What a host has no room for on its cores is left out by name; the virtual engine's rows come.
+func TestValidateOnASmallHost(t *testing.T) {
+	status, stdout, stderr := call(t, "validate", "--model", "mmc", "--servers", "300", "--rho", "0.5", "--arrivals", "200000")
+	if status != exitOK && status != exitDisagrees || !strings.Contains(stdout, "virtual") || strings.Contains(stdout, "real") || !strings.Contains(stderr, "the real engine's rows of mmc are left out: ") {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+}
