@@ -187,7 +187,7 @@ func (t *lockFree) renew(id ID, now, deadline uint32) bool {
 	}
 }
 
-// ahead is how many words RenewAll loads before it renews the first of them: the misses
+// ahead is how many words RenewAll asks for before it renews the first of them: the misses
 // that a core keeps in flight at once, or a few more.
 const ahead = 64
 
@@ -201,7 +201,13 @@ func (t *lockFree) RenewAll(ids []ID, now, deadline time.Duration, renewed []boo
 		k := min(ahead, len(ids))
 		t.Prefetch(ids[:k])
 		for i, id := range ids[:k] {
-			ok := t.renew(id, tick, d)
+			ok := false
+			if w := t.at(id); w != nil { // renew in place: most need no second look
+				old := w.Load()
+				if uint32(old>>32) == id.Epoch() && uint32(old) > tick {
+					ok = uint32(old) < d && w.CompareAndSwap(old, packWord(id.Epoch(), d)) || t.renew(id, tick, d)
+				}
+			}
 			if ok {
 				n++
 			}
@@ -264,15 +270,9 @@ func (t *lockFree) Regrant(id ID, now, deadline time.Duration) (ID, error) {
 	}
 }
 
-// Prefetch loads the words that a batch is about to use, one after the other without
-// waiting: their cache misses overlap.
-func (t *lockFree) Prefetch(ids []ID) {
-	for _, id := range ids {
-		if w := t.at(id); w != nil {
-			w.Load()
-		}
-	}
-}
+// Prefetch asks for the words that a batch is about to use, for writing: their cache misses
+// overlap, with each other and with what follows.
+func (t *lockFree) Prefetch(ids []ID) { touch(t.words, ids) }
 
 // rotorCalls is in how many calls of Expire the rotor comes by every block.
 //
