@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/atomic"
 
+	"github.com/leasestorm/leasestorm/internal/huge"
 	"github.com/leasestorm/leasestorm/queue/catalog"
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
@@ -94,7 +95,7 @@ func makeLockFree(leases, regions int, apart bool) *lockFree {
 	some := (blocks + 63) / 64
 	t := &lockFree{
 		n:       leases,
-		words:   make([]atomic.Uint64, blocks*blockWords),
+		words:   huge.Make[atomic.Uint64](blocks * blockWords),
 		scan:    scans[len(scans)-1],
 		bounds:  make([]atomic.Uint32, blocks),
 		tops:    make([]atomic.Uint32, (blocks+groupBlocks-1)/groupBlocks),
