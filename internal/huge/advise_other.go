@@ -2,4 +2,4 @@
 
 package huge
 
-func advise([]byte) {}
+func advise(uintptr, uintptr) {}

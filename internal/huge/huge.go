@@ -12,17 +12,15 @@ const page = 2 << 20
 // Make returns make([]T, n). T must not have pointers.
 func Make[T any](n int) []T {
 	s := make([]T, n)
-	if bytes := inner(unsafe.Pointer(unsafe.SliceData(s)), uintptr(n)*unsafe.Sizeof(*new(T))); len(bytes) > 0 {
-		advise(bytes)
+	if bytes := uintptr(n) * unsafe.Sizeof(*new(T)); bytes >= page {
+		advise(around(uintptr(unsafe.Pointer(unsafe.SliceData(s))), bytes))
 	}
 	return s
 }
 
-// inner is the part of n bytes at p that consists of whole, aligned huge pages.
-func inner(p unsafe.Pointer, n uintptr) []byte {
-	skip := -uintptr(p) & (page - 1)
-	if n < skip+page {
-		return nil
-	}
-	return unsafe.Slice((*byte)(unsafe.Add(p, skip)), (n-skip)&^(page-1))
+// around is the range of whole pages that n bytes at p touch. What else is in the first and the
+// last of them gets a huge page, too: that is only where it lies.
+func around(p, n uintptr) (from, bytes uintptr) {
+	from = p &^ (page - 1)
+	return from, (p + n - from + page - 1) &^ (page - 1)
 }

@@ -1,20 +1,14 @@
 package huge
 
-import (
-	"testing"
-	"unsafe"
-)
+import "testing"
 
-func TestInner(t *testing.T) {
-	room := make([]byte, 6*page)
-	base := unsafe.Pointer(&room[-uintptr(unsafe.Pointer(&room[0]))&(page-1)])
+func TestAround(t *testing.T) {
 	for _, c := range []struct{ at, n, from, bytes uintptr }{
-		{0, page, 0, page}, {0, page - 1, 0, 0}, {0, 2*page + 5, 0, 2 * page}, {0, 0, 0, 0},
-		{1, page, 0, 0}, {1, 2*page - 2, 0, 0}, {1, 2*page - 1, page, page}, {page - 8, 3 * page, page, 2 * page},
+		{page, page, page, page}, {page, page + 1, page, 2 * page}, {page - 1, page, 0, 2 * page},
+		{page + 8, page - 8, page, page}, {page + 8, 3 * page, page, 4 * page},
 	} {
-		got := inner(unsafe.Add(base, c.at), c.n)
-		if uintptr(len(got)) != c.bytes || c.bytes > 0 && unsafe.Pointer(&got[0]) != unsafe.Add(base, c.from) {
-			t.Errorf("%d bytes at %d: %d bytes, want %d from %d", c.n, c.at, len(got), c.bytes, c.from)
+		if from, bytes := around(c.at, c.n); from != c.from || bytes != c.bytes {
+			t.Errorf("%d bytes at %d: %d bytes from %d, want %d from %d", c.n, c.at, bytes, from, c.bytes, c.from)
 		}
 	}
 }
