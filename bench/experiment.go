@@ -197,7 +197,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	f, err := fleet.New(fleet.Config{
 		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
 		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Launches: x.Launches(x.Launch, s), Zones: x.Zones, Seed: x.seed,
-		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace,
+		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace, Soon: m.Prefetch,
 	}, func(droplet uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, droplet) })
 	if err != nil {
 		return nil, nil, err
