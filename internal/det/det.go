@@ -60,6 +60,9 @@ func Exp(x float64) float64 {
 	p = p1 + float64(t*p)
 	c := r - float64(t*p)
 	y := 1 - ((lo - float64(r*c)/(2-c)) - hi)
+	if k > -1022 && k < 1023 { // Ldexp is for the others, and takes longer
+		return math.Float64frombits(math.Float64bits(y) + uint64(k)<<52)
+	}
 	return math.Ldexp(y, k)
 }
 
@@ -150,7 +153,7 @@ func Log(x float64) float64 {
 	}
 	f, exponent := math.Frexp(x)
 	if f < math.Sqrt2/2 {
-		f *= 2
+		f = float64(f * 2)
 		exponent--
 	}
 	f--

@@ -118,17 +118,22 @@ func TestDraws(t *testing.T) {
 	}
 }
 
-// BenchmarkExponential is beside math/rand's.
-func BenchmarkExponential(b *testing.B) {
+// BenchmarkDraws is beside math/rand and math.
+func BenchmarkDraws(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	b.Run("det", func(b *testing.B) {
-		for b.Loop() {
-			Exponential(rng)
-		}
-	})
-	b.Run("rand", func(b *testing.B) {
-		for b.Loop() {
-			rng.ExpFloat64()
-		}
-	})
+	for _, d := range []struct {
+		name string
+		draw func(*rand.Rand) float64
+	}{
+		{"exponential/det", Exponential},
+		{"exponential/rand", (*rand.Rand).ExpFloat64},
+		{"lognormal/det", func(rng *rand.Rand) float64 { return Exp(Normal(rng)) }},
+		{"lognormal/rand", func(rng *rand.Rand) float64 { return math.Exp(rng.NormFloat64()) }},
+	} {
+		b.Run(d.name, func(b *testing.B) {
+			for b.Loop() {
+				d.draw(rng)
+			}
+		})
+	}
 }
