@@ -252,7 +252,7 @@ func simCommand() *cobra.Command {
 		Use:   "sim SCENARIO",
 		Short: "run a scenario in virtual time, without waiting",
 		Long: `Drives the same tables, disciplines, controllers and droplets as run does, through a calendar of
-events. The same scenario, flags and seed make the same files to the byte, on every host.`,
+events. The same scenario, flags and seed make the same files to the byte, on every host and architecture.`,
 		Args: oneScenario,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0], bench.Virtual{}) },
 	}
