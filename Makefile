@@ -43,7 +43,7 @@ bench-peers: need-go ## measure our tables and queues beside others' (JSON=FILE 
 
 bench-contestants: need-go ## rank the limiters, breakers and queues of known libraries by the surge (downloads them)
 	cd bench/contestants && CGO_ENABLED=0 go build -trimpath -o ../../bin/leasestorm-contestants .
-	bin/leasestorm-contestants bench compare --contestants $(CONTESTANTS) $(ARGS)
+	bin/leasestorm-contestants rank --contestants $(CONTESTANTS) $(ARGS)
 
 bench-sim: need-go ## measure the virtual engine beside a calendar in a heap
 	@scripts/bench-sim

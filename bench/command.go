@@ -31,18 +31,17 @@ func (x *experiment) command(on string) string {
 		panic(err) // it is built in
 	}
 	words = append(words, base.Name)
-	for _, set := range x.Asked.Differences(&base) {
+	asked := x.Asked
+	asked.ServiceLaw = AbsoluteService(asked.ServiceLaw)
+	for _, set := range asked.Differences(&base) {
 		words = append(words, "--set", set)
 	}
-	words = append(words, "--workers", fmt.Sprint(x.Workers), "--seed", fmt.Sprint(x.seed), "--max-queue", fmt.Sprint(x.how.MaxQueue))
+	words = append(words, "--seed", fmt.Sprint(x.seed), "--max-queue", fmt.Sprint(x.how.MaxQueue))
 	if x.runbook != nil {
 		words = append(words, "--runbook", runbookFile, "--engine", on)
 	}
 	if on == "real" && x.how.Idle != engine.Idles[0] {
 		words = append(words, "--idle", x.how.Idle)
-	}
-	if on == "virtual" && x.how.Service != "" && x.how.Service != "fixed" {
-		words = append(words, "--service", absoluteService(x.how.Service))
 	}
 	for i, w := range words {
 		words[i] = shellWord(w)
@@ -50,11 +49,11 @@ func (x *experiment) command(on string) string {
 	return strings.Join(words, " ")
 }
 
-// absoluteService makes the folder of a measured distribution absolute.
-func absoluteService(service string) string {
-	if dir, ok := strings.CutPrefix(service, measured); ok {
+// AbsoluteService returns a service_law whose folder, of a measured distribution, is absolute.
+func AbsoluteService(service string) string {
+	if dir, ok := strings.CutPrefix(service, scenario.MeasuredServices); ok {
 		if abs, err := filepath.Abs(dir); err == nil {
-			return measured + abs
+			return scenario.MeasuredServices + abs
 		}
 	}
 	return service

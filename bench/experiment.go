@@ -38,8 +38,8 @@ type experiment struct {
 	switchAdmit *admit.Switch
 }
 
-func newExperiment(s scenario.Scenario, workers int, seed uint64, shortest time.Duration) (*experiment, error) {
-	fitted, err := scenario.Fit(s, workers, shortest)
+func newExperiment(s scenario.Scenario, seed uint64, shortest time.Duration) (*experiment, error) {
+	fitted, err := scenario.Fit(s, shortest)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +197,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	f, err := fleet.New(fleet.Config{
 		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
 		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Launches: x.Launches(x.Launch, s), Zones: x.Zones, Seed: x.seed,
-		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace,
+		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace, Soon: m.Prefetch,
 	}, func(droplet uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, droplet) })
 	if err != nil {
 		return nil, nil, err
@@ -226,10 +226,10 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	return p, j, nil
 }
 
-// Check returns an error if a run of the scenario on the given number of workers cannot be laid
-// out, or one of its parts cannot be made. It does not run the scenario.
-func Check(s scenario.Scenario, workers int) error {
-	x, err := newExperiment(s, workers, 1, 1)
+// Check returns an error if a run of the scenario cannot be laid out, or one of its parts cannot
+// be made. It does not run the scenario.
+func Check(s scenario.Scenario) error {
+	x, err := newExperiment(s, 1, 1)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func nameless(err error) bool {
 // short runs 10 s of virtual time of a scenario at most, with 20,000 attempts in its queue.
 func short(t *testing.T, s scenario.Scenario, o Options) error {
 	t.Helper()
-	if x, err := newExperiment(s, 1, 1, 1); err == nil && (x.Leases > 1_000_000 || x.Launches(x.Launch, x.Want) > 1e6 || x.Timeout < 20*time.Millisecond && x.Leases > 10_000) {
+	if x, err := newExperiment(s, 1, 1); err == nil && (x.Leases > 1_000_000 || x.Launches(x.Launch, x.Want) > 1e6 || x.Timeout < 20*time.Millisecond && x.Leases > 10_000) {
 		return nil // it can be run, and takes longer than a test may
 	}
 	o.Seed, o.MaxQueue = 1, 20_000
@@ -142,8 +142,8 @@ func TestServiceWithinTimeout(t *testing.T) {
 		{[]string{"leases=21", "broken=1"}, ""},
 		{[]string{"leases=5", "broken=1", "sigma=0.1"}, "leases: the service of check takes 1 s and the timeout is 1s"},
 		{[]string{"leases=6", "broken=1", "sigma=0.1"}, ""},
-		{[]string{"leases=2", "broken=1", "scale=none", "check_service=250ms"}, "check_service: the service of establish takes 1 s and the timeout is 1s"},
-		{[]string{"leases=2", "broken=1", "scale=none", "check_service=249ms"}, ""},
+		{[]string{"leases=2", "broken=1", "scale=none", "service_time=250ms"}, "service_time: the service of establish takes 1 s and the timeout is 1s"},
+		{[]string{"leases=2", "broken=1", "scale=none", "service_time=249ms"}, ""},
 	} {
 		s, err := scenario.Load("surge")
 		if err == nil {
@@ -152,7 +152,7 @@ func TestServiceWithinTimeout(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = newExperiment(s, 1, 1, 1)
+		_, err = newExperiment(s, 1, 1)
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%v: %v; want …%s…", tt.set, err, tt.want)
 		}
@@ -172,7 +172,7 @@ func TestRunsThatCannotBeHeld(t *testing.T) {
 		{[]string{"operator=restart", "operator_at=25s"}, "operator_at: the operator's last step is 25s after the return, and the run ends 25s after it"},
 		{[]string{"operator=both", "restarts=20"}, "restart_every: the operator's last step is 27s after the return"},
 		{[]string{"launch=100", "sigma=0.1", "leases=20000000", "interval=10s"}, "launch: 100 of capacity is"},
-		{[]string{"scale=leases", "check_service=100ns", "interval=24h", "ttl=25h"}, "check_service: 100ns for a check makes"},
+		{[]string{"scale=leases", "service_time=100ns", "interval=24h", "ttl=25h"}, "service_time: 100ns for a check makes"},
 	} {
 		s, err := scenario.Load("surge")
 		if err == nil {
@@ -181,11 +181,11 @@ func TestRunsThatCannotBeHeld(t *testing.T) {
 		if err != nil {
 			t.Fatal(tt.set, err)
 		}
-		workers := 1
-		if strings.HasPrefix(tt.want, "check_service") || strings.HasPrefix(tt.want, "launch") {
-			workers = 4096
+		s.Workers = 1
+		if strings.HasPrefix(tt.want, "service_time") || strings.HasPrefix(tt.want, "launch") {
+			s.Workers = 4096
 		}
-		if _, err = newExperiment(s, workers, 1, 1); err == nil || !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), tt.want) {
+		if _, err = newExperiment(s, 1, 1); err == nil || !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%.60v: %v; want …%s…", tt.set, err, tt.want)
 		}
 	}

@@ -171,7 +171,7 @@ func TestEngineAgainstHeap(t *testing.T) {
 	for _, broken := range []int{300, 700, 1000, 3000} {
 		t.Run(fmt.Sprint(broken), func(t *testing.T) {
 			s := surgeAt(t, fmt.Sprintf("broken=%d", broken), "duration=8s")
-			x, err := newExperiment(s, 1, 1, 1)
+			x, err := newExperiment(s, 1, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +209,7 @@ func BenchmarkSim(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	x, err := newExperiment(s, 1, 1, 1)
+	x, err := newExperiment(s, 1, 1)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/fleet"
 	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 )
@@ -179,4 +181,24 @@ func (g *memoryGuard) Watch(now time.Duration, s engine.State) bool {
 		}
 	}
 	return g.watch(now, s)
+}
+
+// AtOnce returns how many virtual runs of a scenario fit on this host at the same time: one per
+// processor, and not more than memory holds. bytes is the least memory that each takes; a queue
+// that grows takes more, and ends its run when there is no more.
+func AtOnce(s scenario.Scenario) (runs int, bytes int64) {
+	runs = runtime.GOMAXPROCS(0)
+	x, err := newExperiment(s, 1, 1)
+	if err != nil {
+		return runs, 0
+	}
+	perLease, perLook, err := x.bytes(false)
+	if err != nil {
+		return runs, 0
+	}
+	bytes = perLease*int64(x.Leases) + int64(x.Broken)*(attemptBytes+itemBytes) + perLook
+	if limit := memory.limit(); limit > 0 && bytes > 0 {
+		runs = max(1, min(runs, int(limit/(2*bytes)))) // as much again for queues and series
+	}
+	return runs, bytes
 }

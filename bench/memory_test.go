@@ -29,7 +29,7 @@ func large(t *testing.T, leases string, set ...string) *experiment {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := newExperiment(s, 1, 1, 1)
+	x, err := newExperiment(s, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestMemoryIsReserved(t *testing.T) {
 	if _, err := x.reserve(room(0, 1<<40), true); err != nil {
 		t.Errorf("where the limit is unknown: %v", err)
 	}
-	x = large(t, "10000", "broken=1000", "timeout=1h", "launch=100", "sigma=4", "check_service=10us", "scale=none")
+	x = large(t, "10000", "broken=1000", "timeout=1h", "launch=100", "sigma=4", "service_time=10us", "scale=none")
 	if _, err := x.reserve(room(1<<30, 0), false); !errors.Is(err, ErrMemory) || !strings.Contains(err.Error(), "launch: ") {
 		t.Errorf("launches that outgrow the memory between two looks: %v", err)
 	}

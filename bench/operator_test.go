@@ -15,7 +15,7 @@ func TestRunbookIsPlayed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := newExperiment(surgeAt(t, "operator=both", "slow=0.5"), 1, 1, 1)
+	x, err := newExperiment(surgeAt(t, "operator=both", "slow=0.5"), 1, 1)
 	if err == nil {
 		err = x.play(b)
 	}
@@ -25,7 +25,7 @@ func TestRunbookIsPlayed(t *testing.T) {
 	if last := x.phases[len(x.phases)-1].Name; len(x.steps) != 1 || x.end != x.act(0)+x.Duration || x.costs.Slowed.To != x.end || last != "return" {
 		t.Errorf("%d steps, the last phase is %s, the run ends at %v and is slow to %v", len(x.steps), last, x.end, x.costs.Slowed.To)
 	}
-	if x, err = newExperiment(surgeAt(t, "renew_rate=0.0000035"), 1, 1, 1); err == nil {
+	if x, err = newExperiment(surgeAt(t, "renew_rate=0.0000035"), 1, 1); err == nil {
 		err = x.play(b)
 	}
 	if !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), "renew_rate: the run may last 24h") {

@@ -111,7 +111,7 @@ func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 // RampLength returns the run time of a scenario's ramp of loads. ok is false if the scenario has
 // no ramp, or cannot be run on one worker.
 func RampLength(s scenario.Scenario) (length time.Duration, ok bool) {
-	x, err := newExperiment(s, 1, 1, scenario.ShortestCheck)
+	x, err := newExperiment(s, 1, scenario.ShortestCheck)
 	if err != nil || len(x.Loads) == 0 {
 		return 0, false
 	}

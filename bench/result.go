@@ -7,6 +7,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/fleet"
+	"github.com/leasestorm/leasestorm/bench/host"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/queue"
@@ -88,6 +89,12 @@ type Result struct {
 	Run        float64  `json:"run_s"`               // length of the run, in run time
 	Elapsed    float64  `json:"elapsed_s"`           // wall time, set-up and calibration included
 	Folder     string   `json:"folder,omitempty"`
+	// Tries is how often a suite has made this run until it was valid, if more than once, and
+	// Spoilt why the others do not count.
+	Tries  int      `json:"tries,omitempty"`
+	Spoilt []string `json:"spoilt_tries,omitempty"`
+	// Quiet is what was seen of the host before the run; nil: nobody looked.
+	Quiet *host.QuietReport `json:"quiet,omitempty"`
 
 	// Services is the distribution of service times, each divided by its calibrated mean.
 	Services []record.Quantile `json:"-"`
@@ -277,7 +284,7 @@ func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration
 // fit as shares of capacity.
 const (
 	noisySlip, invalidSlip   = 0.01, 0.05
-	noisyDrift, invalidDrift = 0.10, 0.25
+	noisyDrift, invalidDrift = host.NoisyShare, 0.25 // the same before a run and after it
 	noisyFit                 = 0.05
 	noisyClock               = 200.0 // ppm: at 10 s, 2 ms
 	impossible               = 1.1   // efficiency

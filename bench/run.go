@@ -22,26 +22,19 @@ import (
 
 // Options say how a scenario is run. The zero value is ready to use.
 type Options struct {
-	Workers int    // 0: Real derives the number from the host's topology, Virtual uses 1
-	Seed    uint64 // 0: a random seed, which the result names
+	Seed uint64 // 0: a random seed, which the result names
 	// Idle is what a thread does while it has no work: one of engine.Idles. "" is the first.
 	// Virtual refuses any other value than "".
 	Idle string
 	// MaxQueue, if not 0, is the number of queued attempts above which the run ends.
 	MaxQueue int
-	// Service is the distribution of service times in virtual time:
-	//
-	//   - "fixed", the default: every service takes its mean
-	//   - "exponential"
-	//   - "lognormal:cv=2": lognormal with a coefficient of variation of 2
-	//   - "measured:FOLDER": as measured by the real run in that folder
-	//
-	// Real accepts "fixed" only: real services have a distribution of their own.
-	Service string
 	// Runbook, if set, replaces the scenario's operator.
 	Runbook *scenario.Runbook
 	// Folder, if set, is created for the run's files. It must not exist.
-	Folder   string
+	Folder string
+	// Wait is how long Real waits, at most, for the host to be quiet before it calibrates; 0: it does
+	// not look.
+	Wait     time.Duration
 	Progress io.Writer // receives one line per event; nil: no progress is written
 }
 
@@ -114,12 +107,16 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 	if !slices.Contains(engine.Idles, o.Idle) {
 		return nil, scenario.Bad("idle", fmt.Sprintf("%q: want one of %s", o.Idle, strings.Join(engine.Idles, ", ")))
 	}
-	if o.Service != "" && o.Service != "fixed" {
-		return nil, scenario.Bad("service", fmt.Sprintf("%q: services on real cores have a distribution of their own; it goes with the virtual engine", o.Service))
+	if s.ServiceLaw != "" && s.ServiceLaw != scenario.FixedServices {
+		return nil, scenario.Bad("service_law", fmt.Sprintf("%q: services on real cores have a distribution of their own; it goes with the virtual engine", s.ServiceLaw))
 	}
 	topology := host.ReadTopology()
-	place := topology.Place(o.Workers)
-	x, err := layOut(s, o, len(place.Workers), scenario.ShortestCheck)
+	if most := len(topology.CPUs); s.Workers > most {
+		return nil, scenario.Bad("workers", fmt.Sprintf("%d do not fit on the %d processors that this process may use, of which the generator takes one: --workers %d fits, and the virtual engine (sim) takes any number", s.Workers, most, max(1, most-1)))
+	}
+	place := topology.Place(s.Workers)
+	s.Workers = len(place.Workers)
+	x, err := layOut(s, o, scenario.ShortestCheck)
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +126,12 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 	}
 	defer x.abandon()
 	real := &engine.Real{Placement: place, Idle: o.Idle, Batch: workerBatch(x), MemoryLimit: memoryLimit}
-	o.Say("%s: table %s, queue %s, admit %s, retry %s; %d leases, %d broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, x.Leases, x.Broken, x.Workers, x.seed)
-	usage := host.ReadUsage()
+	o.Say("%s: table %s, queue %s, admit %s, retry %s; %s leases, %s broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, show.Count(x.Leases), show.Count(x.Broken), x.Workers, x.seed)
+	quiet, err := waitForQuiet(ctx, place, &o)
+	if err != nil {
+		return nil, err
+	}
+	usage, load := host.ReadUsage(), host.ReadLoad()
 	cal, service, err := x.calibrate(ctx, real)
 	if err != nil {
 		return nil, err
@@ -156,6 +157,7 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 		res.Noisy = append(res.Noisy, fmt.Sprintf("threads are not pinned (%v): the scheduler moves them; allow sched_setaffinity", run.Unpinned))
 	}
 	res.judgeHarness(x.Timeout, float64(service[queue.Establish])/float64(x.Want[queue.Establish])-1)
+	res.disturbed(quiet, host.ReadLoad().Since(load, place.Need()))
 	res.blame(host.Throttling(host.ReadUsage().Sub(usage), len(place.Workers)+1))
 	res.Elapsed = time.Since(began).Seconds()
 	if x.folder != nil {
@@ -231,4 +233,13 @@ func (x *experiment) drift(log *record.Log, j *Judge, calibrated engine.Service,
 		}
 	}
 	return worst
+}
+
+// WorkersOf returns the workers that a run of the scenario has: its own, or those that the Runner
+// chooses.
+func WorkersOf(r Runner, s *scenario.Scenario) int {
+	if s.Workers == 0 && r.Alone() {
+		return len(host.ReadTopology().Place(0).Workers)
+	}
+	return max(1, s.Workers)
 }

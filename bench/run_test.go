@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +34,7 @@ func tiny(t *testing.T, set ...string) scenario.Scenario {
 // through the same model in virtual time: TestSimulateConserves.)
 func TestRunConserves(t *testing.T) {
 	for _, set := range [][]string{{"queue=lifo-lockfree", "table=sharded"}, {"queue=deadline", "admit=token-bucket", "retry=backoff"}} {
-		res, err := Real{}.Run(t.Context(), tiny(t, set...), Options{Workers: 1, Seed: 1})
+		res, err := Real{}.Run(t.Context(), tiny(t, set...), Options{Seed: 1})
 		if err != nil {
 			t.Fatalf("%v: %v", set, err)
 		}
@@ -45,7 +46,7 @@ func TestRunConserves(t *testing.T) {
 
 func TestRunFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	res, err := Real{}.Run(t.Context(), tiny(t), Options{Workers: 1, Folder: dir})
+	res, err := Real{}.Run(t.Context(), tiny(t), Options{Folder: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,15 +62,15 @@ func TestRunFolder(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	// Its services drive a virtual run, if the host let enough of them happen.
-	_, err = Virtual{}.Run(t.Context(), tiny(t), Options{Service: "measured:" + dir})
+	_, err = Virtual{}.Run(t.Context(), tiny(t, "service_law=measured:"+dir), Options{})
 	if (err == nil) != (m.Services != nil) || err != nil && !errors.Is(err, scenario.ErrScenario) {
 		t.Errorf("%d quantiles of services: %v", len(m.Services), err)
 	}
-	if _, err := (Virtual{}).Run(t.Context(), tiny(t), Options{Service: "measured:" + t.TempDir()}); !errors.Is(err, scenario.ErrScenario) {
+	if _, err := (Virtual{}).Run(t.Context(), tiny(t, "service_law=measured:"+t.TempDir()), Options{}); !errors.Is(err, scenario.ErrScenario) {
 		t.Errorf("services of no run: %v", err)
 	}
 	again, err := scenario.Parse("manifest", []byte(m.Scenario))
-	if err != nil || again != tiny(t) {
+	if want := tiny(t, fmt.Sprint("workers=", m.Result.Workers)); err != nil || again != want {
 		t.Errorf("the manifest's scenario: %v", err)
 	}
 	if err := record.Check(t.Context(), dir, m.Files); err != nil || len(m.Files) < 3 {
@@ -81,7 +82,7 @@ func TestRunFolder(t *testing.T) {
 	if err := record.Check(t.Context(), dir, m.Files); !errors.Is(err, record.ErrTorn) {
 		t.Errorf("a file that was cut off: %v", err)
 	}
-	if _, err := (Real{}).Run(t.Context(), tiny(t), Options{Workers: 1, Folder: dir}); !errors.Is(err, record.ErrExists) {
+	if _, err := (Real{}).Run(t.Context(), tiny(t), Options{Folder: dir}); !errors.Is(err, record.ErrExists) {
 		t.Errorf("a second run into the same folder: %v", err)
 	}
 }
@@ -90,7 +91,7 @@ func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	parent := t.TempDir()
-	_, err := Real{}.Run(ctx, tiny(t), Options{Workers: 1, Folder: filepath.Join(parent, "run")})
+	_, err := Real{}.Run(ctx, tiny(t), Options{Folder: filepath.Join(parent, "run")})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -100,8 +101,8 @@ func TestRunInterrupted(t *testing.T) {
 }
 
 func TestExperiment(t *testing.T) {
-	s := tiny(t, "leases=1000000", "broken=100000", "timeout=1s", "interval=20s", "ttl=60s")
-	x, err := newExperiment(s, 4, 1, scenario.ShortestCheck)
+	s := tiny(t, "leases=1000000", "broken=100000", "timeout=1s", "interval=20s", "ttl=60s", "workers=4")
+	x, err := newExperiment(s, 1, scenario.ShortestCheck)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,19 +112,20 @@ func TestExperiment(t *testing.T) {
 	if c := x.Capacity(x.Want); c < 49_999 || c > 50_001 || x.Beta(c) < 2.66 || x.Beta(c) > 2.67 {
 		t.Errorf("capacity %v, β %v; want 50,000 and 2.67", c, x.Beta(c))
 	}
-	s.Scale, s.CheckService = "leases", 10*time.Microsecond
-	if x, err = newExperiment(s, 4, 1, scenario.ShortestCheck); err != nil || x.Leases != 2_000_000 || x.Broken != 200_000 {
+	s.Scale, s.ServiceTime = "leases", 10*time.Microsecond
+	if x, err = newExperiment(s, 1, scenario.ShortestCheck); err != nil || x.Leases != 2_000_000 || x.Broken != 200_000 {
 		t.Errorf("scale leases: %v, %d leases, %d broken; want 2·10^6 and 2·10^5", err, x.Leases, x.Broken)
 	}
-	s.Scale, s.CheckService = "none", 40*time.Microsecond
-	if x, err = newExperiment(s, 4, 1, scenario.ShortestCheck); err != nil || x.Rho != 0.5 {
+	s.Scale, s.ServiceTime = "none", 40*time.Microsecond
+	if x, err = newExperiment(s, 1, scenario.ShortestCheck); err != nil || x.Rho != 0.5 {
 		t.Errorf("scale none: %v, ρ %v; want 0.5", err, x.Rho)
 	}
-	if _, err = newExperiment(s, 1, 1, scenario.ShortestCheck); !errors.Is(err, scenario.ErrScenario) {
+	s.Workers = 1
+	if _, err = newExperiment(s, 1, scenario.ShortestCheck); !errors.Is(err, scenario.ErrScenario) {
 		t.Errorf("more checks than a worker can serve: %v", err)
 	}
 	s.Scale, s.Leases = "service", 100_000_000
-	if _, err = newExperiment(s, 1, 1, scenario.ShortestCheck); !errors.Is(err, scenario.ErrScenario) {
+	if _, err = newExperiment(s, 1, scenario.ShortestCheck); !errors.Is(err, scenario.ErrScenario) {
 		t.Errorf("10^8 leases on one worker: %v", err)
 	}
 }

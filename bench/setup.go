@@ -13,9 +13,9 @@ import (
 // folder, and, once the engine has the services, make the run and carry it out.
 
 // layOut lays a run out as its options say.
-func layOut(s scenario.Scenario, o Options, workers int, shortest time.Duration) (*experiment, error) {
+func layOut(s scenario.Scenario, o Options, shortest time.Duration) (*experiment, error) {
 	o.Seed = DrawSeed(o.Seed)
-	x, err := newExperiment(s, workers, o.Seed, shortest)
+	x, err := newExperiment(s, o.Seed, shortest)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -38,40 +37,36 @@ func (Virtual) Alone() bool { return false }
 // dependency returned, in UTC.
 var virtualStart = time.Date(2025, 10, 20, 9, 25, 0, 0, time.UTC)
 
-// measured is the prefix of Options.Service before the folder of a run.
-const measured = "measured:"
-
-// ServiceLaw returns the distribution of service times that Options.Service names.
-func ServiceLaw(ctx context.Context, name string) (engine.Distribution, error) {
-	switch name {
-	case "", "fixed":
+// ServiceLaw returns the distribution of service times that a scenario names. Real services have
+// a distribution of their own.
+func ServiceLaw(ctx context.Context, s *scenario.Scenario) (engine.Distribution, error) {
+	switch s.ServiceLaw {
+	case "", scenario.FixedServices:
 		return engine.Fixed, nil
-	case "exponential":
+	case scenario.ExponentialServices:
 		return engine.Exponential, nil
 	}
-	if text, ok := strings.CutPrefix(name, "lognormal:cv="); ok {
-		if cv, err := strconv.ParseFloat(text, 64); err == nil && cv > 0 && cv <= 100 {
-			return engine.Lognormal(cv), nil
-		}
-		return nil, scenario.Bad("service", fmt.Sprintf("%q: cv is out of range: above 0 to 100", name))
+	if cv, ok := s.CV(); ok {
+		return engine.Lognormal(cv), nil
 	}
-	if dir, ok := strings.CutPrefix(name, measured); ok {
-		m, err := ReadManifest(ctx, dir)
-		if err == nil && len(m.Services) < 2 {
-			err = errors.New("it has no distribution of services: want the folder of a run on the real engine")
-		}
-		if err != nil {
-			return nil, scenario.Bad("service", fmt.Sprintf("%q: %v", name, err))
-		}
-		return engine.Measured(m.Services), nil
+	dir, ok := strings.CutPrefix(s.ServiceLaw, scenario.MeasuredServices)
+	if !ok {
+		return nil, s.Validate()
 	}
-	return nil, scenario.Bad("service", fmt.Sprintf("%q: want fixed, exponential, lognormal:cv=NUMBER or measured:FOLDER", name))
+	m, err := ReadManifest(ctx, dir)
+	if err == nil && len(m.Services) < 2 {
+		err = errors.New("it has no distribution of services: want the folder of a run on the real engine")
+	}
+	if err != nil {
+		return nil, scenario.Bad("service_law", fmt.Sprintf("%q: %v", s.ServiceLaw, err))
+	}
+	return engine.Measured(m.Services), nil
 }
 
 // Run implements Runner.
 func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, error) {
 	began := time.Now()
-	draw, err := ServiceLaw(ctx, o.Service)
+	draw, err := ServiceLaw(ctx, &s)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +76,7 @@ func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Resu
 	if v.Services != nil {
 		draw = engine.Measured(v.Services)
 	}
-	x, err := layOut(s, o, max(1, o.Workers), 1)
+	x, err := layOut(s, o, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +104,9 @@ func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Resu
 	res.Elapsed = time.Since(began).Seconds() // not in the files, which are the same everywhere
 	return res, nil
 }
+
+// CheckVirtual returns an error if a part of the scenario cannot run in virtual time.
+func CheckVirtual(s scenario.Scenario) error { return virtualParts(&s) }
 
 // virtualParts refuses parts that read the host's clock, wherever a scenario names one.
 func virtualParts(s *scenario.Scenario) error {

@@ -77,9 +77,9 @@ func TestLookaheadIsSingle(t *testing.T) {
 	} {
 		for _, workers := range []int{1, 3} {
 			for _, service := range []string{"fixed", "exponential"} {
-				o := Options{Seed: 7, Workers: workers, Service: service}
-				together := hashOf(t, Virtual{}, surgeAt(t, set...), o)
-				if hashOf(t, Virtual{single: true}, surgeAt(t, set...), o) != together {
+				o, of := Options{Seed: 7}, append([]string{fmt.Sprint("workers=", workers), "service_law=" + service}, set...)
+				together := hashOf(t, Virtual{}, surgeAt(t, of...), o)
+				if hashOf(t, Virtual{single: true}, surgeAt(t, of...), o) != together {
 					t.Errorf("%v, %d workers, %s: the runs differ", set, workers, service)
 				}
 			}
@@ -92,7 +92,7 @@ func TestSimulateIsDeterministic(t *testing.T) {
 	var first string
 	for i, procs := range []int{1, 2, 4} {
 		old := runtime.GOMAXPROCS(procs)
-		got := hashOf(t, Virtual{}, surgeAt(t, "queue=lifo", "retry=backoff", "launch=0.1"), Options{Seed: 7, Workers: 3, Service: "exponential"})
+		got := hashOf(t, Virtual{}, surgeAt(t, "queue=lifo", "retry=backoff", "launch=0.1", "workers=3", "service_law=exponential"), Options{Seed: 7})
 		runtime.GOMAXPROCS(old)
 		if i == 0 {
 			first = got
@@ -149,7 +149,7 @@ func TestVerdicts(t *testing.T) {
 	} {
 		for _, workers := range []int{1, 4} {
 			t.Run(fmt.Sprint(tt.set, workers), func(t *testing.T) {
-				res := simulate(t, surgeAt(t, tt.set...), Options{Seed: 1, Workers: workers})
+				res := simulate(t, surgeAt(t, append([]string{fmt.Sprint("workers=", workers)}, tt.set...)...), Options{Seed: 1})
 				if res.Verdict != tt.verdict || tt.verdict == Recovered && (*res.TTR < tt.min || *res.TTR > tt.max) {
 					t.Errorf("%s, TTR %s; want %s, %v to %v s", res.Verdict, show.Dash(res.TTR, "%.2f s"), tt.verdict, tt.min, tt.max)
 				}
@@ -167,11 +167,11 @@ func TestSimulateConserves(t *testing.T) {
 				if testing.Short() && (i+k+l)%16 != 0 {
 					continue // each of them, not each combination
 				}
-				s := surgeAt(t, "queue="+q, "admit="+a, "retry="+r, "launch=0.1", "operator=restart", "operator_at=2s", "duration=4s", "leases=1000", "broken=150")
+				s := surgeAt(t, "queue="+q, "admit="+a, "retry="+r, "launch=0.1", "operator=restart", "operator_at=2s", "duration=4s", "leases=1000", "broken=150", "workers=2", "service_law=exponential")
 				if virtualParts(&s) != nil {
 					continue // a test's
 				}
-				_, err := Virtual{}.Run(t.Context(), s, Options{Seed: 5, Workers: 2, Service: "exponential"})
+				_, err := Virtual{}.Run(t.Context(), s, Options{Seed: 5})
 				if q == "slack" && errors.Is(err, catalog.ErrParam) {
 					continue // waits that break its guard
 				}
@@ -222,7 +222,7 @@ func TestPolicies(t *testing.T) {
 func TestTablesAgree(t *testing.T) {
 	var first *Result
 	for _, table := range []string{"mutex", "sharded", "lockfree"} {
-		res := simulate(t, surgeAt(t, "queue=deadline", "table="+table), Options{Seed: 3, Workers: 2})
+		res := simulate(t, surgeAt(t, "queue=deadline", "table="+table, "workers=2"), Options{Seed: 3})
 		if first == nil {
 			first = res
 		} else if *res.TTR != *first.TTR || res.Shed != first.Shed || !reflect.DeepEqual(res.TimeToLease, first.TimeToLease) {
@@ -240,12 +240,16 @@ func TestMaxQueue(t *testing.T) {
 
 func TestDistributions(t *testing.T) {
 	for _, bad := range []string{"normal", "lognormal", "lognormal:cv=0", "lognormal:cv=x"} {
-		if _, err := (Virtual{}).Run(t.Context(), surgeAt(t), Options{Service: bad}); err == nil {
+		s := surgeAt(t)
+		if s.ServiceLaw = bad; s.Validate() == nil {
+			t.Errorf("service_law %q is valid", bad)
+		}
+		if _, err := (Virtual{}).Run(t.Context(), s, Options{}); err == nil {
 			t.Errorf("service %q was taken", bad)
 		}
 	}
 	for _, service := range []string{"fixed", "exponential", "lognormal:cv=2"} {
-		res := simulate(t, surgeAt(t, "queue=deadline:margin=5"), Options{Seed: 1, Workers: 4, Service: service})
+		res := simulate(t, surgeAt(t, "queue=deadline:margin=5", "workers=4", "service_law="+service), Options{Seed: 1})
 		if res.Verdict != Recovered {
 			t.Errorf("%s: %s", service, res.Verdict)
 		}
@@ -266,7 +270,7 @@ func BenchmarkVirtual(b *testing.B) {
 			events := uint64(0)
 			for range b.N {
 				b.StopTimer()
-				x, err := newExperiment(s, 1, 1, 1)
+				x, err := newExperiment(s, 1, 1)
 				if err != nil {
 					b.Fatal(err)
 				}

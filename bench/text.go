@@ -18,13 +18,13 @@ func (res *Result) Text() string {
 		line("invalid", "%s", res.Because)
 	}
 	line("contestant", "%s / %s / %s / %s (table / queue / admit / retry)", res.Table, res.Queue, res.Admit, res.Retry)
-	line("scenario", "%s, %d leases, %d broken, %d workers, seed %d", res.Scenario, res.Leases, res.Broken, res.Workers, res.Seed)
+	line("scenario", "%s, %s leases, %s broken, %s workers, seed %d", res.Scenario, show.Count(res.Leases), show.Count(res.Broken), show.Count(res.Workers), res.Seed)
 	line("capacity", "%s establishes/s, β %.2f", show.Rate(res.Capacity), res.Beta)
 	line("recovery", "TTR %s, queue drained %s, efficiency %s", show.Dash(res.TTR, "%.2f s"), show.Dash(res.Drain, "%.2f s"), show.Dash(res.Efficiency, "%.2f"))
-	line("goodput", "%s establishes/s, %s checks/s; wasted work %.0f %%; %d shed", show.Rate(res.Goodput["establish"]), show.Rate(res.Goodput["check"]), 100*res.WastedWork, res.Shed)
-	line("active leases", "%d at least, %d at the end", res.ActiveMin, res.ActiveEnd)
+	line("goodput", "%s establishes/s, %s checks/s; wasted work %.0f %%; %s shed", show.Rate(res.Goodput["establish"]), show.Rate(res.Goodput["check"]), 100*res.WastedWork, show.Count(res.Shed))
+	line("active leases", "%s at least, %s at the end", show.Count(res.ActiveMin), show.Count(res.ActiveEnd))
 	q := res.TimeToLease
-	line("time to lease", "p50 %s, p99 %s, p99.9 %s, max %s (%d)", show.Dash(q.P50, "%.2f s"), show.Dash(q.P99, "%.2f s"), show.Dash(q.P999, "%.2f s"), show.Dash(q.Max, "%.2f s"), q.N)
+	line("time to lease", "p50 %s, p99 %s, p99.9 %s, max %s (%s)", show.Dash(q.P50, "%.2f s"), show.Dash(q.P99, "%.2f s"), show.Dash(q.P999, "%.2f s"), show.Dash(q.Max, "%.2f s"), show.Count(q.N))
 	line("slip", "p50 %s, p99.9 %s (the host's own gaps: %s, %s)", show.Dash(res.Slip.P50, "%.3f ms"), show.Dash(res.Slip.P999, "%.2f ms"), show.Dash(res.HostGap.P50, "%.3f ms"), show.Dash(res.HostGap.P999, "%.2f ms"))
 	for _, n := range res.Noisy {
 		line("noisy", "%s", n)

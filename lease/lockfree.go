@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/atomic"
 
+	"github.com/leasestorm/leasestorm/internal/huge"
 	"github.com/leasestorm/leasestorm/queue/catalog"
 	"github.com/leasestorm/leasestorm/queue/pad"
 )
@@ -22,6 +23,9 @@ const (
 	blockShift = 9
 	blockWords = 1 << blockShift
 	mapWords   = blockWords / 64 // of a block's free map
+
+	groupShift  = 6
+	groupBlocks = 1 << groupShift
 )
 
 // lockFree keeps its leases in words that are renewed by one compare-and-swap.
@@ -49,6 +53,12 @@ type lockFree struct {
 	// after. In either order of the two, one of them sees the other's word.
 	bounds []atomic.Uint32
 
+	// tops[g] is at or before the bounds of groupBlocks blocks, so that a sweep that finds
+	// nothing reads a few cache lines. It keeps the same order towards bounds as these do
+	// towards words: a bound is lowered before its top, and a top is raised before the
+	// bounds are read. A bound that is raised leaves the top valid.
+	tops []atomic.Uint32
+
 	// free has a bit for each slot that a Grant may take, 8 words a block; some has
 	// a bit for each block that may have one. A bit of some is set after the bit in
 	// free, and cleared before a second look at free, so a free slot is overlooked
@@ -57,7 +67,7 @@ type lockFree struct {
 	some []atomic.Uint64
 
 	regions []*region
-	rotor   atomic.Uint32 // blocks that it has come by, in turn
+	rotor   atomic.Uint32 // calls of Expire
 }
 
 // region is where a worker looks for free slots first, so that workers write to
@@ -85,9 +95,10 @@ func makeLockFree(leases, regions int, apart bool) *lockFree {
 	some := (blocks + 63) / 64
 	t := &lockFree{
 		n:       leases,
-		words:   make([]atomic.Uint64, blocks*blockWords),
+		words:   huge.Make[atomic.Uint64](blocks * blockWords),
 		scan:    scans[len(scans)-1],
 		bounds:  make([]atomic.Uint32, blocks),
+		tops:    make([]atomic.Uint32, (blocks+groupBlocks-1)/groupBlocks),
 		free:    make([]atomic.Uint64, blocks*mapWords),
 		some:    make([]atomic.Uint64, some),
 		regions: pad.Apart[region](min(regions, some), apart),
@@ -95,6 +106,9 @@ func makeLockFree(leases, regions int, apart bool) *lockFree {
 	for b := range t.bounds {
 		t.bounds[b].Store(noDeadline)
 		setBit(t.some, uint32(b))
+	}
+	for g := range t.tops {
+		t.tops[g].Store(noDeadline)
 	}
 	for i := range t.free {
 		if left := leases - 64*i; left >= 64 {
@@ -111,9 +125,14 @@ func makeLockFree(leases, regions int, apart bool) *lockFree {
 
 func packWord(epoch, deadline uint32) uint64 { return uint64(epoch)<<32 | uint64(deadline) }
 
-// lower is an atomic minimum.
+// lower makes a deadline in a block known to the sweeps.
 func (t *lockFree) lower(block, deadline uint32) {
-	b := &t.bounds[block]
+	atMost(&t.bounds[block], deadline)
+	atMost(&t.tops[block>>groupShift], deadline)
+}
+
+// atMost is an atomic minimum.
+func atMost(b *atomic.Uint32, deadline uint32) {
 	for {
 		old := b.Load()
 		if old <= deadline || b.CompareAndSwap(old, deadline) {
@@ -169,7 +188,7 @@ func (t *lockFree) renew(id ID, now, deadline uint32) bool {
 	}
 }
 
-// ahead is how many words RenewAll loads before it renews the first of them: the misses
+// ahead is how many words RenewAll asks for before it renews the first of them: the misses
 // that a core keeps in flight at once, or a few more.
 const ahead = 64
 
@@ -183,7 +202,13 @@ func (t *lockFree) RenewAll(ids []ID, now, deadline time.Duration, renewed []boo
 		k := min(ahead, len(ids))
 		t.Prefetch(ids[:k])
 		for i, id := range ids[:k] {
-			ok := t.renew(id, tick, d)
+			ok := false
+			if w := t.at(id); w != nil { // renew in place: most need no second look
+				old := w.Load()
+				if uint32(old>>32) == id.Epoch() && uint32(old) > tick {
+					ok = uint32(old) < d && w.CompareAndSwap(old, packWord(id.Epoch(), d)) || t.renew(id, tick, d)
+				}
+			}
 			if ok {
 				n++
 			}
@@ -246,15 +271,9 @@ func (t *lockFree) Regrant(id ID, now, deadline time.Duration) (ID, error) {
 	}
 }
 
-// Prefetch loads the words that a batch is about to use, one after the other without
-// waiting: their cache misses overlap.
-func (t *lockFree) Prefetch(ids []ID) {
-	for _, id := range ids {
-		if w := t.at(id); w != nil {
-			w.Load()
-		}
-	}
-}
+// Prefetch asks for the words that a batch is about to use, for writing: their cache misses
+// overlap, with each other and with what follows.
+func (t *lockFree) Prefetch(ids []ID) { touch(t.words, ids) }
 
 // rotorCalls is in how many calls of Expire the rotor comes by every block.
 //
@@ -268,13 +287,33 @@ const rotorCalls = 600
 func (t *lockFree) Expire(now time.Duration, lapsed func(ID)) int {
 	n := nowTick(now)
 	ended := 0
-	for range len(t.bounds)/rotorCalls + 1 {
-		ended += t.sweep((t.rotor.Inc()-1)%uint32(len(t.bounds)), n, lapsed)
+	blocks, call := uint64(len(t.bounds)), uint64(t.rotor.Inc())
+	for b := (call - 1) * blocks / rotorCalls; b < call*blocks/rotorCalls; b++ {
+		ended += t.sweep(uint32(b%blocks), n, lapsed)
 	}
-	for b := range t.bounds {
-		if t.bounds[b].Load() <= n {
-			ended += t.sweep(uint32(b), n, lapsed)
+	for g := range t.tops {
+		if t.tops[g].Load() <= n {
+			ended += t.sweepGroup(g, n, lapsed)
 		}
+	}
+	return ended
+}
+
+// sweepGroup sweeps those blocks of a group that have something due, and gives the group a
+// new top.
+func (t *lockFree) sweepGroup(group int, now uint32, lapsed func(ID)) (ended int) {
+	t.tops[group].Store(noDeadline)
+	least := uint32(noDeadline)
+	for b := group << groupShift; b < min((group+1)<<groupShift, len(t.bounds)); b++ {
+		bound := t.bounds[b].Load()
+		if bound <= now {
+			ended += t.sweep(uint32(b), now, lapsed)
+			bound = t.bounds[b].Load()
+		}
+		least = min(least, bound)
+	}
+	if least != noDeadline {
+		atMost(&t.tops[group], least)
 	}
 	return ended
 }
@@ -331,6 +370,6 @@ func (t *lockFree) Live() int {
 }
 
 func (t *lockFree) Bytes() int64 {
-	return int64(unsafe.Sizeof(*t)) + 8*int64(len(t.words)+len(t.free)+len(t.some)) + 4*int64(len(t.bounds)) +
+	return int64(unsafe.Sizeof(*t)) + 8*int64(len(t.words)+len(t.free)+len(t.some)) + 4*int64(len(t.bounds)+len(t.tops)) +
 		int64(len(t.regions))*int64(unsafe.Sizeof(region{})+pad.Bytes)
 }

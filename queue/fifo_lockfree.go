@@ -11,7 +11,7 @@ import (
 var fifoLockFreeEntry = catalog.Entry[New]{
 	Name:   "fifo-lockfree",
 	Doc:    "fifo without a lock: positions by fetch-and-add, in segments, a batch at a time",
-	Source: "C. Yang and J. Mellor-Crummey, A Wait-free Queue as Fast as Fetch-and-Add, PPoPP 2016 (its array of segments); D. Vyukov's sequence numbers",
+	Source: "C. Yang and J. Mellor-Crummey, A Wait-free Queue as Fast as Fetch-and-Add, PPoPP 2016 (its array of segments); published by a bitmap",
 	Params: []catalog.Param{pad.Param},
 	New: func(_ Config, v catalog.Values) (Discipline, error) {
 		return newFifoLockFree(defaultFifo, v.Int("pad") == 1), nil
@@ -33,75 +33,44 @@ type fifoSizes struct {
 
 // defaultFifo is for up to 1,024 · 16,383 = 16.8 million items:
 //
-//	cells     a segment of 1,024 cells of 48 bytes is 48 KiB. One allocation, one directory entry
+//	cells     a segment of 1,024 items of 40 bytes is 40 KiB. One allocation, one directory entry
 //	          and one recycling are shared by 1,024 items.
 //	segments  sets the limit. The directory is 128 KiB and is allocated at once.
-//	spares    a queue whose length swings by up to 65,536 items allocates nothing. At most 3 MiB
+//	spares    a queue whose length swings by up to 65,536 items allocates nothing. At most 2.5 MiB
 //	          of empty segments are kept; the collector takes the others.
 var defaultFifo = fifoSizes{cells: 1 << 10, segments: 1 << 14, spares: 64}
 
-// cell is one position. Whose it is:
-//
-//	seq        the cell is
-//	≠ pos+1    the pusher's that reserved pos by moving tail over it
-//	= pos+1    published: the popper's that moves head over it, by compare-and-swap
-//
-// No position is filled twice. A popper that still looks at a segment that has been
-// recycled finds other numbers, and its compare-and-swap of head fails.
-type cell struct {
-	item Item
-	seq  word
-}
-
-// segment holds the positions number·cells … number·cells + cells − 1. It is recycled:
-//
-//	spare       nobody's
-//	fresh       of the one pusher that swapped it out of the spares and numbers it
-//	installed   in the directory: its number stands
-//	spent       of the one popper that took the last of its items and puts it away
-//
-// Why a segment can be used again while goroutines still hold a pointer to it:
-//
-//  1. Pushers with positions to fill. A segment is spent when all its positions have been
-//     popped, and only filled positions are popped. So no pusher has a position to fill in
-//     a spent segment. A pusher that has filled its positions does not look at the segment
-//     again (TestInterleaveFifo/edges).
-//  2. Poppers. A popper copies items only after its compare-and-swap of head. Then it adds to
-//     taken, so that the segment cannot be spent before the copy is done. A popper that read
-//     the segment before and was overtaken fails: head has left the segment for good
-//     (TestInterleaveFifo/wrapped).
-//  3. Pushers that look for their segment. Its place in the directory may still hold the
-//     segment of an earlier round, which is about to be spent. That segment may then become
-//     fresh in another pusher's hands, and get the very number that the first pusher looks
-//     for, before it is installed. So a number counts only if the segment is still in its
-//     place after the number was read: see segment (TestInterleaveFifo/recycled).
-//
-// The tests walk the interleavings of small queues. They run with the build tag interleave,
-// which TestInterleavings sets.
-type segment struct {
-	number word // position / cells
-	taken  word // positions that have been popped
-	cells  []cell
-}
-
 // fifoLockFree is a line of positions 0, 1, 2, … in segments, which a directory finds by their
-// numbers.
+// numbers. No position is used twice.
+//
+// Each side keeps what it knows of the other, and looks again only when that is used up:
+// pushers a bound of tail, poppers a position up to which all is published. Both only lag.
 type fifoLockFree struct {
 	dir   []ref[segment] // at number % len(dir)
 	spare []ref[segment]
 	head  *word // the poppers'
+	known *word // theirs: all positions from head up to it are published
 	tail  *word // the pushers'
+	bound *word // theirs: a head that was seen, plus limit
 	limit int   // items; with it no two segments in use meet in one place of dir
 	shift int   // a position's segment is pos >> shift
 	mask  uint64
+	wait  *patience // the poppers'
+	apart bool
 }
 
 func newFifoLockFree(sizes fifoSizes, apart bool) *fifoLockFree {
-	ends := pad.Apart[word](2, apart)
-	return &fifoLockFree{
-		dir: make([]ref[segment], sizes.segments), spare: make([]ref[segment], sizes.spares), head: ends[0], tail: ends[1],
-		limit: sizes.cells * (sizes.segments - 1), shift: bits.TrailingZeros(uint(sizes.cells)), mask: uint64(sizes.cells - 1),
+	ends := pad.Apart[struct {
+		end, other word
+		wait       patience
+	}](2, apart)
+	q := &fifoLockFree{
+		dir: make([]ref[segment], sizes.segments), spare: make([]ref[segment], sizes.spares),
+		head: &ends[0].end, known: &ends[0].other, wait: &ends[0].wait, tail: &ends[1].end, bound: &ends[1].other,
+		limit: sizes.cells * (sizes.segments - 1), shift: bits.TrailingZeros(uint(sizes.cells)), mask: uint64(sizes.cells - 1), apart: apart,
 	}
+	q.bound.Store(uint64(q.limit))
+	return q
 }
 
 // place is where the directory has the segment of a position.
@@ -114,17 +83,17 @@ func (q *fifoLockFree) Push(_ time.Duration, items []Item) int {
 	for i := range items[kept:] {
 		items[kept+i].Why = Full
 	}
-	// Once its last position is filled, a segment may be spent at any time: a batch looks at
+	// Once its last position is published, a segment may be spent at any time: a batch looks at
 	// none again.
 	for rest := items[:kept]; len(rest) > 0; {
-		cells := q.segment(pos).cells[pos&q.mask:]
-		n := min(len(rest), len(cells))
-		for i := range rest[:n] {
-			pos++
-			cells[i].item = rest[i]
-			cells[i].seq.Store(pos)
+		seg, at := q.segment(pos), int(pos&q.mask)
+		point()
+		n := copy(seg.items[at:], rest)
+		seg.publish(at, n)
+		pos += uint64(n)
+		if rest = rest[n:]; len(rest) == 0 && q.tail.Load() == pos { // no pusher is at work behind
+			seg.ahead(at+n, n)
 		}
-		rest = rest[n:]
 	}
 	return kept
 }
@@ -138,13 +107,19 @@ func (q *fifoLockFree) Push(_ time.Duration, items []Item) int {
 // that stand between their addition and this loop, never for a popper. Newcomers see a full
 // queue and do not add (TestInterleaveFifo/full).
 func (q *fifoLockFree) reserve(n int) (first uint64, kept int) {
-	head := q.head.Load()
-	n = min(n, q.limit-int(q.tail.Load()-head))
-	if n <= 0 {
-		return 0, 0
+	tail, bound := q.tail.Load(), q.bound.Load()
+	if int(bound-tail) < n { // or so it was: look again
+		bound = q.head.Load() + uint64(q.limit)
+		q.bound.Store(bound)
+		if n = min(n, int(bound-tail)); n <= 0 {
+			return 0, 0
+		}
 	}
 	end := q.tail.Add(uint64(n))
 	first = end - uint64(n)
+	if int(bound-end) >= 0 {
+		return first, n
+	}
 	for {
 		room := int(q.head.Load() + uint64(q.limit) - first)
 		if room >= n {
@@ -158,27 +133,35 @@ func (q *fifoLockFree) reserve(n int) (first uint64, kept int) {
 	}
 }
 
+// installed returns the segment of a position if the directory has it, and what it has in that
+// place otherwise. A segment that came to be ours after it was read is none: see segment.
+func (q *fifoLockFree) installed(pos uint64) (s *segment, ours bool) {
+	place := q.place(pos)
+	s = place.Load()
+	return s, s != nil && s.number.Load() == pos>>(q.shift&63) && place.Load() == s
+}
+
 // segment finds the segment of a position that the caller has reserved and not filled, or
 // makes it.
 func (q *fifoLockFree) segment(pos uint64) *segment {
-	place, number := q.place(pos), pos>>(q.shift&63)
 	var fresh *segment
 	for {
-		if s := place.Load(); s != nil {
-			if s.number.Load() == number && place.Load() == s {
-				if fresh != nil {
-					q.keep(fresh)
-				}
-				return s
+		s, ours := q.installed(pos)
+		if ours {
+			if fresh != nil {
+				q.keep(fresh)
 			}
+			return s
+		}
+		if s != nil {
 			pause() // its last popper is about to take it out
 			continue
 		}
 		if fresh == nil {
 			fresh = q.fresh()
-			fresh.number.Store(number)
+			fresh.number.Store(pos >> (q.shift & 63))
 		}
-		if place.CompareAndSwap(nil, fresh) {
+		if q.place(pos).CompareAndSwap(nil, fresh) {
 			return fresh
 		}
 	}
@@ -192,7 +175,7 @@ func (q *fifoLockFree) fresh() *segment {
 			}
 		}
 	}
-	return &segment{cells: make([]cell, q.mask+1)}
+	return newSegment(int(q.mask+1), q.apart)
 }
 
 func (q *fifoLockFree) keep(s *segment) {
@@ -205,46 +188,49 @@ func (q *fifoLockFree) keep(s *segment) {
 
 func (q *fifoLockFree) Pop(_ time.Duration, dst []Item) (taken, dropped int) {
 	for taken < len(dst) {
-		head := q.head.Load()
-		place := q.place(head)
-		seg := place.Load()
-		var cells []cell
-		if seg != nil {
-			cells = published(seg.cells[head&q.mask:], head, len(dst)-taken)
+		head, n := q.head.Load(), 0
+		seg, ours := q.installed(head)
+		if ours {
+			n = q.published(seg, head, len(dst)-taken)
 		}
-		if len(cells) == 0 {
+		if n == 0 {
 			if head == q.head.Load() {
 				break // empty, or a pusher is between its reservation and its items
 			}
 			continue
 		}
-		if !q.head.CompareAndSwap(head, head+uint64(len(cells))) {
+		if !q.head.CompareAndSwap(head, head+uint64(n)) {
 			continue
 		}
 		point()
-		for i := range cells {
-			dst[taken] = cells[i].item
-			taken++
-		}
-		if seg.taken.Add(uint64(len(cells))) == q.mask+1 {
-			seg.taken.Store(0)
-			place.Store(nil)
+		taken += copy(dst[taken:], seg.items[head&q.mask:][:n])
+		if seg.taken.Add(uint64(n)) == q.mask+1 {
+			seg.clear()
+			q.place(head).Store(nil)
 			q.keep(seg)
 		}
 	}
 	return taken, 0
 }
 
-// published returns the cells that are ready to be popped, up to a limit. The first cell has
-// the position pos.
-func published(cells []cell, pos uint64, limit int) []cell {
-	cells = cells[:min(len(cells), limit)]
-	for i := range cells {
-		if cells[i].seq.Load() != pos+uint64(i)+1 {
-			return cells[:i]
+// published counts what is ready in head's segment, up to a limit. It looks for more than is
+// asked for, so that the next need not look. What poppers look at the pushers want to write.
+func (q *fifoLockFree) published(seg *segment, head uint64, limit int) int {
+	at := int(head & q.mask)
+	limit = min(limit, len(seg.items)-at)
+	n := int(q.known.Load() - head)
+	if n < limit {
+		look := func() int { return seg.published(at, max(limit, wordBits)) }
+		if n <= 0 && limit < worthwhile {
+			n = q.wait.before(head, look)
+		} else {
+			n = look()
+		}
+		if n > limit {
+			q.known.Store(head + uint64(n))
 		}
 	}
-	return cells
+	return min(n, limit)
 }
 
 // Len reads head before tail. It may count items that are popped meanwhile, and is never below

@@ -140,6 +140,8 @@ func TestInterleaveFifo(t *testing.T) {
 		{"edges of one", fifoSizes{1, 4, 1}, 2, program{threads: []string{"+2", "-1 -1", "+2"}, stall: true}},
 		// The directory wraps while a popper has yet to put a segment away.
 		{"wrapped", fifoSizes{2, 2, 1}, 2, program{before: "+2 -1", threads: []string{"-1", "+1 -1 +1 -1 +1 -1 +1 -1 +1 -1"}, stall: true}},
+		// A popper finds the bits of an earlier round, whose last popper has yet to clear them.
+		{"stale", fifoSizes{2, 2, 1}, 2, program{before: "+2 -1", threads: []string{"-1", "+2 -2 -1 +1", "-1"}, stall: true}},
 		{"no spares", fifoSizes{2, 2, 0}, 2, program{before: "+2", threads: []string{"-1 -1", "-2 +1", "+2"}}},
 		// Batches that pass the limit together: as many are kept as it lets in.
 		{"full", fifoSizes{4, 2, 1}, 3, program{threads: []string{"+3", "+3", "+2"}, kept: 4}},
@@ -149,6 +151,49 @@ func TestInterleaveFifo(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			walkProgram(t, tt.program, tt.preemptions, true, func() Discipline { return newFifoLockFree(tt.sizes, false) })
 		})
+	}
+}
+
+// A popper reads a segment's place, and then its number. In between the segment is put away,
+// and numbered anew by a pusher that comes too late to install it and uses it elsewhere. This is
+// one schedule: a walk of five threads would take hours to come to it.
+func TestInterleavePassedBy(t *testing.T) {
+	q := newFifoLockFree(fifoSizes{2, 4, 2}, false)
+	p := newPlayer(q, 5)
+	p.play(5, "+2 -1")
+	place, seg := &q.dir[0], q.dir[0].Load()
+	w := &walk{words: map[any]uint64{}}
+	schedule = w.point
+	defer func() { schedule = nil }()
+	start := func(calls string) int {
+		thread := len(w.threads)
+		w.start(func() { p.play(thread, calls) })
+		return thread
+	}
+	until := func(thread int, word any, a access) {
+		for th := w.threads[thread]; !th.done && (th.word != word || th.access != a); {
+			w.step(thread)
+		}
+	}
+	last := start("-1")
+	until(last, place, writes) // about to put the segment away
+	until(start("+2 -2 +2 -2 +2 -2"), nil, waits)
+	popper := start("-1")
+	until(popper, &seg.number, reads)
+	until(last, nil, waits)
+	first, late := start("+1"), start("+1 +1")
+	until(first, place, writes) // with another segment
+	until(late, place, writes)  // with ours
+	until(first, nil, waits)
+	w.step(popper)
+	if got := seg.number.v.Load(); got != 4 {
+		t.Fatalf("the popper read the number %d, want that of its position's segment, 4", got)
+	}
+	until(late, nil, waits)
+	until(popper, nil, waits)
+	schedule = nil
+	if err := p.check(program{threads: make([]string, 5)}, true); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -23,8 +23,17 @@ type (
 	mutex      = sync.Mutex
 )
 
-// point stands before plain reads of what an atomic operation has just made ours.
+// wordBits is how many bits of a word a bitmap uses: all.
+const wordBits = 64
+
+// point stands before plain reads and writes of what an atomic operation has just made ours.
 func point() {}
 
 // pause stands in a loop that waits for another goroutine.
 func pause() { runtime.Gosched() }
+
+// linger lets some time pass: half a microsecond.
+func linger() {
+	for range 2000 {
+	}
+}

@@ -14,13 +14,16 @@ type access uint8
 const (
 	reads  access = iota // looks at a word
 	writes               // changes a word, or tries to
-	plain                // looks at memory that the protocol has made its own
+	plain                // uses memory that the protocol has made its own
 	waits                // can do nothing until another goroutine has written
 )
 
 // schedule is called at every scheduling point with the address of the word; nil: there are
 // none.
 var schedule func(word any, a access)
+
+// wordBits is how many bits of a word a bitmap uses: so few that small batches touch two.
+const wordBits = 2
 
 // word is an atomic uint64.
 type word struct{ v atomic.Uint64 }
@@ -108,7 +111,7 @@ func (r *ref[T]) CompareAndSwap(old, x *T) bool {
 	return r.p.CompareAndSwap(old, x)
 }
 
-// point stands before plain reads of what an atomic operation has just made ours.
+// point stands before plain reads and writes of what an atomic operation has just made ours.
 func point() {
 	if schedule != nil {
 		schedule(nil, plain)
@@ -121,6 +124,9 @@ func pause() {
 		schedule(nil, waits)
 	}
 }
+
+// linger takes no time: a walk has none.
+func linger() {}
 
 // mutex is a lock that such a test can walk, too.
 type mutex struct{ mu sync.Mutex }

@@ -99,14 +99,18 @@ func TestTurnsAllocateNothing(t *testing.T) {
 func TestRing(t *testing.T) {
 	r := new(ring)
 	for i := range ringSize {
-		if !r.push(&dwfm.Answer{Droplet: uint32(i)}) {
+		if !r.put(&dwfm.Answer{Droplet: uint32(i)}) {
 			t.Fatalf("full after %d", i)
 		}
 	}
-	if r.push(&dwfm.Answer{}) {
+	if r.put(&dwfm.Answer{}) {
 		t.Error("a full ring took one more")
 	}
 	dst := make([]dwfm.Answer, 100)
+	if n := r.pop(dst); n > 0 {
+		t.Errorf("%d answers before they were published", n)
+	}
+	r.publish()
 	for next := uint32(0); next < ringSize; {
 		n := r.pop(dst)
 		for _, a := range dst[:n] {
@@ -116,7 +120,7 @@ func TestRing(t *testing.T) {
 			next++
 		}
 	}
-	if r.pop(dst) != 0 || !r.push(&dwfm.Answer{}) {
+	if r.pop(dst) != 0 || !r.put(&dwfm.Answer{}) {
 		t.Error("an emptied ring has something, or takes nothing")
 	}
 }
@@ -127,10 +131,15 @@ func TestRingConcurrent(t *testing.T) {
 	r := new(ring)
 	go func() {
 		for i := range uint32(n) {
-			for a := (dwfm.Answer{Droplet: i}); !r.push(&a); {
+			for a := (dwfm.Answer{Droplet: i}); !r.put(&a); {
+				r.publish()
 				host.Pause(10)
 			}
+			if i%7 == 0 {
+				r.publish()
+			}
 		}
+		r.publish()
 	}()
 	dst := make([]dwfm.Answer, 64)
 	for next := uint32(0); next < n; {

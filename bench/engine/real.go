@@ -255,12 +255,17 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 		w.side.Complete(now, end, it, &w.answer)
 		w.rec.Served(now, end, time.Duration(cost*w.unit[it.Class]), it, w.answer.Outcome)
 		if w.answer.Outcome == queue.Good || w.answer.Outcome == queue.Failed {
-			for !w.ring.push(&w.answer) && !w.stop.Load() {
+			for !w.ring.put(&w.answer) && !w.stop.Load() {
+				w.ring.publish()
 				w.idle()
 			}
 		}
-		now = end
+		if end > now { // an answer waits for no other service
+			w.ring.publish()
+			now = end
+		}
 	}
+	w.ring.publish()
 	return now
 }
 

@@ -21,20 +21,29 @@ type ring struct {
 	head  atomic.Uint64
 	_     [pad.Bytes]byte // keeps head and tail on separate cache lines
 	tail  atomic.Uint64
+	next  uint64 // the worker's: where it puts the next answer; at or after tail
 	seen  uint64 // the worker's copy of head, refreshed only when the ring looks full
 	_     [pad.Bytes]byte
 }
 
-func (r *ring) push(a *dwfm.Answer) bool {
-	t := r.tail.Load()
-	if t-r.seen == ringSize {
-		if r.seen = r.head.Load(); t-r.seen == ringSize {
+// put adds an answer that the generator sees after publish, and returns false if the ring is full.
+func (r *ring) put(a *dwfm.Answer) bool {
+	if r.next-r.seen == ringSize {
+		if r.seen = r.head.Load(); r.next-r.seen == ringSize {
 			return false
 		}
 	}
-	r.slots[t%ringSize] = *a
-	r.tail.Store(t + 1)
+	r.slots[r.next%ringSize] = *a
+	r.next++
 	return true
+}
+
+// publish shows the generator all answers that were put. It is one locked instruction, so those
+// of one instant share it.
+func (r *ring) publish() {
+	if r.next != r.tail.Load() {
+		r.tail.Store(r.next)
+	}
 }
 
 // pop moves answers to dst and returns their number.

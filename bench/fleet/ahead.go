@@ -27,6 +27,18 @@ func (f *Fleet) Prefetch(now time.Duration, items []queue.Item) {
 	prefetch(l)
 }
 
+// aheadOfSeeds prefetches what New and its caller will write for the droplets that come next.
+func (f *Fleet) aheadOfSeeds(droplets []uint32) {
+	l := f.soon[:0]
+	for _, i := range droplets {
+		l = append(l, unsafe.Pointer(&f.droplets[i]))
+	}
+	prefetch(l)
+	if f.cfg.Soon != nil {
+		f.cfg.Soon(droplets)
+	}
+}
+
 // aheadOfAnswers prefetches the droplets of a batch of answers.
 func (f *Fleet) aheadOfAnswers(answers []dwfm.Answer) {
 	if len(answers) < 2 {

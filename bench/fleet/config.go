@@ -27,6 +27,8 @@ type Config struct {
 	Jitter   float64       // check intervals are uniform from 1 − Jitter to 1 times Interval
 	Grace    time.Duration // broken leases live until To + Grace; 0: they lapse in the outage
 	Seed     uint64        // of all random numbers
+	// Soon, if set, is called with droplets that will be seeded next, before they are.
+	Soon func(droplets []uint32)
 }
 
 // Validate returns an error that names the first invalid field and its range.

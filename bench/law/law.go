@@ -18,18 +18,21 @@ var covered = map[string]bool{
 
 	"steady": true, "outage": true, "duration": true, // when the surge begins, and how long it is watched
 	"zones": true, "surge_zones": true, // who is broken does not matter where nobody tells zones apart
-	"scale": true, "check_service": true, "table": true, // how the numbers come to a host
+	"scale": true, "service_time": true, "service_law": true, "workers": true, "table": true, // how the numbers come to a host
 	// What these say holds only beside a key that is not covered.
 	"slow_for": true, "pause_at": true, "operator_at": true, "throttle": true, "restarts": true, "restart_every": true,
 	"between": true, "measure": true,
 }
 
-// Of is a scenario as a fluid, on a number of workers and with a distribution of services.
-// ok is false if the law is not about the scenario.
-func Of(s *scenario.Scenario, workers int, services string) (f Fluid, ok bool) {
+// Of is a scenario as a fluid. ok is false if the law is not about the scenario, or there is none.
+func Of(s *scenario.Scenario) (f Fluid, ok bool) {
+	x, err := scenario.Fit(*s, 1)
+	if err != nil {
+		return f, false
+	}
 	tau := s.Timeout.Seconds()
 	f = Fluid{
-		Rho: s.Rho, Checks: s.Sigma * s.Rho * s.Interval.Seconds() / tau,
+		Rho: x.Rho, Checks: s.Sigma * x.Rho * s.Interval.Seconds() / tau,
 		Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Sigma: s.Sigma,
 		TTL: s.TTL.Seconds() / tau,
 	}
@@ -54,10 +57,10 @@ func Of(s *scenario.Scenario, workers int, services string) (f Fluid, ok bool) {
 	default:
 		return f, false
 	}
-	f.Margin, f.Workers = v["margin"], workers
-	switch services {
-	case "", "fixed":
-	case "exponential":
+	f.Margin, f.Workers = v["margin"], x.Workers
+	switch s.ServiceLaw {
+	case "", scenario.FixedServices:
+	case scenario.ExponentialServices:
 		f.Exponential = true
 	default:
 		return f, false
@@ -106,8 +109,8 @@ func (f Fluid) BorderBeta() *float64 {
 
 // Beta is the β from which on a scenario is lost by the fluid law, or nil if it never is. ok is
 // false if the law is not about the scenario.
-func Beta(s *scenario.Scenario, workers int, services string) (beta *float64, ok bool) {
-	f, ok := Of(s, workers, services)
+func Beta(s *scenario.Scenario) (beta *float64, ok bool) {
+	f, ok := Of(s)
 	if !ok {
 		return nil, false
 	}

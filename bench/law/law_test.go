@@ -32,7 +32,7 @@ func TestCovered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := Of(&s, 1, "fixed"); !ok {
+		if _, ok := Of(&s); !ok {
 			t.Fatal("the law is not about the surge")
 		}
 		set := []string{k.Name + "=" + value}
@@ -45,7 +45,7 @@ func TestCovered(t *testing.T) {
 		if err := s.Set(set...); err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := Of(&s, 1, "fixed"); ok {
+		if _, ok := Of(&s); ok {
 			t.Errorf("the law says it is about a scenario with %s", set)
 		}
 	}

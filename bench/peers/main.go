@@ -110,7 +110,9 @@ func measure(leases, rounds int, length time.Duration, seed uint64, progress io.
 			}
 		}
 		for _, i := range rng.Perm(len(queues)) {
-			r.queue(i)
+			if err := r.queue(i); err != nil {
+				return nil, fmt.Errorf("%s: %w", queues[i].name, err)
+			}
 		}
 		fmt.Fprintf(progress, "round %d of %d\n", round+1, rounds)
 	}
@@ -250,8 +252,9 @@ func (r *runner) race(goroutines int, part func(n, w, g int) (int, int), do func
 	return perOp(start, max(1, total))
 }
 
-// queue measures one queue, with one and two producers and consumers.
-func (r *runner) queue(i int) {
+// queue measures one queue, with one and two producers and consumers. Producers write each
+// payload and consumers read it: the sums of what they saw must agree.
+func (r *runner) queue(i int) error {
 	c := queues[i]
 	batch := chunkOf
 	if c.one {
@@ -259,48 +262,69 @@ func (r *runner) queue(i int) {
 	}
 	for _, g := range []int{1, 2} {
 		h := c.make()
-		var stop atomic.Bool
+		var stop, gone atomic.Bool
 		var all, producers sync.WaitGroup
-		var moved atomic.Int64
+		var moved, sent, received atomic.Int64
 		start := time.Now()
-		for range g {
+		for p := range g {
 			producers.Add(1)
 			all.Go(func() {
 				defer producers.Done()
 				s := h.attach()
+				items := make([]payload, batch)
+				next, sum := time.Duration(p), time.Duration(0)
 				for !stop.Load() {
 					for range 64 {
-						if s.put(batch) == 0 {
+						for i := range items {
+							items[i] = payload{Born: next + time.Duration(i*g), Lease: uint64(i), Droplet: uint32(p)}
+						}
+						n := s.put(items)
+						if n == 0 {
 							pause()
 						}
+						last := next + time.Duration(n*g)
+						sum += time.Duration(n) * (next + last - time.Duration(g)) / 2
+						next = last
 					}
 				}
+				sent.Add(int64(sum))
 			})
 			all.Go(func() {
 				s := h.attach()
-				n := int64(0)
+				items := make([]payload, batch)
+				n, sum := int64(0), time.Duration(0)
 				for idle := 0; idle < 1000; { // until the producers have gone and all is taken
-					got := s.get(batch)
-					if n += int64(got); got > 0 {
+					got := s.get(items)
+					if got > 0 {
+						for i := range items[:got] {
+							sum += items[i].Born
+						}
+						n += int64(got)
 						idle = 0
 						continue
 					}
-					if pause(); stop.Load() {
+					if pause(); gone.Load() {
 						idle++
 					}
 				}
 				moved.Add(n)
+				received.Add(int64(sum))
 			})
 		}
 		time.Sleep(r.length)
 		stop.Store(true)
+		producers.Wait()
+		gone.Store(true)
 		if s, ok := h.(interface{ stop() }); ok {
-			producers.Wait()
 			s.stop()
 		}
 		all.Wait()
+		if sent.Load() != received.Load() {
+			return fmt.Errorf("items were lost or came twice among %d", moved.Load())
+		}
 		r.add(key{"hand-over", fmt.Sprintf("%d producers, %d consumers", g, g), 2 * g, c.name}, "ns", perOp(start, int(max(1, moved.Load()))))
 	}
+	return nil
 }
 
 // rows sums up: medians, and each against the best peer at the same work.

@@ -12,19 +12,20 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// payload is what is handed over by those that take anything: 16 bytes.
-type payload struct{ born, droplet int64 }
+// payload is what every contestant hands over: one of our items, 40 bytes.
+type payload = queue.Item
 
-// handover moves items from producers to consumers. put and get move up to batch items at
-// a time and return how many; 0 is "full" or "empty, try again". Each goroutine calls
-// with a state of its own from attach.
+// handover moves payloads from producers to consumers. put sends up to len(items) payloads
+// and get receives as many, and both return how many; 0 is "full" or "empty, try again".
+// Contestants that take one at a time take the first. Each goroutine calls with a state of its
+// own from attach.
 type handover interface {
 	attach() side
 }
 
 type side interface {
-	put(n int) int
-	get(n int) int
+	put(items []payload) int
+	get(items []payload) int
 }
 
 const chunkOf = 64
@@ -39,12 +40,13 @@ var queues = []struct {
 	{"leasestorm fifo, 64 at a time", true, false, func() handover { return newOurQueue("fifo") }},
 	{"leasestorm fifo-lockfree, 64 at a time", true, false, func() handover { return newOurQueue("fifo-lockfree") }},
 	{"leasestorm fifo, 1 at a time", true, true, func() handover { return newOurQueue("fifo") }},
+	{"leasestorm fifo-lockfree, 1 at a time", true, true, func() handover { return newOurQueue("fifo-lockfree") }},
 	{"channel of 1,024", false, true, func() handover { return channel(make(chan payload, 1024)) }},
 	{"channel of 65,536", false, true, func() handover { return channel(make(chan payload, 65536)) }},
 	{"channel of 64-item chunks", false, false, func() handover {
 		return chunks{make(chan *[chunkOf]payload, 1024), &sync.Pool{New: func() any { return new([chunkOf]payload) }}}
 	}},
-	{"mutex ring", false, true, func() handover { return &mutexRing{items: make([]payload, 65536)} }},
+	{"mutex ring", false, true, func() handover { return &mutexRing{items: make([]payload, room)} }},
 	{"xsync MPMC of 1,024", false, true, func() handover { return mpmc{xsync.NewMPMCQueue[payload](1024)} }},
 	{"xsync MPMC of 65,536", false, true, func() handover { return mpmc{xsync.NewMPMCQueue[payload](65536)} }},
 	{"Workiva ring of 1,024", false, true, func() handover { return workiva{ds.NewRingBuffer(1024)} }},
@@ -53,8 +55,9 @@ var queues = []struct {
 	}},
 }
 
-// ourQueue is a discipline of ours with its 40-byte items; producers wait at 65,536, as
-// the rings do.
+// room is the length at which producers wait, as the rings do.
+const room = 65536
+
 type ourQueue struct{ q queue.Discipline }
 
 func newOurQueue(name string) handover {
@@ -65,32 +68,41 @@ func newOurQueue(name string) handover {
 	return ourQueue{q}
 }
 
-func (o ourQueue) attach() side { return &ourSide{o.q, make([]queue.Item, chunkOf)} }
+func (o ourQueue) attach() side { return &ourSide{q: o.q} }
 
+// ourSide asks for the queue's length when the room that it found last is used up. Two
+// producers may find the same room.
 type ourSide struct {
-	q     queue.Discipline
-	items []queue.Item
+	q    queue.Discipline
+	room int
 }
 
-func (s *ourSide) put(n int) int {
-	if s.q.Len() > 65536 {
-		return 0
+func (s *ourSide) put(items []payload) int {
+	if s.room < len(items) {
+		if s.room = room - s.q.Len(); s.room < len(items) {
+			return 0
+		}
 	}
-	return s.q.Push(0, s.items[:n])
+	kept := s.q.Push(0, items)
+	s.room -= kept
+	return kept
 }
 
-func (s *ourSide) get(n int) int {
-	taken, _ := s.q.Pop(0, s.items[:n])
+func (s *ourSide) get(items []payload) int {
+	taken, _ := s.q.Pop(0, items)
 	return taken
 }
 
 type channel chan payload
 
 func (c channel) attach() side { return c }
-func (c channel) put(int) int  { c <- payload{1, 2}; return 1 }
-func (c channel) get(int) int {
+func (c channel) put(items []payload) int {
+	c <- items[0]
+	return 1
+}
+func (c channel) get(items []payload) int {
 	select {
-	case <-c:
+	case items[0] = <-c:
 		return 1
 	default:
 		return 0
@@ -103,17 +115,16 @@ type chunks struct {
 }
 
 func (c chunks) attach() side { return c }
-func (c chunks) put(n int) int {
+func (c chunks) put(items []payload) int {
 	chunk := c.pool.Get().(*[chunkOf]payload)
-	for i := range n {
-		chunk[i] = payload{1, 2}
-	}
+	n := copy(chunk[:], items)
 	c.c <- chunk
 	return n
 }
-func (c chunks) get(n int) int {
+func (c chunks) get(items []payload) int {
 	select {
 	case chunk := <-c.c:
+		n := copy(items, chunk[:])
 		c.pool.Put(chunk)
 		return n
 	default:
@@ -128,23 +139,23 @@ type mutexRing struct {
 }
 
 func (r *mutexRing) attach() side { return r }
-func (r *mutexRing) put(int) int {
+func (r *mutexRing) put(items []payload) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.tail-r.head == len(r.items) {
 		return 0
 	}
-	r.items[r.tail%len(r.items)] = payload{1, 2}
+	r.items[r.tail%len(r.items)] = items[0]
 	r.tail++
 	return 1
 }
-func (r *mutexRing) get(int) int {
+func (r *mutexRing) get(items []payload) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.tail == r.head {
 		return 0
 	}
-	_ = r.items[r.head%len(r.items)]
+	items[0] = r.items[r.head%len(r.items)]
 	r.head++
 	return 1
 }
@@ -152,14 +163,15 @@ func (r *mutexRing) get(int) int {
 type mpmc struct{ q *xsync.MPMCQueue[payload] }
 
 func (m mpmc) attach() side { return m }
-func (m mpmc) put(int) int {
-	if m.q.TryEnqueue(payload{1, 2}) {
+func (m mpmc) put(items []payload) int {
+	if m.q.TryEnqueue(items[0]) {
 		return 1
 	}
 	return 0
 }
-func (m mpmc) get(int) int {
-	if _, ok := m.q.TryDequeue(); ok {
+func (m mpmc) get(items []payload) int {
+	if it, ok := m.q.TryDequeue(); ok {
+		items[0] = it
 		return 1
 	}
 	return 0
@@ -168,61 +180,51 @@ func (m mpmc) get(int) int {
 type workiva struct{ r *ds.RingBuffer }
 
 func (w workiva) attach() side { return w }
-func (w workiva) put(int) int {
-	if ok, _ := w.r.Offer(payload{1, 2}); ok {
+func (w workiva) put(items []payload) int {
+	if ok, _ := w.r.Offer(items[0]); ok {
 		return 1
 	}
 	return 0
 }
-func (w workiva) get(int) int {
+func (w workiva) get(items []payload) int {
 	if w.r.Len() == 0 {
 		return 0
 	}
-	if _, err := w.r.Poll(time.Microsecond); err != nil {
+	it, err := w.r.Poll(time.Microsecond)
+	if err != nil {
 		return 0
 	}
+	items[0] = it.(payload)
 	return 1
 }
 
-// goQueue merges equal keys, so each item has its own.
+// goQueue merges equal items: no producer puts the same twice.
 type goQueue struct {
-	q  workqueue.TypedInterface[payload]
-	mu sync.Mutex
-	n  int64
+	q workqueue.TypedInterface[payload]
 }
 
-func (g *goQueue) attach() side {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.n++
-	return &goSide{g.q, payload{born: g.n}}
-}
+func (g *goQueue) attach() side { return g }
 
 // stop wakes consumers that wait for an item that another has taken.
 func (g *goQueue) stop() { g.q.ShutDown() }
 
-type goSide struct {
-	q    workqueue.TypedInterface[payload]
-	next payload
-}
-
-func (s *goSide) put(int) int {
-	if s.q.Len() > 65536 {
+func (g *goQueue) put(items []payload) int {
+	if g.q.Len() > room {
 		return 0
 	}
-	s.next.droplet++
-	s.q.Add(s.next)
+	g.q.Add(items[0])
 	return 1
 }
-func (s *goSide) get(int) int {
-	if s.q.Len() == 0 {
+func (g *goQueue) get(items []payload) int {
+	if g.q.Len() == 0 {
 		return 0
 	}
-	p, down := s.q.Get()
+	it, down := g.q.Get()
 	if down {
 		return 0
 	}
-	s.q.Done(p)
+	items[0] = it
+	g.q.Done(it)
 	return 1
 }
 

@@ -51,3 +51,20 @@ func TestLetters(t *testing.T) {
 		}
 	}
 }
+
+// The numbers of axes have their thousands in groups; powers of ten stand where groups would be too
+// long.
+func TestAxisNumbers(t *testing.T) {
+	for x, want := range map[float64]string{
+		0: "0", 0.25: "0.25", -3: "−3", 999: "999", 1000: "1,000", 10_000: "10,000", -100_000: "−100,000", 2_500_000: "2,500,000",
+		1e7: "10⁷", 2.5e8: "2.5·10⁸", 1e12: "10¹²", 1234.5: "1234.5",
+	} {
+		if got := short(x); got != want {
+			t.Errorf("%g is written %q; want %q", x, got, want)
+		}
+		s := style(tickSize)
+		if known := handler.known(want, s.Font); known != want {
+			t.Errorf("the font writes %q as %q", want, known)
+		}
+	}
+}

@@ -4,18 +4,22 @@ import (
 	"fmt"
 	"image/color"
 	"path/filepath"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
-// CompareFile is the name of the file with the rows of "leasestorm bench compare".
+// CompareFile is the name of the file with the rows of "leasestorm rank", "remedy" and "fairness".
 const CompareFile = "compare.json"
 
 // compareRow is the part of a row that the figure uses.
 type compareRow struct {
 	Rank    *int   `json:"rank"`
+	N       *int   `json:"n"` // valid runs; older files have none
 	Queue   string `json:"queue"`
 	Admit   string `json:"admit"`
 	Retry   string `json:"retry"`
@@ -26,6 +30,7 @@ type compareRow struct {
 		Median float64 `json:"median"`
 		Min    float64 `json:"min"`
 		Max    float64 `json:"max"`
+		N      int     `json:"n"`
 	} `json:"ttr_s"`
 	Collapse struct {
 		P float64 `json:"p"`
@@ -33,10 +38,11 @@ type compareRow struct {
 	} `json:"collapse_probability"`
 	Eta  *float64 `json:"efficiency"`
 	Runs []struct {
-		Leases int     `json:"leases"`
-		Broken int     `json:"broken"`
-		Beta   float64 `json:"beta"`
-		Valid  bool    `json:"valid"`
+		Scenario string  `json:"scenario"`
+		Leases   int     `json:"leases"`
+		Broken   int     `json:"broken"`
+		Beta     float64 `json:"beta"`
+		Valid    bool    `json:"valid"`
 	} `json:"runs"`
 }
 
@@ -69,91 +75,254 @@ func drawCompare(dir string) ([]string, error) {
 	return []string{"compare"}, saveCompare(dir, "compare", file.Rows)
 }
 
-// bars draws the rows as bars of TTR, from top to bottom. It implements plot.Plotter.
-type bars []compareRow
-
-var (
-	barRGB  = color.RGBA{0x56, 0xb4, 0xe9, 0xff}
-	lostRGB = color.RGBA{0xd5, 0x5e, 0x00, 0xff}
-)
-
-// Plot implements plot.Plotter.
-func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
-	x, y := p.Transforms(&c)
-	for i, r := range b {
-		at := float64(len(b) - i)
-		low, high := y(at-0.35), y(at+0.35)
-		s := style(tickSize)
-		s.YAlign = draw.YCenter
-		if r.TTR == nil {
-			s.Color = lostRGB
-			c.FillText(s, vg.Point{X: x(0) + 3, Y: y(at)}, r.Verdict)
-			continue
-		}
-		right := x(r.TTR.Median)
-		c.FillPolygon(barRGB, []vg.Point{{X: x(0), Y: low}, {X: right, Y: low}, {X: right, Y: high}, {X: x(0), Y: high}})
-		c.StrokeLine2(draw.LineStyle{Color: color.Black, Width: 0.8}, x(r.TTR.Min), y(at), x(r.TTR.Max), y(at))
-		label := fmt.Sprintf("%.2f s", r.TTR.Median)
-		if r.Eta != nil {
-			label += fmt.Sprintf(", η %.2f", *r.Eta)
-		}
-		if r.Collapse.P > 0 {
-			label += fmt.Sprintf(", collapsed %.0f of %d", r.Collapse.P*float64(r.Collapse.N), r.Collapse.N)
-		}
-		c.FillText(s, vg.Point{X: max(right, x(r.TTR.Max)) + 3, Y: y(at)}, label)
+// n is the number of valid runs.
+func (r *compareRow) n() int {
+	if r.N != nil {
+		return *r.N
 	}
+	return r.Collapse.N
 }
 
-// names has each row's name at its bar, with its rank where others share it.
-func names(rows []compareRow) plot.ConstantTicks {
+// families are the kinds of contestants, each with its own part of the figure.
+var families = []string{"disciplines", "admission controllers", "retry policies", "switched on after the collapse"}
+
+// family is the part of the contestant that is on trial, as an index of families.
+func (r *compareRow) family() int {
+	switch {
+	case r.Then != "":
+		return 3
+	case r.Admit != plain.admit:
+		return 1
+	case r.Retry != plain.retry:
+		return 2
+	}
+	return 0
+}
+
+// label stands at the end of a bar: the median, the extremes, n, and what else happened. One run
+// has no extremes.
+func (r *compareRow) label() string {
+	n := r.n()
+	if n == 0 {
+		return "no valid run"
+	}
+	runs := fmt.Sprintf("n = %d", n)
+	if n == 1 {
+		runs += ", no spread"
+	}
+	if r.TTR == nil {
+		return r.Verdict + ", " + runs
+	}
+	text := fmt.Sprintf("%.2f s", r.TTR.Median)
+	if n > 1 && r.TTR.N != 1 {
+		text += fmt.Sprintf(" (%.2f–%.2f)", r.TTR.Min, r.TTR.Max)
+	}
+	if r.Eta != nil {
+		text += fmt.Sprintf(", η %.2f", *r.Eta)
+	}
+	if r.TTR.N > 0 && r.TTR.N < n {
+		text += fmt.Sprintf(", came back %d of", r.TTR.N)
+	}
+	text += ", " + runs
+	if r.Collapse.P > 0 {
+		text += fmt.Sprintf(", collapsed %.0f of %d", r.Collapse.P*float64(r.Collapse.N), r.Collapse.N)
+	}
+	return strings.Replace(text, " of, n = ", " of n = ", 1)
+}
+
+// bar is a line of the figure: the head of a family, or a contestant.
+type bar struct {
+	head string
+	row  *compareRow
+	name string // with its rank
+	tie  int    // rows with the same number, if it is not 0, share a rank
+}
+
+// bars draws lines from top to bottom. It implements plot.Plotter.
+type bars []bar
+
+// newBars puts the rows into families; within a family their order stays.
+func newBars(rows []compareRow) (all bars) {
 	shared := map[int]int{} // by rank
 	for _, r := range rows {
 		if r.Rank != nil {
 			shared[*r.Rank]++
 		}
 	}
-	ticks := make(plot.ConstantTicks, len(rows))
-	for i, r := range rows {
-		ticks[i] = plot.Tick{Value: float64(len(rows) - i), Label: r.name()}
-		if r.Rank != nil && shared[*r.Rank] > 1 {
-			ticks[i].Label += fmt.Sprintf("  %d=", *r.Rank)
+	for k, head := range families {
+		first := true
+		for i := range rows {
+			r := &rows[i]
+			if r.family() != k {
+				continue
+			}
+			if first {
+				all, first = append(all, bar{head: head}), false
+			}
+			b := bar{row: r, name: r.name()}
+			switch {
+			case r.Rank == nil:
+			case shared[*r.Rank] > 1:
+				b.name, b.tie = fmt.Sprintf("%s (%d=)", b.name, *r.Rank), *r.Rank
+			default:
+				b.name = fmt.Sprintf("%s (%d)", b.name, *r.Rank)
+			}
+			all = append(all, b)
 		}
 	}
-	return ticks
+	return all
 }
 
-func saveCompare(dir, name string, rows []compareRow) error {
-	longest := 0.0
-	for _, r := range rows {
-		if r.TTR != nil {
-			longest = max(longest, r.TTR.Max)
+var (
+	barRGB    = color.RGBA{0x56, 0xb4, 0xe9, 0xff}
+	barStyle  = draw.LineStyle{Color: color.RGBA{0x00, 0x72, 0xb2, 0xff}, Width: 0.8, Dashes: []vg.Length{2, 1.5}}
+	tieRGB    = color.Gray{0xee}
+	spanStyle = draw.LineStyle{Color: color.Black, Width: 0.8}
+)
+
+// Plot implements plot.Plotter.
+func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	at := func(i int) float64 { return float64(len(b) - i) }
+	box := func(left, low, right, high vg.Length) []vg.Point {
+		return []vg.Point{{X: left, Y: low}, {X: right, Y: low}, {X: right, Y: high}, {X: left, Y: high}}
+	}
+	for from := 0; from < len(b); {
+		to := from + 1
+		for to < len(b) && b[to].tie == b[from].tie && b[to].row != nil {
+			to++
+		}
+		if b[from].tie > 0 && to > from+1 { // a group of equal rank, with a line that holds it together
+			low, high := y(at(to-1)-0.46), y(at(from)+0.46)
+			c.FillPolygon(tieRGB, box(c.Min.X, low, c.Max.X, high))
+			c.StrokeLine2(draw.LineStyle{Color: grey, Width: 1.5}, c.Min.X, low, c.Min.X, high)
+		}
+		from = to
+	}
+	for i, l := range b {
+		s := style(tickSize)
+		s.YAlign = draw.YCenter
+		low, high := y(at(i)-0.33), y(at(i)+0.33)
+		if l.row == nil {
+			s = style(labelSize)
+			s.YAlign = draw.YCenter
+			c.FillText(s, vg.Point{X: x(0) + 3, Y: y(at(i))}, l.head)
+			continue
+		}
+		if l.row.TTR == nil {
+			s.Color = lostRGB
+			c.FillText(s, vg.Point{X: x(0) + 3, Y: y(at(i))}, l.row.label())
+			continue
+		}
+		right := x(l.row.TTR.Median)
+		whole := box(x(0), low, right, high)
+		if l.row.n() == 1 {
+			c.StrokeLines(barStyle, append(whole, whole[0]))
+		} else {
+			c.FillPolygon(barRGB, whole)
+			for _, end := range []float64{l.row.TTR.Min, l.row.TTR.Max} {
+				c.StrokeLine2(spanStyle, x(end), y(at(i)-0.2), x(end), y(at(i)+0.2))
+			}
+			c.StrokeLine2(spanStyle, x(l.row.TTR.Min), y(at(i)), x(l.row.TTR.Max), y(at(i)))
+			right = max(right, x(l.row.TTR.Max))
+		}
+		c.FillText(s, vg.Point{X: right + 4, Y: y(at(i))}, l.row.label())
+	}
+}
+
+// names has each row's name at its bar.
+func (b bars) names() plot.ConstantTicks {
+	var all plot.ConstantTicks
+	for i, l := range b {
+		if l.row != nil {
+			all = append(all, plot.Tick{Value: float64(len(b) - i), Label: l.name})
 		}
 	}
-	r := rows[0]
-	run := r.Runs[0]
-	for _, other := range r.Runs {
+	return all
+}
+
+// end is where the axis ends, so that all labels fit beside their bars.
+func (b bars) end() float64 {
+	s := style(tickSize)
+	var names vg.Length
+	for _, l := range b {
+		names = max(names, s.Width(l.name))
+	}
+	room := width - 2*margin - names - 20
+	end := 1.0
+	for _, l := range b {
+		if l.row != nil && l.row.TTR != nil {
+			share := float64((room - s.Width(l.row.label()) - 8) / room)
+			end = max(end, l.row.TTR.Max/max(0.2, share))
+		}
+	}
+	return end
+}
+
+// compareTitle is the scenario of the rows, and how many runs they have.
+func compareTitle(rows []compareRow) string {
+	run := rows[0].Runs[0]
+	for _, other := range rows[0].Runs {
 		if other.Valid {
 			run = other
 			break
 		}
 	}
-	title := fmt.Sprintf("surge: %s leases, %s broken, β = %.2f, up to %d seed%s, %s engine", thousands(run.Leases), thousands(run.Broken), run.Beta, most(rows), plural(most(rows)), r.Engine)
-	return save(dir, name, vg.Length(0.9+0.19*float64(len(rows)))*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, title, nil, mark{"median time to recover, with the extremes", draw.LineStyle{Color: barRGB, Width: 6}}, mark{"did not come back", draw.LineStyle{Color: lostRGB, Width: 1}})
+	if run.Scenario == "" {
+		run.Scenario = "surge"
+	}
+	low, high := rows[0].n(), rows[0].n()
+	for i := range rows {
+		low, high = min(low, rows[i].n()), max(high, rows[i].n())
+	}
+	runs := fmt.Sprintf("n = %d", high)
+	if low < high {
+		runs = fmt.Sprintf("n = %d–%d", low, high)
+	}
+	if low <= 1 {
+		runs += " (of one run there is no spread: not for publication)"
+	}
+	return fmt.Sprintf("%s: %s leases, %s broken, β = %.2f, %s engine; %s", run.Scenario, show.Count(run.Leases), show.Count(run.Broken), run.Beta, rows[0].Engine, runs)
+}
+
+// marks are the entries of the legend: those of what is drawn.
+func (b bars) marks() (all []mark) {
+	var several, one, lost, ranked, tied bool
+	for _, l := range b {
+		if l.row != nil {
+			came := l.row.TTR != nil
+			several, one, lost = several || came && l.row.n() != 1, one || came && l.row.n() == 1, lost || !came
+			ranked, tied = ranked || l.row.Rank != nil, tied || l.tie > 0
+		}
+	}
+	for _, m := range []struct {
+		is bool
+		mark
+	}{
+		{several, mark{text: "median time to recover, with the extremes", line: draw.LineStyle{Color: barRGB, Width: 6}}},
+		{one, mark{text: "one run", line: barStyle}},
+		{lost, mark{text: "did not come back", line: draw.LineStyle{Color: lostRGB, Width: 1}}},
+		{tied, mark{text: "(k=): of equal rank, not told apart by the rank tests", line: draw.LineStyle{Color: tieRGB, Width: 8}}},
+		{!ranked, mark{text: "this file has no ranks", note: true}},
+	} {
+		if m.is {
+			all = append(all, m.mark)
+		}
+	}
+	return all
+}
+
+func saveCompare(dir, name string, rows []compareRow) error {
+	b := newBars(rows)
+	return save(dir, name, vg.Length(1.05+0.18*float64(len(b)))*vg.Inch, func(c draw.Canvas) error {
+		c = legend(c, compareTitle(rows), nil, b.marks()...)
 		p := newPlot("time to recover (s)", "")
-		p.Y.Tick.Marker = names(rows)
+		p.Y.Tick.Marker = b.names()
 		p.Y.Tick.LineStyle.Width = 0
-		p.Add(bars(rows))
-		p.X.Min, p.X.Max = 0, max(1, 1.25*longest)
-		p.Y.Min, p.Y.Max = 0.4, float64(len(rows))+0.6
+		p.Add(b)
+		p.X.Min, p.X.Max = 0, b.end()
+		p.Y.Min, p.Y.Max = 0.4, float64(len(b))+0.6
 		p.Draw(c)
 		return nil
 	})
-}
-
-func most(rows []compareRow) (n int) {
-	for _, r := range rows {
-		n = max(n, len(r.Runs))
-	}
-	return n
 }

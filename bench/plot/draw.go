@@ -6,19 +6,20 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // title is the title of a figure: the scenario, its size, and remarks on the runs.
 func title(cells []Cell) string {
 	r := cells[0].Manifest.Result
-	t := fmt.Sprintf("%s: %s leases", r.Scenario, thousands(r.Leases))
+	t := fmt.Sprintf("%s: %s leases", r.Scenario, show.Count(r.Leases))
 	if r.Broken > 0 {
-		t += fmt.Sprintf(", %s broken", thousands(r.Broken))
+		t += fmt.Sprintf(", %s broken", show.Count(r.Broken))
 	}
 	t += fmt.Sprintf(", %d worker%s", r.Workers, plural(r.Workers))
 	low, high := math.Inf(1), 0.0
@@ -55,15 +56,6 @@ func title(cells []Cell) string {
 		t += fmt.Sprintf("; %d INVALID runs", invalid)
 	}
 	return t
-}
-
-// thousands writes a count in groups of three digits.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 func plural(n int) string {
@@ -262,7 +254,7 @@ func (f Recovery) marks() []mark {
 		m = append(m, mark{text: "outage"})
 	}
 	if f.Operator > 0 {
-		m = append(m, mark{"the operator acts", operatorStyle})
+		m = append(m, mark{text: "the operator acts", line: operatorStyle})
 	}
 	return m
 }
@@ -283,7 +275,7 @@ func (f Recovery) Plot(c draw.Canvas, p *plot.Plot) {
 // save draws the curves on linear axes.
 func (f Curves) save(dir, name string) error {
 	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, f.Title, f.Names, f.marks()...)
+		c = legend(c, f.Title, nil, f.entries()...)
 		p := newPlot(f.XLabel, f.YLabel)
 		if err := f.add(p); err != nil {
 			return err
@@ -293,26 +285,43 @@ func (f Curves) save(dir, name string) error {
 			p.X.Tick.Marker = f.counts()
 			p.X.Max += 0.5
 			p.X.Min = 0.5
+			p.Y.Max *= 1.03 // the highest bar ends below the frame
 		}
 		p.Draw(c)
 		return nil
 	})
 }
 
-// counts are ticks at the values of X.
+// counts are ticks at the values of X that were measured.
 func (f Curves) counts() plot.ConstantTicks {
 	var all plot.ConstantTicks
-	for _, x := range f.Lines[0].X {
-		all = append(all, plot.Tick{Value: x, Label: short(x)})
+	for _, l := range f.Dots {
+		for _, x := range l.X {
+			if !slices.ContainsFunc(all, func(t plot.Tick) bool { return t.Value == x }) {
+				all = append(all, plot.Tick{Value: x, Label: short(x)})
+			}
+		}
 	}
 	return all
+}
+
+// entries are those of the lines, then marks.
+func (f Curves) entries() (all []mark) {
+	for i, name := range f.Names {
+		m := mark{text: name, line: f.style(i)}
+		if i < len(f.Dots) {
+			m.dot = shapes[i%len(shapes)]
+		}
+		all = append(all, m)
+	}
+	return append(all, f.marks()...)
 }
 
 func (f Curves) marks() []mark {
 	if f.ThinIs == "" {
 		return nil
 	}
-	return []mark{{f.ThinIs, draw.LineStyle{Color: grey, Width: 0.5}}}
+	return []mark{{text: f.ThinIs, line: draw.LineStyle{Color: grey, Width: 0.5}}}
 }
 
 func (f Curves) add(p *plot.Plot) error {
@@ -322,11 +331,27 @@ func (f Curves) add(p *plot.Plot) error {
 				return err
 			}
 		}
-		if err := addLine(p, f.Lines[i], lineStyle(i)); err != nil {
+		if err := addLine(p, f.Lines[i], f.style(i)); err != nil {
 			return err
+		}
+		if i < len(f.Dots) {
+			p.Add(dots{f.Dots[i], i})
 		}
 	}
 	return nil
+}
+
+// style is the style of the i-th line.
+func (f Curves) style(i int) draw.LineStyle {
+	if !f.Pairs {
+		return lineStyle(i)
+	}
+	// The first contestants have the wider lines, so that those that coincide show.
+	s := draw.LineStyle{Color: colours[i/2%len(colours)], Width: lineWidth + max(0, vg.Length(len(f.Lines)/2-1-i/2))}
+	if i%2 == 1 {
+		s.Width, s.Dashes = lineWidth, []vg.Length{5, 3}
+	}
+	return s
 }
 
 // saveLatency draws the curves over the number of nines, with a logarithmic latency axis.

@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -57,19 +58,28 @@ type mapFile struct {
 	Title       string   `json:"title"`
 	Measure     string   `json:"measure"`
 	Points      []struct {
-		Contestant int     `json:"contestant"`
-		X          int     `json:"x"`
-		Y          int     `json:"y"`
-		Beta       float64 `json:"beta"`
-		Law        float64 `json:"law"`
-		Lost       int     `json:"lost"`
-		Runs       int     `json:"runs"`
+		Contestant int      `json:"contestant"`
+		X          int      `json:"x"`
+		Y          int      `json:"y"`
+		Beta       float64  `json:"beta"`
+		Law        float64  `json:"law"`
+		Lost       int      `json:"lost"`
+		Runs       int      `json:"runs"`
+		TTR        *float64 `json:"ttr_s"`
+		Inferred   bool     `json:"inferred"`
 	} `json:"points"`
+	Fluid []fluidFile `json:"fluid_law"`
 	Marks []struct {
 		X    float64 `json:"x"`
 		Y    float64 `json:"y"`
 		Text string  `json:"text"`
 	} `json:"marks"`
+}
+
+// fluidFile is a contestant's border by the fluid law.
+type fluidFile struct {
+	ByLaw bool       `json:"law"`
+	Beta  []*float64 `json:"law_beta"`
 }
 
 // field holds one contestant's values over the map. It implements plotter.GridXYZ, for contours.
@@ -83,30 +93,11 @@ func (f field) X(c int) float64    { return f.x.at(float64(c)) }
 func (f field) Y(r int) float64    { return f.y.at(float64(r)) }
 func (f field) Z(c, r int) float64 { return f.z[r*f.x.N+c] }
 
-// heat is the palette of the collapse probability: from white (0) over yellow and orange to dark
-// red (1). Printed in black and white, its greys have the same order.
-type heat struct{}
-
-func (heat) Colors() []color.Color {
-	stops := [][3]float64{{0xf7, 0xf7, 0xf7}, {0xfe, 0xd9, 0x76}, {0xfd, 0x8d, 0x3c}, {0xbd, 0x1f, 0x26}, {0x67, 0x00, 0x1f}}
-	const n = 101
-	all := make([]color.Color, n)
-	for i := range all {
-		u := float64(i) / (n - 1) * float64(len(stops)-1)
-		k := min(int(u), len(stops)-2)
-		var rgb [3]uint8
-		for c := range rgb {
-			rgb[c] = uint8(stops[k][c] + (u-float64(k))*(stops[k+1][c]-stops[k][c]))
-		}
-		all[i] = color.RGBA{rgb[0], rgb[1], rgb[2], 0xff}
-	}
-	return all
-}
-
+// The lines of a map.
 var (
-	halfStyle = draw.LineStyle{Color: color.Black, Width: 1.2}
-	lawStyle  = draw.LineStyle{Color: color.RGBA{0x00, 0x72, 0xb2, 0xff}, Width: 1.2, Dashes: []vg.Length{4, 2}}
-	noneRGB   = color.Gray{0xbb}
+	borderStyle = draw.LineStyle{Color: color.Black, Width: 1.1}
+	lawStyle    = draw.LineStyle{Color: color.Black, Width: 1.1, Dashes: []vg.Length{5, 2.5}}
+	fluidStyle  = draw.LineStyle{Color: color.RGBA{0x6a, 0x00, 0x6a, 0xff}, Width: 2.4, Dashes: []vg.Length{2.4, 3}}
 )
 
 // drawMap draws the map of MapFile, if it exists.
@@ -126,20 +117,31 @@ func drawMap(dir string) ([]string, error) {
 	return []string{name}, f.save(dir, name)
 }
 
-// fields returns a contestant's collapse probability (p), and β less the β of the batch law (law).
-func (f *mapFile) fields(contestant int) (p, law field) {
-	p, law = field{f.X, f.Y, make([]float64, f.X.N*f.Y.N)}, field{f.X, f.Y, make([]float64, f.X.N*f.Y.N)}
-	for i := range p.z {
-		p.z[i], law.z[i] = math.NaN(), math.NaN()
+// fields returns a contestant's collapse probability (p), β less the β of the batch law (law), and
+// the time to recover (ttr), which is interpolated at places that were not run.
+func (f *mapFile) fields(contestant int) (p, law, ttr field) {
+	empty := func() field {
+		return field{f.X, f.Y, slices.Repeat([]float64{math.NaN()}, f.X.N*f.Y.N)}
 	}
+	p, law, ttr = empty(), empty(), empty()
+	inferred := map[int]float64{}
 	for _, pt := range f.Points {
 		if pt.Contestant != contestant || pt.X < 0 || pt.X >= f.X.N || pt.Y < 0 || pt.Y >= f.Y.N || pt.Runs == 0 {
 			continue
 		}
-		p.z[pt.Y*f.X.N+pt.X] = float64(pt.Lost) / float64(pt.Runs)
-		law.z[pt.Y*f.X.N+pt.X] = pt.Beta - pt.Law
+		i := pt.Y*f.X.N + pt.X
+		p.z[i] = float64(pt.Lost) / float64(pt.Runs)
+		law.z[i] = pt.Beta - pt.Law
+		switch {
+		case pt.TTR == nil:
+		case pt.Inferred:
+			inferred[i] = *pt.TTR
+		default:
+			ttr.z[i] = *pt.TTR
+		}
 	}
-	return p, law
+	ttr.interpolate(inferred)
+	return p, law, ttr
 }
 
 func (f *mapFile) save(dir, name string) error {
@@ -147,39 +149,113 @@ func (f *mapFile) save(dir, name string) error {
 	if len(f.Contestants) == 1 {
 		cols = 1
 	}
-	rows := (len(f.Contestants) + cols - 1) / cols
-	return save(dir, name, vg.Length(0.9+2.7*float64(rows))*vg.Inch, func(c draw.Canvas) error {
-		half, law := "half of the seeds are lost", "batch law of fifo"
-		if f.Measure == "healthy" {
-			half, law = "half of the seeds", "the guard: θ·TTL = τ + longest wait"
+	n := len(f.Contestants)
+	rows := (n + cols - 1) / cols
+	times := make([][]float64, n)
+	impossible := false
+	for i := range times {
+		p, _, ttr := f.fields(i)
+		times[i] = ttr.z
+		for k, z := range p.z {
+			impossible = impossible || math.IsNaN(z)
+			if z == 1 {
+				ttr.z[k] = math.NaN() // it is drawn as lost
+			}
 		}
-		c = legend(c, f.Title, nil,
-			mark{half, halfStyle}, mark{law, lawStyle}, mark{"no such scenario", draw.LineStyle{Color: noneRGB, Width: 6}},
-			mark{fmt.Sprintf("safe: 0 of %d seeds", f.Seeds), draw.LineStyle{Color: heat{}.Colors()[0], Width: 6}},
-			mark{"vulnerable: some", draw.LineStyle{Color: heat{}.Colors()[45], Width: 6}}, mark{"lost: all", draw.LineStyle{Color: heat{}.Colors()[100], Width: 6}})
+	}
+	shades, timed := newRamp(times...)
+	return save(dir, name, vg.Length(1.15+2.6*float64(rows))*vg.Inch, func(c draw.Canvas) error {
+		c = legend(c, grouped(f.Title), nil, f.marks(timed, impossible)...)
+		if timed {
+			c = shades.bar(c, "time to recover (s): median of those that came back, interpolated between runs")
+		}
 		plots := make([][]*plot.Plot, rows)
 		for i := range plots {
 			plots[i] = make([]*plot.Plot, cols)
 		}
-		for i := range f.Contestants {
-			p, err := f.panel(i)
+		for i := range n {
+			p, err := f.panel(i, shades)
 			if err != nil {
 				return err
 			}
+			// The panels share their axes: numbers and names stand at the outer ones.
+			if i%cols > 0 {
+				p.Y.Label.Text, p.Y.Tick.Marker = "", unlabelled{p.Y.Tick.Marker}
+			}
+			if i+cols < n {
+				p.X.Label.Text, p.X.Tick.Marker = "", unlabelled{p.X.Tick.Marker}
+			}
 			plots[i/cols][i%cols] = p
 		}
-		canvases := plot.Align(plots, draw.Tiles{Rows: rows, Cols: cols, PadX: 12, PadY: 12}, c)
-		for i, contestant := range f.Contestants {
-			tile := canvases[i/cols][i%cols]
-			tile.FillText(style(labelSize), vg.Point{X: tile.Min.X + 30, Y: tile.Max.Y - labelSize}, contestant)
-			plots[i/cols][i%cols].Draw(draw.Crop(tile, 0, 0, 0, -1.6*labelSize))
+		canvases := plot.Align(plots, draw.Tiles{Rows: rows, Cols: cols, PadX: 10, PadY: 6}, c)
+		for i := range n {
+			p := plots[i/cols][i%cols]
+			tile := draw.Crop(canvases[i/cols][i%cols], 0, 0, 0, -1.6*labelSize)
+			p.Draw(tile)
+			tile.FillText(style(labelSize), vg.Point{X: p.DataCanvas(tile).Min.X, Y: tile.Max.Y + 0.5*labelSize}, f.panelTitle(i))
 		}
 		return nil
 	})
 }
 
+// unlabelled are an axis's ticks without their numbers.
+type unlabelled struct{ plot.Ticker }
+
+// Ticks implements plot.Ticker.
+func (u unlabelled) Ticks(low, high float64) []plot.Tick {
+	all := slices.Clone(u.Ticker.Ticks(low, high))
+	for i := range all {
+		all[i].Label = ""
+	}
+	return all
+}
+
+// marks are the entries of the legend.
+func (f *mapFile) marks(timed, impossible bool) []mark {
+	box := func(text string, of color.Color) mark {
+		return mark{text: text, line: draw.LineStyle{Color: of, Width: 6}}
+	}
+	seeds := fmt.Sprintf("%d of %d seed%s", f.Seeds, f.Seeds, plural(f.Seeds))
+	lost, law := "lost: "+seeds, "batch law of fifo"
+	between := fmt.Sprintf("the border lies in here, between a point with 0 of %d lost and one with %d of %d", f.Seeds, f.Seeds, f.Seeds)
+	if f.Measure == "healthy" {
+		lost, law = "healthy leases lapse: "+seeds, "the guard: θ·TTL = τ + longest wait"
+		between = fmt.Sprintf("the border lies in here, between a point with 0 of %d and one with %d of %d", f.Seeds, f.Seeds, f.Seeds)
+	}
+	all := []mark{box(lost, lostRGB), box(between, betweenRGB), {text: "middle of the border, smoothed", line: borderStyle}, {text: law, line: lawStyle}}
+	if slices.ContainsFunc(f.Fluid, func(l fluidFile) bool { return l.ByLaw }) {
+		all = append(all, mark{text: "fluid law of the contestant", line: fluidStyle})
+	} else if f.Fluid == nil && f.Measure != "healthy" && (f.X.surge() || f.Y.surge()) {
+		all = append(all, mark{text: "this file is older than the fluid law's line", note: true})
+	}
+	if impossible {
+		all = append(all, box("no such scenario", noneRGB))
+	}
+	if !timed {
+		all = append(all, box("none is lost; this file has no time to recover", survivesRGB))
+	}
+	return all
+}
+
+// panelTitle is the contestant's name, with what the fluid law says of it where there is no line.
+func (f *mapFile) panelTitle(i int) string {
+	name := f.Contestants[i]
+	if i >= len(f.Fluid) {
+		return name
+	}
+	if !f.Fluid[i].ByLaw {
+		return name + " (not covered by the fluid law)"
+	}
+	if xs, ys := f.fluidLine(i); !slices.ContainsFunc(xs, isNumber) || !slices.ContainsFunc(ys, isNumber) {
+		return name + " (fluid law: no border on this map)"
+	}
+	return name
+}
+
+func isNumber(x float64) bool { return !math.IsNaN(x) }
+
 // panel is one contestant's map.
-func (f *mapFile) panel(i int) (*plot.Plot, error) {
+func (f *mapFile) panel(i int, shades ramp) (*plot.Plot, error) {
 	p := newPlot(f.X.label(), f.Y.label())
 	for _, a := range []struct {
 		axis *plot.Axis
@@ -189,54 +265,67 @@ func (f *mapFile) panel(i int) (*plot.Plot, error) {
 			a.axis.Scale, a.axis.Tick.Marker = plot.LogScale{}, decades{}
 		}
 	}
-	prob, law := f.fields(i)
-	p.Add(cells(prob))
-	for _, line := range []struct {
-		of    field
-		level float64
-		style draw.LineStyle
-	}{{prob.filled(), 0.5, halfStyle}, {law.filled(), 0, lawStyle}} {
-		if !crosses(line.of, line.level) {
-			continue
+	prob, law, ttr := f.fields(i)
+	p.Add(cells{prob, ttr, shades})
+	all, longer := border(prob)
+	p.Add(bandPlot{f.X, f.Y, all, longer})
+	if law = law.filled(); crosses(law, 0) {
+		for _, style := range []draw.LineStyle{halo(lawStyle), lawStyle} {
+			contour := plotter.NewContour(law, []float64{0}, nil)
+			contour.LineStyles = []draw.LineStyle{style}
+			p.Add(contour)
 		}
-		contour := plotter.NewContour(line.of, []float64{line.level}, nil)
-		contour.LineStyles = []draw.LineStyle{line.style}
-		p.Add(contour)
 	}
-	p.Add(f)
+	xs, ys := f.fluidLine(i)
+	p.Add(pathPlot{xs, ys, fluidStyle}, f)
 	p.X.Min, p.X.Max = f.X.between(0), f.X.between(f.X.N)
 	p.Y.Min, p.Y.Max = f.Y.between(0), f.Y.between(f.Y.N)
 	return p, nil
 }
 
-// cells draws a field with one rectangle per run of cells of the same colour. The library's heat
-// map has seams between cells, or blurs them.
-type cells field
+// cells draws a map with one rectangle per run of cells of the same colour. The library's heat map
+// has seams between cells, or blurs them.
+type cells struct {
+	p, ttr field
+	shades ramp
+}
+
+func (f cells) colour(c, r int) color.Color {
+	switch z, ttr := f.p.Z(c, r), f.ttr.Z(c, r); {
+	case math.IsNaN(z):
+		return noneRGB
+	case z == 1:
+		return lostRGB
+	case z > 0:
+		return betweenRGB
+	case math.IsNaN(ttr):
+		return survivesRGB
+	default:
+		return f.shades.colour(f.shades.place(ttr))
+	}
+}
 
 // Plot implements plot.Plotter.
 func (f cells) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
-	palette := heat{}.Colors()
-	colour := func(z float64) color.Color {
-		if math.IsNaN(z) {
-			return noneRGB
-		}
-		return palette[int(math.Round(z*float64(len(palette)-1)))]
-	}
-	const seam = 0.2
-	for r := range f.y.N {
-		low, high := y(f.y.between(r)), y(f.y.between(r+1))+seam
-		for from := 0; from < f.x.N; {
-			to, now := from+1, colour(field(f).Z(from, r))
-			for to < f.x.N && colour(field(f).Z(to, r)) == now {
+	const seam = 0.8 // less shows as a line between cells
+	ax, ay := f.p.x, f.p.y
+	for r := range ay.N {
+		low, high := y(ay.between(r)), min(y(ay.between(r+1))+seam, c.Max.Y)
+		for from := 0; from < ax.N; {
+			to, now := from+1, f.colour(from, r)
+			for to < ax.N && f.colour(to, r) == now {
 				to++
 			}
-			left, right := x(f.x.between(from)), x(f.x.between(to))+seam
+			left, right := x(ax.between(from)), min(x(ax.between(to))+seam, c.Max.X)
 			c.FillPolygon(now, []vg.Point{{X: left, Y: low}, {X: right, Y: low}, {X: right, Y: high}, {X: left, Y: high}})
 			from = to
 		}
 	}
 }
+
+// surge reports whether the axis is the size of the surge.
+func (a mapAxis) surge() bool { return a.Axis == "beta" || a.Axis == "broken" }
 
 // between is the edge below the i-th cell.
 func (a mapAxis) between(i int) float64 { return a.at(float64(i) - 0.5) }

@@ -9,6 +9,9 @@ type Curves struct {
 	Lines, Thin           []Line // Thin[i] belongs to Lines[i]
 	ThinIs                string // legend of the thin lines; "": there are none
 	Whole                 bool   // X is an integer
+	Dots                  []Line // Dots[i] are the measured points of Lines[i], drawn with their extremes
+	Work                  string // the workload
+	Pairs                 bool   // lines 2i and 2i+1 belong together: one colour, the second dashed
 }
 
 // NewSweep returns the data of a figure of goodput over offered load, one line per contestant. If
@@ -53,6 +56,7 @@ func NewSweep(cells []Cell) Curves {
 			f.Lines, f.Thin = append(f.Lines, line), append(f.Thin, thin)
 		}
 	}
+	f.Pairs = round > 0
 	if round > 0 {
 		f.Thin, f.ThinIs = nil, "" // thin lines would hide the hysteresis loop
 	}

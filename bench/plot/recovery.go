@@ -119,7 +119,7 @@ var recoveryPanels = []quantity{
 	{"active leases (%)", func(c Cell, i int) float64 {
 		return 100 * c.Series["active"][i] / float64(c.Manifest.Result.Leases)
 	}},
-	{"queued (thousand)", func(c Cell, i int) float64 { return c.Series["queued"][i] / 1e3 }},
+	{"queued (attempts)", func(c Cell, i int) float64 { return c.Series["queued"][i] }},
 	{"good establishes (%)", func(c Cell, i int) float64 {
 		dt := c.Series["t_s"][0]
 		if i > 0 {

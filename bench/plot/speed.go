@@ -1,10 +1,13 @@
 package plot
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // SpeedFile is the name of the file with the rows of "leasestorm bench speed".
@@ -21,30 +24,106 @@ type speedRow struct {
 	High       float64 `json:"high"`
 }
 
-// NewSpeed returns the data of figures of throughput by number of goroutines, one figure per
-// workload. note is appended to each title.
-func NewSpeed(rows []speedRow, note string) []Curves {
+// speedLaw is the part of a fitted scalability law that the figure uses: N goroutines have a
+// throughput of λN / (1 + σ(N−1) + κN(N−1)).
+type speedLaw struct {
+	Work       string  `json:"work"`
+	Contestant string  `json:"contestant"`
+	Pinned     bool    `json:"pinned"`
+	Lambda     float64 `json:"lambda_per_second"`
+	Sigma      float64 `json:"sigma"`
+	Kappa      float64 `json:"kappa"`
+	Peak       float64 `json:"peak_goroutines"`
+}
+
+// at is the throughput of n goroutines, in operations per second.
+func (l *speedLaw) at(n float64) float64 {
+	return l.Lambda * n / (1 + l.Sigma*(n-1) + l.Kappa*n*(n-1))
+}
+
+// limits says in words how far the contestant scales. most is the highest number of goroutines that
+// was measured.
+func (l *speedLaw) limits(most float64) string {
+	switch rate := func(x float64) string { return show.Rate(x/1e6) + " million/s" }; {
+	case l.Peak > most:
+		return fmt.Sprintf("peak expected at %.0f goroutines, not measured", l.Peak)
+	case l.Peak > 1:
+		return fmt.Sprintf("peak at %.0f goroutines, %s", l.Peak, rate(l.at(l.Peak)))
+	case l.Peak > 0 || l.Sigma >= 1:
+		return "no gain from a second goroutine"
+	case l.Sigma > 0:
+		return "at most " + rate(l.Lambda/l.Sigma)
+	}
+	return "no limit seen"
+}
+
+// ErrFewCounts is returned, wrapped, for rates of too few numbers of goroutines for a figure.
+var ErrFewCounts = errors.New("no figure: the scalability law is fitted to 4 numbers of goroutines or more")
+
+const (
+	leastCounts = 4 // of a fit of three parameters
+	mostLines   = 7 // as many as there are colours
+)
+
+// drawn reports whether the figures have the row. The text table has the others: a figure with all
+// of them would be unreadable.
+func (r *speedRow) drawn() bool { return r.Pinned && !strings.Contains(r.Contestant, ":") }
+
+// NewSpeed returns the data of figures of throughput by number of goroutines, for each workload as
+// many figures of seven contestants as there must be. Points are what was measured, with the extremes
+// of the rounds, and lines are the fitted laws. note is appended to each title. The error is
+// ErrFewCounts if less than four numbers of goroutines were measured.
+func NewSpeed(rows []speedRow, laws []speedLaw, note string) ([]Curves, error) {
 	var all []Curves
+	var counts []int
+	byWork := map[string]int{} // the last figure of the workload
 	for _, r := range rows {
-		if !r.Pinned || strings.ContainsAny(r.Contestant, ":") {
-			continue // the text table has them; a figure with all of them would be unreadable
+		if !r.drawn() {
+			continue
 		}
-		i := slices.IndexFunc(all, func(c Curves) bool { return c.Title == r.Work+note })
-		if i < 0 {
-			all = append(all, Curves{Title: r.Work + note, XLabel: "goroutines, each pinned", YLabel: "operations (million/s)", Whole: true})
+		if !slices.Contains(counts, r.Goroutines) {
+			counts = append(counts, r.Goroutines)
+		}
+		i, seen := byWork[r.Work]
+		if !seen || len(all[i].Names) == mostLines && !slices.Contains(all[i].Names, r.Contestant) {
+			all = append(all, Curves{Title: r.Work + note, XLabel: "goroutines, each pinned", YLabel: "operations (million/s)", Whole: true, Work: r.Work})
 			i = len(all) - 1
+			byWork[r.Work] = i
 		}
 		c := &all[i]
 		k := slices.Index(c.Names, r.Contestant)
 		if k < 0 {
-			c.Names, c.Lines = append(c.Names, r.Contestant), append(c.Lines, Line{})
+			c.Names, c.Dots = append(c.Names, r.Contestant), append(c.Dots, Line{})
 			k = len(c.Names) - 1
 		}
-		l := &c.Lines[k]
+		l := &c.Dots[k]
 		l.X, l.Y = append(l.X, float64(r.Goroutines)), append(l.Y, r.PerSecond/1e6)
 		l.Low, l.High = append(l.Low, r.Low/1e6), append(l.High, r.High/1e6)
 	}
-	return all
+	if slices.Sort(counts); len(counts) < leastCounts {
+		return nil, fmt.Errorf("%w, and there are %d (%s): see the table", ErrFewCounts, len(counts), strings.Trim(fmt.Sprint(counts), "[]"))
+	}
+	for i := range all {
+		c := &all[i]
+		for k, name := range c.Names {
+			at := slices.IndexFunc(laws, func(l speedLaw) bool { return l.Work == c.Work && l.Contestant == name && l.Pinned })
+			if at < 0 {
+				c.Names[k] += ": no fit"
+				c.Lines = append(c.Lines, Line{})
+				continue
+			}
+			law, most := &laws[at], slices.Max(c.Dots[k].X)
+			c.Names[k] += ": " + law.limits(most)
+			var line Line
+			const steps = 100
+			for s := range steps + 1 {
+				n := 1 + (most-1)*float64(s)/steps
+				line.X, line.Y = append(line.X, n), append(line.Y, law.at(n)/1e6)
+			}
+			c.Lines = append(c.Lines, line)
+		}
+	}
+	return all, nil
 }
 
 // drawSpeed draws the rows of SpeedFile, if it exists.
@@ -52,6 +131,7 @@ func drawSpeed(dir string) (made []string, err error) {
 	path := filepath.Join(dir, SpeedFile)
 	var file struct {
 		Rows []speedRow `json:"rows"`
+		Laws []speedLaw `json:"laws"`
 		Host struct {
 			Cores   int  `json:"cores"`
 			Virtual bool `json:"virtual"`
@@ -64,8 +144,16 @@ func drawSpeed(dir string) (made []string, err error) {
 	if file.Host.Virtual {
 		note += " (virtual)"
 	}
-	for _, c := range NewSpeed(file.Rows, note) {
-		name := "speed-" + slug(c.Title[:len(c.Title)-len(note)])
+	note += "; points: measured, with the extremes; lines: the scalability law"
+	figures, err := NewSpeed(file.Rows, file.Laws, note)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, c := range figures {
+		name := "speed-" + slug(c.Work)
+		for k := 2; slices.Contains(made, name); k++ {
+			name = fmt.Sprintf("speed-%s-%d", slug(c.Work), k)
+		}
 		if err := c.save(dir, name); err != nil {
 			return made, err
 		}

@@ -1,11 +1,13 @@
 package plot
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"io"
 	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +23,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 
 	"github.com/leasestorm/leasestorm/bench/internal/files"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // The style of all figures: a sans-serif face, the colours of Okabe and Ito (2008), which
@@ -142,15 +145,48 @@ func (decades) Ticks(low, high float64) []plot.Tick {
 	return all
 }
 
+// short is a number of an axis: five digits, thousands in groups. From 10⁷ on it is a power of ten,
+// which is no longer than its neighbours.
 func short(x float64) string {
 	if math.Abs(x) < 1e-12 {
 		return "0"
 	}
-	return strings.Replace(strconv.FormatFloat(x, 'g', 5, 64), "-", "−", 1)
+	text := strconv.FormatFloat(x, 'g', 5, 64)
+	switch size := math.Abs(x); {
+	case size >= 1e7 && !math.IsInf(x, 0):
+		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(x, 'e', -1, 64), "e+")
+		text = strings.TrimLeft(exponent, "0")
+		for i, raised := range []rune("⁰¹²³⁴⁵⁶⁷⁸⁹") {
+			text = strings.ReplaceAll(text, strconv.Itoa(i), string(raised))
+		}
+		if text = mantissa + "·10" + text; strings.HasPrefix(text, "1·") || strings.HasPrefix(text, "-1·") {
+			text = strings.Replace(text, "1·", "", 1)
+		}
+	case size >= 1e3 && x == math.Trunc(x):
+		text = show.Group(x)
+	}
+	return strings.Replace(text, "-", "−", 1)
 }
 
-// addLine adds a line and its band. The line is broken where a value is missing.
+// grouped writes the counts of a title with their thousands in groups. Older files have titles
+// without.
+func grouped(title string) string {
+	return longCount.ReplaceAllStringFunc(title, func(digits string) string {
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			return digits
+		}
+		return show.Count(n)
+	})
+}
+
+var longCount = regexp.MustCompile(`\b[0-9]{5,}\b`)
+
+// addLine adds a line and its band. A line without points is left out.
 func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
+	if len(l.X) == 0 {
+		return nil
+	}
 	if l.Low != nil {
 		outline := make(plotter.XYs, 0, 2*len(l.X))
 		for i, x := range l.X {
@@ -185,12 +221,14 @@ func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
 type mark struct {
 	text string
 	line draw.LineStyle // Width 0: a shaded box
+	note bool           // text alone, without a sample
+	dot  draw.GlyphDrawer
 }
 
 // legend draws title, names and marks in rows above the plots, where they cover nothing. It returns
 // the rest of the canvas.
 func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Canvas {
-	const sample, gap, pad = 24, 4, 14
+	const sample, gap, pad = vg.Length(24), vg.Length(4), 14
 	s := style(labelSize)
 	s.YAlign = draw.YCenter
 	height := 1.5 * labelSize
@@ -198,7 +236,8 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 	c.FillText(s, vg.Point{X: c.Min.X, Y: y}, title)
 	y -= height
 	x := c.Min.X
-	entry := func(text string, paint func()) {
+	entry := func(text string, sample vg.Length, paint func()) {
+		gap := min(sample, gap)
 		w := sample + gap + s.Width(text) + pad
 		if x+w-pad > c.Max.X && x > c.Min.X {
 			x, y = c.Min.X, y-height
@@ -208,12 +247,19 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 		x += w
 	}
 	for i, name := range names {
-		entry(name, func() { c.StrokeLine2(lineStyle(i), x, y, x+sample, y) })
+		entry(name, sample, func() { c.StrokeLine2(lineStyle(i), x, y, x+sample, y) })
 	}
 	for _, m := range marks {
-		entry(m.text, func() {
+		if m.note {
+			entry(m.text, 0, func() {})
+			continue
+		}
+		entry(m.text, sample, func() {
 			if m.line.Width > 0 {
 				c.StrokeLine2(m.line, x, y, x+sample, y)
+				if m.dot != nil {
+					c.DrawGlyph(draw.GlyphStyle{Color: m.line.Color, Radius: dotRadius, Shape: m.dot}, vg.Point{X: x + sample/2, Y: y})
+				}
 				return
 			}
 			h := height / 3
@@ -227,13 +273,25 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 // save draws a figure and writes it to dir/name.svg and dir/name.png.
 func save(dir, name string, height vg.Length, paint func(draw.Canvas) error) error {
 	svg := vgsvg.New(width, height)
+	// Arial and Helvetica are as wide, letter by letter, as the face that the layout is made for.
+	// A reader without any of the three would see another face, in which labels run into lines.
+	faces := func(text []byte) []byte {
+		return bytes.ReplaceAll(text, []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arimo,Arial,Helvetica,sans-serif"))
+	}
 	img := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(200), vgimg.UseBackgroundColor(color.White))}
 	for _, out := range []struct {
 		file   string
 		canvas vg.CanvasSizer
 		write  func(io.Writer) error
 	}{
-		{name + ".svg", svg, func(b io.Writer) error { _, err := svg.WriteTo(b); return err }},
+		{name + ".svg", svg, func(b io.Writer) error {
+			var text bytes.Buffer
+			_, err := svg.WriteTo(&text)
+			if err == nil {
+				_, err = b.Write(faces(text.Bytes()))
+			}
+			return err
+		}},
 		{name + ".png", img, func(b io.Writer) error { _, err := img.WriteTo(b); return err }},
 	} {
 		c := draw.New(out.canvas)

@@ -60,7 +60,7 @@ func drawSweep(dir string) ([]string, error) {
 	}
 	name := "sweep-" + f.X.Axis
 	return []string{name}, save(dir, name, 4.6*vg.Inch, func(c draw.Canvas) error {
-		c = legend(c, f.Title+"; no line where it does not come back", f.Contestants)
+		c = legend(c, grouped(f.Title)+"; no line where it does not come back", f.Contestants)
 		plots := make([][]*plot.Plot, 2)
 		for i, panel := range []struct {
 			label string

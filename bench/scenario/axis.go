@@ -13,19 +13,19 @@ import (
 // Axis is a quantity of a scenario that a map or a search varies. Values are in Unit.
 type Axis struct {
 	Name, Unit, Doc string
-	// Set sets the quantity to x. It changes the scenario, the number of workers, or both.
-	Set func(s *Scenario, workers *int, x float64) error
+	// Set sets the quantity to x.
+	Set func(s *Scenario, x float64) error
 	// Get returns the scenario's value. For jitter and theta it returns the default, 0 and 0.2.
-	Get func(s *Scenario, workers int) float64
+	Get func(s *Scenario) float64
 }
 
 // times makes an axis of a time in seconds.
 func times(name, doc string, at func(*Scenario) *time.Duration) Axis {
 	return Axis{name, "s", doc,
-		func(s *Scenario, _ *int, x float64) error {
+		func(s *Scenario, x float64) error {
 			return setSeconds(name, at(s), x)
 		},
-		func(s *Scenario, _ int) float64 { return at(s).Seconds() },
+		func(s *Scenario) float64 { return at(s).Seconds() },
 	}
 }
 
@@ -56,27 +56,40 @@ func setSeconds(key string, at *time.Duration, x float64) error {
 // shares makes an axis of a plain number.
 func shares(name, unit, doc string, at func(*Scenario) *float64) Axis {
 	return Axis{name, unit, doc,
-		func(s *Scenario, _ *int, x float64) error { *at(s) = x; return nil },
-		func(s *Scenario, _ int) float64 { return *at(s) },
+		func(s *Scenario, x float64) error { *at(s) = x; return nil },
+		func(s *Scenario) float64 { return *at(s) },
 	}
 }
 
 // Axes lists all axes.
 var Axes = []Axis{
 	{"broken", "leases", "B, leases that lapse in the outage",
-		func(s *Scenario, _ *int, x float64) error { return setWhole("broken", &s.Broken, x) },
-		func(s *Scenario, _ int) float64 { return float64(s.Broken) }},
+		func(s *Scenario, x float64) error { return setWhole("broken", &s.Broken, x) },
+		func(s *Scenario) float64 { return float64(s.Broken) }},
 	{"beta", "timeouts", "β, the surge in timeouts of spare capacity; sets B",
-		func(s *Scenario, workers *int, x float64) error {
+		func(s *Scenario, x float64) error {
 			one := *s
 			one.Broken = 1
-			e, err := Fit(one, max(1, *workers), 1)
+			e, err := Fit(one, 1)
 			if err != nil {
 				return err
 			}
 			return setWhole("broken", &s.Broken, x/e.Beta(e.Capacity(e.Want)))
-		}, func(s *Scenario, workers int) float64 { return s.Beta(workers) }},
-	shares("rho", "of capacity", "ρ, what the steady checks take", func(s *Scenario) *float64 { return &s.Rho }),
+		}, func(s *Scenario) float64 { return s.Beta() }},
+	{"rho", "of capacity", "ρ, what the steady checks take; sets the service of a check",
+		func(s *Scenario, x float64) error {
+			if s.Scale != "none" {
+				s.Rho = x
+				return nil
+			}
+			return setSeconds("service_time", &s.ServiceTime, x*float64(max(1, s.Workers))*s.Interval.Seconds()/float64(max(1, s.Leases)))
+		}, func(s *Scenario) float64 {
+			x, err := Fit(*s, 1)
+			if err != nil {
+				return math.NaN()
+			}
+			return x.Rho
+		}},
 	shares("delta", "times a live one's", "δ, cost of serving a dead attempt", func(s *Scenario) *float64 { return &s.Delta }),
 	shares("loss", "of capacity", "capacity that is away from the return on", func(s *Scenario) *float64 { return &s.Slow }),
 	times("timeout", "τ, how long a droplet waits for an answer", func(s *Scenario) *time.Duration { return &s.Timeout }),
@@ -84,22 +97,22 @@ var Axes = []Axis{
 	times("wait", "w, between a timed-out attempt and the next", func(s *Scenario) *time.Duration { return &s.Wait }),
 	times("pause", "no worker works for so long", func(s *Scenario) *time.Duration { return &s.Pause }),
 	{"jitter", "s", "mean of a retry wait drawn uniformly from 0 to twice that; sets the retry policy",
-		func(s *Scenario, _ *int, x float64) error {
+		func(s *Scenario, x float64) error {
 			s.Retry = "immediate"
 			if bound := 2 * x / s.Timeout.Seconds(); bound > 0 {
 				s.Retry = fmt.Sprintf("backoff:base=%g,cap=%g", bound, bound)
 			}
 			return nil
 		},
-		func(*Scenario, int) float64 { return 0 }},
+		func(*Scenario) float64 { return 0 }},
 	{"theta", "of TTL", "θ of slack, without its guard; sets the discipline",
-		func(s *Scenario, _ *int, x float64) error {
+		func(s *Scenario, x float64) error {
 			s.Queue = fmt.Sprintf("slack:theta=%g,guard=0", x)
 			return nil
 		},
-		func(*Scenario, int) float64 { return 0.2 }},
+		func(*Scenario) float64 { return 0.2 }},
 	{"outage", "s", "how long the dependency is away; leases break at the scenario's rate, broken/outage",
-		func(s *Scenario, _ *int, x float64) error {
+		func(s *Scenario, x float64) error {
 			if s.Outage == 0 {
 				return Bad("outage", "an axis of outages needs a scenario with one, to know how fast leases break; set outage")
 			}
@@ -109,25 +122,25 @@ var Axes = []Axis{
 			}
 			return setSeconds("outage", &s.Outage, x)
 		},
-		func(s *Scenario, _ int) float64 { return s.Outage.Seconds() }},
-	{"workers", "workers", "c, workers of the manager; the scenario's capacity is for one",
-		func(s *Scenario, workers *int, x float64) error {
-			// The service is fitted to one worker, and x workers then serve the same droplets.
+		func(s *Scenario) float64 { return s.Outage.Seconds() }},
+	{"workers", "workers", "c, workers of the manager; the service is fitted to the scenario's workers, or one",
+		func(s *Scenario, x float64) error {
+			// The service is fitted to the scenario's workers, and x workers then serve the same droplets.
 			if !(x >= 1 && x <= MaxWorkers) {
 				return Bad("workers", fmt.Sprintf("%g is out of range: 1 to %d workers", x, MaxWorkers))
 			}
-			*workers = int(math.Round(x))
-			e, err := Fit(*s, 1, 1)
+			e, err := Fit(*s, 1)
 			if err != nil {
 				return err
 			}
-			s.Scale, s.CheckService = "none", e.Want[0]
-			return nil
+			s.Scale, s.ServiceTime = "none", e.Want[0]
+			s.Workers = int(math.Round(x))
+			return s.rescale(nil)
 		},
-		func(_ *Scenario, workers int) float64 { return float64(workers) }},
+		func(s *Scenario) float64 { return float64(max(1, s.Workers)) }},
 	{"ttl_h", "intervals", "TTL/H: a lease's time to live over the check interval",
-		func(s *Scenario, _ *int, x float64) error { return setSeconds("ttl", &s.TTL, x*s.Interval.Seconds()) },
-		func(s *Scenario, _ int) float64 { return float64(s.TTL) / float64(s.Interval) }},
+		func(s *Scenario, x float64) error { return setSeconds("ttl", &s.TTL, x*s.Interval.Seconds()) },
+		func(s *Scenario) float64 { return float64(s.TTL) / float64(s.Interval) }},
 }
 
 // FindAxis returns the axis of the given name. An unknown name wraps [ErrScenario].
@@ -226,10 +239,10 @@ func (r Range) At(i int) float64 {
 }
 
 // Apply sets the range's axis to x. See [Axis].
-func (r Range) Apply(s *Scenario, workers *int, x float64) error {
+func (r Range) Apply(s *Scenario, x float64) error {
 	a, err := FindAxis(r.Axis)
 	if err != nil {
 		return err
 	}
-	return a.Set(s, workers, x)
+	return a.Set(s, x)
 }

@@ -18,15 +18,14 @@ func TestAxesAtTheirEnds(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				workers := 1
-				if err = a.Set(&s, &workers, x); err == nil {
+				if err = a.Set(&s, x); err == nil {
 					err = s.Validate()
 				}
 				if err != nil && (!errors.Is(err, ErrScenario) || strings.Contains(err.Error(), "9223372036854775808") || strings.Contains(err.Error(), "2562047h")) {
 					t.Errorf("%s=%g of %v: %v", a.Name, x, base, err)
 				}
-				if workers < 1 || workers > MaxWorkers {
-					t.Errorf("%s=%g: %d workers", a.Name, x, workers)
+				if s.Workers < 0 || s.Workers > MaxWorkers {
+					t.Errorf("%s=%g: %d workers", a.Name, x, s.Workers)
 				}
 			}
 		}
@@ -39,8 +38,7 @@ func TestAxesAtTheirEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	workers := 1
-	if err := a.Set(&s, &workers, 1); err == nil || !strings.Contains(err.Error(), "set outage") {
+	if err := a.Set(&s, 1); err == nil || !strings.Contains(err.Error(), "set outage") {
 		t.Errorf("an axis of outages without one: %v", err)
 	}
 	if _, err := ParseRange("timeout=1:1e300:3:log"); err == nil || !strings.Contains(err.Error(), "up to 1e12") {

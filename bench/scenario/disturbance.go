@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // Disturbance is an event that a scenario suffers. Its size has one unit for all kinds: the work
@@ -20,27 +22,32 @@ type Disturbance struct {
 const slowTimeouts = 10
 
 // spareTimeout is the work of all workers in one timeout, in timeouts of the spare capacity.
-func spareTimeout(s *Scenario) float64 { return 1 / (1 - s.Rho) }
+func spareTimeout(s *Scenario) float64 {
+	rho := s.Rho
+	if x, err := Fit(*s, 1); err == nil {
+		rho = x.Rho
+	}
+	return 1 / (1 - rho)
+}
 
-// Spare returns the number of establishes that one worker's spare capacity serves in a timeout.
+// Spare returns the number of establishes that the spare capacity serves in a timeout.
 func (s *Scenario) Spare() float64 {
 	one := *s
 	one.Broken = 1
-	return 1 / one.Beta(1)
+	return 1 / one.Beta()
 }
 
 var single = []Disturbance{
 	{"surge", func(s *Scenario) float64 {
 		all := *s
 		all.Broken = s.MostBroken()
-		return all.Beta(1)
+		return all.Beta()
 	}, func(s *Scenario, size float64) error {
 		a, err := FindAxis("beta")
 		if err != nil {
 			return err
 		}
-		workers := 1
-		err = a.Set(s, &workers, size)
+		err = a.Set(s, size)
 		s.Broken = min(s.Broken, s.MostBroken())
 		return err
 	}},
@@ -97,7 +104,7 @@ func (s Scenario) Calm() Scenario {
 func (s *Scenario) Disturbed() string {
 	var all []string
 	if s.Broken > 0 {
-		all = append(all, fmt.Sprintf("%d leases broken (%.1f %%)", s.Broken, 100*float64(s.Broken)/float64(s.Leases)))
+		all = append(all, fmt.Sprintf("%s leases broken (%.1f %%)", show.Count(s.Broken), 100*float64(s.Broken)/float64(s.Leases)))
 	}
 	if s.Pause > 0 {
 		all = append(all, fmt.Sprintf("a pause of %v", s.Pause.Round(time.Millisecond)))

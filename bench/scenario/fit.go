@@ -12,9 +12,8 @@ import (
 // Fitted is a scenario fitted to a number of workers. Its shares and costs have become leases
 // and times.
 type Fitted struct {
-	Scenario          // fitted
-	Asked    Scenario // as given to Fit
-	Workers  int
+	Scenario                              // fitted
+	Asked    Scenario                     // as given to Fit
 	Renewal  float64                      // factor by which Interval and TTL grew; 0: they did not
 	Costs    [queue.Classes]float64       // cost of a service by class, in checks
 	Want     [queue.Classes]time.Duration // mean service time by class, on one worker
@@ -25,10 +24,11 @@ type Fitted struct {
 // per attempt exceeds the work, so a real run would measure the harness.
 const ShortestCheck = 500 * time.Nanosecond
 
-// Fit fits a scenario to a number of workers. The service of a check must be at least shortest.
+// Fit fits a scenario to its workers, or to one if it has none. The service of a check must be at least shortest.
 // The error names the key to change and wraps [ErrScenario].
-func Fit(s Scenario, workers int, shortest time.Duration) (Fitted, error) {
-	x := Fitted{Scenario: s, Asked: s, Workers: workers, Costs: [queue.Classes]float64{1, s.Sigma, s.Sigma}}
+func Fit(s Scenario, shortest time.Duration) (Fitted, error) {
+	s.Workers = max(1, s.Workers)
+	x := Fitted{Scenario: s, Asked: s, Costs: [queue.Classes]float64{1, s.Sigma, s.Sigma}}
 	if err := s.Validate(); err != nil {
 		return x, err
 	}
@@ -60,9 +60,9 @@ func (x *Fitted) Launches(share float64, service [queue.Classes]time.Duration) f
 	return share * x.Capacity(service) * x.Costs[queue.Establish] / x.Costs[queue.Launch]
 }
 
-// Beta returns the scenario's β on a number of workers, or NaN if the scenario cannot be run.
-func (s *Scenario) Beta(workers int) float64 {
-	x, err := Fit(*s, max(1, workers), 1)
+// Beta returns the scenario's β, or NaN if the scenario cannot be run.
+func (s *Scenario) Beta() float64 {
+	x, err := Fit(*s, 1)
 	if err != nil {
 		return math.NaN()
 	}
@@ -92,7 +92,7 @@ func (x *Fitted) fit(shortest time.Duration) error {
 			x.Rho /= x.Renewal
 		}
 	}()
-	check, service := float64(x.CheckService), "check_service"
+	check, service := float64(x.ServiceTime), "service_time"
 	work := float64(x.Workers) * float64(x.Asked.Interval) // worker time in an interval
 	capacity := x.Rho * work                               // worker time for one check per lease
 	switch x.Scale {
@@ -101,7 +101,7 @@ func (x *Fitted) fit(shortest time.Duration) error {
 	case "leases":
 		n := capacity / check
 		if n >= mostLeases {
-			return Bad(service, fmt.Sprintf("%v for a check makes %.3g leases, more than %.0f: raise it, or lower rho or interval", x.CheckService, n, float64(mostLeases)))
+			return Bad(service, fmt.Sprintf("%v for a check makes %.3g leases, more than %.0f: raise it, or lower rho or interval", x.ServiceTime, n, float64(mostLeases)))
 		}
 		x.Broken = int(float64(x.Broken) * n / float64(x.Leases))
 		x.Leases = int(n)
@@ -110,7 +110,7 @@ func (x *Fitted) fit(shortest time.Duration) error {
 		x.Rho = float64(x.Leases) * check / work
 	}
 	if x.Rho >= 1 {
-		return Bad("leases", fmt.Sprintf("%d leases whose checks take %v each need %.2f of %d workers: lower leases or check_service", x.Leases, x.CheckService, x.Rho, x.Workers))
+		return Bad("leases", fmt.Sprintf("%d leases whose checks take %v each need %.2f of %d workers: lower leases or service_time", x.Leases, x.ServiceTime, x.Rho, x.Workers))
 	}
 	if x.Leases < 1 || check < float64(shortest) {
 		return Bad("leases", fmt.Sprintf("%d leases on %d workers leave %v for a check, and the path around it alone takes about %v: lower leases, or raise rho, interval or --workers", x.Leases, x.Workers, time.Duration(check), shortest))
@@ -120,7 +120,7 @@ func (x *Fitted) fit(shortest time.Duration) error {
 		if took >= float64(x.Timeout) {
 			mend := "raise leases or timeout, or lower sigma, rho or interval"
 			if service != "leases" {
-				mend = "lower check_service or sigma, or raise timeout"
+				mend = "lower service_time or sigma, or raise timeout"
 			}
 			return Bad(service, fmt.Sprintf("the service of %s takes %.3g s and the timeout is %v, so that none is done in time: %s", queue.Class(class), took/1e9, x.Timeout, mend))
 		}

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -38,19 +39,19 @@ var keys = []Key{
 	{Name: "name", at: func(s *Scenario) any { return &s.Name }, Doc: "folders are named after it"},
 	{Name: "about", at: func(s *Scenario) any { return &s.About }, Doc: "one line on what it is"},
 	{"leases", func(s *Scenario) any { return &s.Leases }, 1, 1 << 31, "leases", "N, leases under management"},
-	{"broken", func(s *Scenario) any { return &s.Broken }, 0, 1 << 31, "leases", "B, leases that lapse in the outage"},
+	{"broken", func(s *Scenario) any { return &s.Broken }, 0, 1 << 31, "leases", "B, leases that lapse in the outage; default: a tenth of them, and none with pause, slow or loads"},
 	{"timeout", func(s *Scenario) any { return &s.Timeout }, 0.01, 3600, "s", "τ, how long a droplet waits for an answer"},
-	{"interval", func(s *Scenario) any { return &s.Interval }, 0.01, 86400, "s", "H, between two checks of a droplet"},
-	{"ttl", func(s *Scenario) any { return &s.TTL }, 0.01, 2.6e6, "s", "a lease's time to live"},
-	{"rho", func(s *Scenario) any { return &s.Rho }, 0.001, 0.99, "of capacity", "ρ, what the steady checks take"},
+	{"interval", func(s *Scenario) any { return &s.Interval }, 0.01, 86400, "s", "H, between two checks of a droplet; default: 20 timeouts"},
+	{"ttl", func(s *Scenario) any { return &s.TTL }, 0.01, 2.6e6, "s", "a lease's time to live; default: 3 intervals"},
+	{"rho", func(s *Scenario) any { return &s.Rho }, 0.001, 0.99, "of capacity", "ρ, what the steady checks take; with service_time it follows, and is left out"},
 	{"sigma", func(s *Scenario) any { return &s.Sigma }, 0.1, 1e4, "checks", "σ, cost of an establish"},
 	{"delta", func(s *Scenario) any { return &s.Delta }, 0, 100, "times a live attempt's", "δ, cost of serving a dead attempt"},
 	{"kappa", func(s *Scenario) any { return &s.Kappa }, 0, 1, "a waiting attempt", "κ, how much a service slows with the backlog"},
-	{"spread", func(s *Scenario) any { return &s.Spread }, 0, 3600, "s", "over which the broken ask after the return"},
+	{"spread", func(s *Scenario) any { return &s.Spread }, 0, 3600, "s", "over which the broken ask after the return; default: a tenth of the timeout"},
 	{"wait", func(s *Scenario) any { return &s.Wait }, 0, 86400, "s", "w, between a timed-out attempt and the next"},
-	{"steady", func(s *Scenario) any { return &s.Steady }, 0.01, 86400, "s", "steady state before the outage"},
-	{"outage", func(s *Scenario) any { return &s.Outage }, 0, 86400, "s", "how long the dependency is away; 0 is no outage"},
-	{"duration", func(s *Scenario) any { return &s.Duration }, 0.1, 86400, "s", "how long the run goes on after the return, at most"},
+	{"steady", func(s *Scenario) any { return &s.Steady }, 0.01, 86400, "s", "steady state before the outage; default: a timeout"},
+	{"outage", func(s *Scenario) any { return &s.Outage }, 0, 86400, "s", "how long the dependency is away; 0 is no outage; default: a timeout"},
+	{"duration", func(s *Scenario) any { return &s.Duration }, 0.1, 86400, "s", "how long the run goes on after the return, at most; default: 25 timeouts"},
 	{"slow", func(s *Scenario) any { return &s.Slow }, 0, 0.99, "of capacity", "capacity that is away from the return on"},
 	{"slow_for", func(s *Scenario) any { return &s.SlowFor }, 0, 86400, "s", "how long it is away; 0: for good"},
 	{"pause", func(s *Scenario) any { return &s.Pause }, 0, 3600, "s", "no worker works for so long"},
@@ -60,21 +61,23 @@ var keys = []Key{
 	{Name: "then_queue", at: func(s *Scenario) any { return &s.ThenQueue }, Doc: "discipline that the operator switches to; empty: none"},
 	{Name: "then_admit", at: func(s *Scenario) any { return &s.ThenAdmit }, Doc: "admission controller that the operator switches to; empty: none"},
 	{Name: "then_retry", at: func(s *Scenario) any { return &s.ThenRetry }, Doc: "retry policy that the operator gives the droplets; empty: none"},
-	{"operator_at", func(s *Scenario) any { return &s.OperatorAt }, 0, 86400, "s", "when the operator acts, after the return"},
+	{"operator_at", func(s *Scenario) any { return &s.OperatorAt }, 0, 86400, "s", "when the operator acts, after the return; default: 8 timeouts"},
 	{"throttle", func(s *Scenario) any { return &s.Throttle }, 0.001, 100, "of capacity", "rate of work of all classes that the operator's throttle lets in"},
 	{"restarts", func(s *Scenario) any { return &s.Restarts }, 1, 1000, "restarts", "how often the operator restarts the manager"},
-	{"restart_every", func(s *Scenario) any { return &s.RestartEvery }, 0.001, 86400, "s", "between two restarts"},
+	{"restart_every", func(s *Scenario) any { return &s.RestartEvery }, 0.001, 86400, "s", "between two restarts; default: a timeout"},
 	{Name: "loads", at: func(s *Scenario) any { return &s.Loads }, Doc: "offered loads of a ramp, in shares of capacity, checks included; empty: no ramp"},
 	{Name: "between", at: func(s *Scenario) any { return &s.Between }, Doc: "between two loads of a ramp: restart (each begins with an empty queue) or nothing (what is left stays)"},
-	{"measure", func(s *Scenario) any { return &s.Measure }, 0.1, 3600, "s", "how long each load of a ramp is measured"},
+	{"measure", func(s *Scenario) any { return &s.Measure }, 0.1, 3600, "s", "how long each load of a ramp is measured; default: 1.5 timeouts"},
 	{"zones", func(s *Scenario) any { return &s.Zones }, 1, 256, "zones", "availability zones of the droplets"},
 	{"surge_zones", func(s *Scenario) any { return &s.SurgeZones }, 0, 256, "zones", "the broken leases are of the first so many zones; 0: of all"},
 	{"expiry_spread", func(s *Scenario) any { return &s.ExpirySpread }, 0, 3600, "s", "leases that lapsed are taken up over so long after the return, beside spread (etcd's way at a take-over)"},
 	{"grace", func(s *Scenario) any { return &s.Grace }, 0, 86400, "s", "leases that would lapse in the outage live so long after it; 0: they lapse"},
 	{"check_jitter", func(s *Scenario) any { return &s.CheckJitter }, 0, 0.99, "of the interval", "each check interval is drawn from 1 less this to 1 of interval"},
 	{"renew_rate", func(s *Scenario) any { return &s.RenewRate }, 0, 0.99, "of capacity", "interval and TTL grow until checks take no more than this (Nomad's way); 0: they do not"},
-	{Name: "scale", at: func(s *Scenario) any { return &s.Scale }, Doc: "what is fitted to the host: service (how long a check takes), leases (their number), none"},
-	{"check_service", func(s *Scenario) any { return &s.CheckService }, 1e-7, 10, "s", "a check's service, for scale leases and none"},
+	{Name: "scale", at: func(s *Scenario) any { return &s.Scale }, Doc: "what is fitted: service (how long a check takes, from rho), leases (their number), none (rho follows from service_time, workers, leases and interval); default: service, and none with service_time"},
+	{"service_time", func(s *Scenario) any { return &s.ServiceTime }, 1e-7, 10, "s", "service of a check on one worker, for scale leases and none"},
+	{"workers", func(s *Scenario) any { return &s.Workers }, 0, MaxWorkers, "workers", "c, workers of the manager; 0: 1 in virtual time, else one per physical core, less the generator's"},
+	{Name: "service_law", at: func(s *Scenario) any { return &s.ServiceLaw }, Doc: "distribution of service times in virtual time: fixed, exponential, lognormal:cv=NUMBER, measured:FOLDER of a run"},
 	{Name: "table", at: func(s *Scenario) any { return &s.Table }, Doc: "lease table"},
 	{Name: "queue", at: func(s *Scenario) any { return &s.Queue }, Doc: "queue discipline"},
 	{Name: "admit", at: func(s *Scenario) any { return &s.Admit }, Doc: "admission controller"},
@@ -259,10 +262,14 @@ func quote(text string) string {
 	return string(out)
 }
 
-// TOML returns the scenario as a file that [Parse] reads back.
+// TOML returns the scenario as a file that [Parse] reads back. It leaves out what follows from
+// the other keys.
 func (s *Scenario) TOML() string {
 	var b strings.Builder
 	for _, k := range keys {
+		if !s.holds(k.Name) {
+			continue
+		}
 		v := k.value(s)
 		switch k.at(s).(type) {
 		case *string, *time.Duration:
@@ -274,8 +281,10 @@ func (s *Scenario) TOML() string {
 }
 
 // Set applies assignments of the form "key=value", as in "rho=0.4" or "spread=0.5s", and then
-// validates the scenario. Errors wrap [ErrScenario].
+// validates the scenario. Keys that are not assigned stay as they are: another timeout does not
+// change the interval. Errors wrap [ErrScenario].
 func (s *Scenario) Set(assignments ...string) error {
+	given := map[string]bool{}
 	for _, a := range assignments {
 		name, text, ok := strings.Cut(a, "=")
 		if !ok {
@@ -288,8 +297,9 @@ func (s *Scenario) Set(assignments ...string) error {
 		if err := k.parse(s, text); err != nil {
 			return err
 		}
+		given[name] = true
 	}
-	return s.Validate()
+	return cmp.Or(s.rescale(given), s.Validate())
 }
 
 // Keys returns all keys, in the order of a manifest.
@@ -299,7 +309,7 @@ func Keys() []Key { return slices.Clone(keys) }
 // [Scenario.Set].
 func (s *Scenario) Differences(from *Scenario) (set []string) {
 	for _, k := range keys {
-		if v := k.value(s); v != k.value(from) {
+		if v := k.value(s); v != k.value(from) && s.holds(k.Name) {
 			set = append(set, k.Name+"="+v)
 		}
 	}

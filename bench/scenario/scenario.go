@@ -12,6 +12,7 @@ package scenario
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -72,20 +73,22 @@ type Scenario struct {
 	Measure                time.Duration
 	Zones                  int
 	Scale                  string
-	CheckService           time.Duration
+	ServiceTime            time.Duration
+	Workers                int
+	ServiceLaw             string
 	Table, Queue           string
 	Admit, Retry           string
 }
 
-// Default returns the scenario whose values apply to every key that a file leaves out. It has no
-// name.
+// Default returns the values of the keys that a file leaves out, for a timeout of a second; derive
+// has the rules for another timeout. It has no name and no broken leases.
 func Default() Scenario {
 	return Scenario{
 		Leases: 1_000_000, Timeout: time.Second, Interval: 20 * time.Second, TTL: 60 * time.Second,
 		Rho: 0.25, Sigma: 4, Delta: 1, Spread: 100 * time.Millisecond,
 		Steady: time.Second, Outage: time.Second, Duration: 25 * time.Second, Zones: 3,
 		Operator: "none", Between: "restart", OperatorAt: 8 * time.Second, Throttle: 0.8, Restarts: 1, RestartEvery: time.Second, Measure: 1500 * time.Millisecond,
-		Scale: "service", CheckService: 5 * time.Microsecond,
+		Scale: "service", ServiceTime: 5 * time.Microsecond, ServiceLaw: "fixed",
 		Table: "lockfree", Queue: "fifo", Admit: "none", Retry: "immediate",
 	}
 }
@@ -165,6 +168,7 @@ func Parse(file string, text []byte) (Scenario, error) {
 		}
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	given := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		k, err := findKey(name)
 		if err == nil {
@@ -173,8 +177,13 @@ func Parse(file string, text []byte) (Scenario, error) {
 		if err != nil {
 			return s, where(err)
 		}
+		given[name] = true
 	}
-	if err := s.Validate(); err != nil {
+	if !given["name"] {
+		s.Name = nameOf(file)
+	}
+	s.derive(given)
+	if err := cmp.Or(s.rescale(given), s.Validate()); err != nil {
 		return s, where(err)
 	}
 	return s, nil
@@ -275,6 +284,9 @@ func (s *Scenario) Validate() error {
 		return bad("scale", "%q: want service, leases or none", s.Scale)
 	}
 	if _, err := s.loads(); err != nil {
+		return err
+	}
+	if err := s.checkServiceLaw(); err != nil {
 		return err
 	}
 	_, _, table := lease.Catalog.Resolve(s.Table)

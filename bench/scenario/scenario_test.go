@@ -15,7 +15,7 @@ func TestBuiltinScenarios(t *testing.T) {
 		if s.About == "" {
 			t.Errorf("%s does not say what it is", s.Name)
 		}
-		if _, err := Fit(s, 1, ShortestCheck); err != nil {
+		if _, err := Fit(s, ShortestCheck); err != nil {
 			t.Errorf("%s on one worker: %v", s.Name, err)
 		}
 	}
@@ -41,7 +41,13 @@ func TestBadScenarios(t *testing.T) {
 		{"name = \"x\"\nabout = \"a\\u0000b\"", "bad.toml:2: bad scenario: about: "},
 		{"name = \"a\\u0007\"", "bad.toml:1: bad scenario: name: "},
 		{"name = \"a/b\"", `bad.toml:1: bad scenario: name: "a/b"`},
-		{"", "bad.toml: bad scenario: name: missing"},
+		{"name = \"\"", "bad.toml:1: bad scenario: name: missing"},
+		{"rho = 0.3\nservice_time = \"1ms\"", "bad.toml:1: bad scenario: rho: with service_time it follows from leases, interval and workers"},
+		{"scale = \"service\"\nservice_time = \"1ms\"", "bad.toml:2: bad scenario: service_time: with scale = \"service\" it follows from rho"},
+		{"scale = \"none\"\nrho = 0.1", "bad.toml:2: bad scenario: rho: with service_time it follows"},
+		{"service_law = \"lognormal:cv=0\"", "bad.toml:1: bad scenario: service_law: \"lognormal:cv=0\": cv is out of range: above 0 to 100"},
+		{"service_law = \"normal\"", "bad.toml:1: bad scenario: service_law: \"normal\": want fixed, exponential,"},
+		{"workers = 5000", "bad.toml:1: bad scenario: workers: 5000 is out of range: 0 to 4096 workers"},
 		{"name = ", "bad.toml:1:"},
 		{"name = \"x\"\n[fleet]\nleases = 1", "bad.toml:2: bad scenario: fleet: unknown key"},
 		{"name = \"x\"\nrho = 0.1\nrho = 0.2", "bad.toml:3:"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/fleet"
 	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/lease/dwfm"
@@ -170,8 +171,8 @@ func (g *Generated) String() string {
 		}
 		return fmt.Sprintf("p50 %.1f µs, p99 %.1f µs, p99.9 %.1f µs, longest %.1f µs", q[0]*1e6, q[1]*1e6, q[2]*1e6, q[3]*1e6)
 	}
-	s := fmt.Sprintf("%d attempts in %.2f s: %.3g million/s of %.3g million/s on schedule, busy %.0f %%, %d allocations\nslip            %s\nits own gaps    %s\nan idle thread  %s\n",
-		g.Issued, g.Elapsed.Seconds(), g.PerSecond/1e6, g.Asked/1e6, 100*g.Busy, g.Allocs, line(g.Slip), line(g.Own), line(g.Gaps))
+	s := fmt.Sprintf("%s attempts in %.2f s: %.3g million/s of %.3g million/s on schedule, busy %.0f %%, %s allocations\nslip            %s\nits own gaps    %s\nan idle thread  %s\n",
+		show.Count(g.Issued), g.Elapsed.Seconds(), g.PerSecond/1e6, g.Asked/1e6, 100*g.Busy, show.Count(g.Allocs), line(g.Slip), line(g.Own), line(g.Gaps))
 	if g.Note != "" {
 		s += g.Note + "\n"
 	}

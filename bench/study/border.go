@@ -1,11 +1,13 @@
 package study
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/bisect"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -32,31 +34,33 @@ type Border struct {
 	Seed     uint64   `json:"seed"` // the first
 }
 
+// BorderTimeouts is how long after the return, in timeouts, a run of a border should go on: as long
+// as the law looks.
+const BorderTimeouts = law.FluidTimeouts
+
 // FindBorder solves the fluid law for a scenario and measures the border by bisection over
 // B: the B at which half of the seeds are not back.
 func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, n int) (Border, error) {
 	tau := s.Timeout.Seconds()
 	o.Seed = bench.DrawSeed(o.Seed)
-	if o.Service == "" {
-		o.Service = "fixed"
-	}
 	out := Border{
-		Scenario: s.Name, Queue: s.Queue, Retry: s.Retry, Service: o.Service,
+		Scenario: s.Name, Queue: s.Queue, Retry: s.Retry, Service: cmp.Or(s.ServiceLaw, scenario.FixedServices),
 		Rho: s.Rho, Spread: s.Spread.Seconds() / tau, Wait: s.Wait.Seconds() / tau, Delta: s.Delta, Seeds: n, Seed: o.Seed,
 	}
 	if s.Outage == 0 {
 		return out, scenario.Bad("outage", "a border needs a surge; set outage")
 	}
-	workers := max(1, o.Workers)
+	if x, err := scenario.Fit(s, 1); err == nil {
+		out.Rho = x.Rho
+	}
 	var fluid law.Fluid
-	if fluid, out.ByLaw = law.Of(&s, workers, o.Service); out.ByLaw {
+	if fluid, out.ByLaw = law.Of(&s); out.ByLaw {
 		if back, ok := fluid.Recovery(fluid.Checks); ok {
 			out.LawBack = &back
 		} else {
 			out.Law = fluid.BorderBeta()
 		}
 	}
-	s.Duration = max(s.Duration, law.FluidTimeouts*s.Timeout)
 	inTimeouts := func(r *bench.Result) *float64 {
 		if r.TTR == nil {
 			return nil
@@ -66,14 +70,17 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 	}
 	most := s.MostBroken()
 	s.Broken = most
-	out.Most = s.Beta(workers)
+	out.Most = s.Beta()
 	edge, found, err := bisect.Find(most, bisect.Tolerance{Within: max(1, float64(most/1000))}, func(broken int) (bool, error) {
 		s.Broken = broken
 		all, err := seeds(ctx, runner, s, unrecorded(o), n)
 		if broken == most {
 			out.Back = sample(all).back().median(inTimeouts)
 		}
-		return sample(all).mostLost(), err
+		if err != nil {
+			return false, err
+		}
+		return sample(all).lost()
 	})
 	if err != nil {
 		return out, err
@@ -84,7 +91,7 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 	}
 	s.Broken = (edge.Survived + edge.Lost + 1) / 2 // above what is survived
 	out.Broken = s.Broken
-	b := s.Beta(workers)
+	b := s.Beta()
 	out.Beta = &b
 	if out.Law != nil {
 		off := b / *out.Law - 1
@@ -95,7 +102,7 @@ func FindBorder(ctx context.Context, runner bench.Runner, s scenario.Scenario, o
 
 // Text is the border for a person.
 func (b Border) Text() string {
-	t := fmt.Sprintf("%s, %s, %s, %s services: ρ %g, spread %g τ, w %g τ, δ %g\n", b.Scenario, b.Queue, b.Retry, b.Service, b.Rho, b.Spread, b.Wait, b.Delta)
+	t := fmt.Sprintf("%s, %s, %s, %s services: ρ %.4g, spread %.4g τ, w %.4g τ, δ %.4g\n", b.Scenario, b.Queue, b.Retry, b.Service, b.Rho, b.Spread, b.Wait, b.Delta)
 	all := func(back *float64) string {
 		if back == nil {
 			return "\n"
@@ -113,7 +120,7 @@ func (b Border) Text() string {
 	if b.Beta == nil {
 		return t + "measured        no border" + all(b.Back)
 	}
-	t += fmt.Sprintf("measured        β* %.3f (B = %d, half of %d seeds)", *b.Beta, b.Broken, b.Seeds) + all(b.Back)
+	t += fmt.Sprintf("measured        β* %.3f (B = %s, half of %d seeds)", *b.Beta, show.Count(b.Broken), b.Seeds) + all(b.Back)
 	if b.Off != nil {
 		t += fmt.Sprintf("difference      %+.1f %%\n", 100**b.Off)
 	}

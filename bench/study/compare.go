@@ -14,71 +14,6 @@ import (
 	"github.com/leasestorm/leasestorm/bench/speed"
 )
 
-// shortList is the contestants of compare: queue, admission, retry policy.
-var shortList = []string{
-	"fifo", "fifo/none/backoff", "lifo", "adaptive-lifo", "bounded", "deadline", "deadline:margin=0", "edf", "edf+deadline", "codel", "controlled-delay", "pie",
-	"coalesce+fifo", "cancel+fifo", "fair+fifo", "priority+fifo", "slack",
-	"fifo/token-bucket", "fifo/token-bucket/backoff", "fifo/token-bucket/retry-after", "fifo/backlog/retry-after", "fifo/credits/retry-after", "fifo/slow-start/retry-after",
-	"fifo/limit", "fifo/concurrency/backoff", "fifo/vegas/backoff", "fifo/gradient2/backoff", "fifo/codel-admit", "fifo/bbr/backoff", "fifo/dagor/backoff", "fifo/breaker",
-	"fifo/none/retry-budget", "fifo/none/client-throttle", "fifo/none/client-breaker",
-}
-
-// fullGrid is every queue with every control and policy that are worth trying together.
-func fullGrid() (all []string) {
-	for _, q := range []string{"fifo", "lifo", "deadline", "slack", "coalesce+fifo", "codel", "controlled-delay"} {
-		for _, a := range []string{"none", "token-bucket", "backlog", "credits", "slow-start", "limit", "concurrency", "vegas", "gradient2", "codel-admit", "bbr", "dagor", "breaker"} {
-			for _, r := range []string{"immediate", "fixed", "backoff", "decorrelated", "retry-after", "retry-budget"} {
-				if q == "slack" && (r == "retry-after" || r == "retry-budget") {
-					continue // waits so long, or without a bound, break its guard
-				}
-				all = append(all, q+"/"+a+"/"+r)
-			}
-		}
-	}
-	return all
-}
-
-// cellsOf are contestants of the surge as a suite's cells.
-func cellsOf(names []string) (cells []contestant) {
-	for _, n := range names {
-		var set []string
-		for i, part := range strings.Split(n, "/") {
-			set = append(set, []string{"queue", "admit", "retry"}[i]+"="+part)
-		}
-		cells = append(cells, surge(append(set, "duration=40s")...)) // some take 25 s
-	}
-	return cells
-}
-
-// fairnessCells have the whole surge in the first of three zones.
-func fairnessCells() (cells []contestant) {
-	for _, q := range []string{"fifo", "lifo", "deadline", "slack", "coalesce+fifo", "priority+deadline", "fair+fifo", "fair+deadline", "fair+codel"} {
-		cells = append(cells, surge("queue="+q, "surge_zones=1", "duration=40s"))
-	}
-	return cells
-}
-
-// switched are the controls that are tried before the surge and after the collapse: what
-// is switched on, by key.
-var switched = []string{
-	"queue=lifo", "queue=deadline", "queue=slack", "queue=coalesce+fifo", "queue=bounded", "queue=controlled-delay", "queue=codel",
-	"admit=token-bucket retry=retry-after", "admit=credits retry=retry-after", "admit=backlog retry=retry-after", "admit=concurrency retry=backoff", "retry=backoff",
-	"queue=deadline admit=token-bucket retry=retry-after",
-}
-
-// preventCells has each of them twice.
-func preventCells() (cells []contestant) {
-	for _, s := range switched {
-		before := strings.Fields(s)
-		after := []string{"operator=switch", "duration=60s"}
-		for _, f := range before {
-			after = append(after, "then_"+f)
-		}
-		cells = append(cells, surge(append(before, "duration=40s")...), surge(after...))
-	}
-	return cells
-}
-
 // CompareRow is a contestant over its repetitions; numbers are medians of the valid ones,
 // null where there is none.
 type CompareRow struct {
@@ -188,7 +123,7 @@ var compareHead = []string{"rank", "queue", "admission", "retry", "n", "verdict"
 
 func (r CompareRow) fields() []string {
 	return []string{r.Queue, r.Admit, r.Retry, strconv.Itoa(r.N), count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Eta, "%.2f"), show.RateOrDash(r.Goodput),
-		show.Dash(percent(r.Wasted), "%.0f"), show.Dash(r.Shed, "%.0f"), show.Dash(r.Fairness, "%.3f"), show.Dash(r.P99, "%.2f"), show.Dash(r.HealthyLost, "%.0f"), costText(r.QueueCost), costText(r.AdmitCost)}
+		show.Dash(percent(r.Wasted), "%.0f"), show.GroupOrDash(r.Shed), show.Dash(r.Fairness, "%.3f"), show.Dash(r.P99, "%.2f"), show.GroupOrDash(r.HealthyLost), costText(r.QueueCost), costText(r.AdmitCost)}
 }
 
 // CompareText is the ranked table, for a terminal or in Markdown.
@@ -197,13 +132,13 @@ func CompareText(rows []CompareRow, markdown bool) string {
 	for i, r := range rows {
 		table = append(table, append([]string{ranks[i]}, r.fields()...))
 	}
-	return tableText(table, markdown) + "\n" + rankNote(rows)
+	return tableText(table, markdown) + "\n" + rankNote(rows) + spoiltNotes(rows)
 }
 
 // WriteCompareCSV writes the rows with plain numbers.
 func WriteCompareCSV(w io.Writer, rows []CompareRow) error {
 	c := csv.NewWriter(w)
-	_ = c.Write(strings.Fields("queue admit retry then engine verdict runs collapsed ttr_s ttr_min_s ttr_max_s efficiency establishes_per_s wasted_work shed fairness time_to_lease_p99_s healthy_lost valid_runs rank"))
+	_ = c.Write(strings.Fields("queue admit retry then engine verdict runs collapsed ttr_s ttr_min_s ttr_max_s efficiency establishes_per_s wasted_work shed fairness time_to_lease_p99_s healthy_lost valid_runs rank invalid_because"))
 	num := func(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
 	for _, r := range rows {
 		ttr := []string{"", "", ""}
@@ -215,7 +150,7 @@ func WriteCompareCSV(w io.Writer, rows []CompareRow) error {
 			place = strconv.Itoa(*r.Rank)
 		}
 		_ = c.Write(append(append([]string{r.Queue, r.Admit, r.Retry, r.Then, r.Engine, string(r.Verdict), strconv.Itoa(len(r.Runs)), strconv.Itoa(r.Verdicts[bench.Collapsed])}, ttr...),
-			orEmpty(r.Eta), orEmpty(r.Goodput), orEmpty(r.Wasted), orEmpty(r.Shed), orEmpty(r.Fairness), orEmpty(r.P99), orEmpty(r.HealthyLost), strconv.Itoa(r.N), place))
+			orEmpty(r.Eta), orEmpty(r.Goodput), orEmpty(r.Wasted), orEmpty(r.Shed), orEmpty(r.Fairness), orEmpty(r.P99), orEmpty(r.HealthyLost), strconv.Itoa(r.N), place, strings.TrimSpace(spoiltNote(r.Runs))))
 	}
 	c.Flush()
 	return c.Error()
@@ -228,9 +163,9 @@ func orEmpty(x *float64) string {
 	return strconv.FormatFloat(*x, 'g', 6, 64)
 }
 
-// PreventText has each control in place before the surge beside the same one switched on
+// RemedyText has each control in place before the surge beside the same one switched on
 // after the collapse.
-func PreventText(rows []CompareRow, markdown bool) string {
+func RemedyText(rows []CompareRow, markdown bool) string {
 	type pair struct{ before, after *CompareRow }
 	pairs := map[string]*pair{}
 	var names []string
@@ -261,7 +196,7 @@ func PreventText(rows []CompareRow, markdown bool) string {
 		}
 		table = append(table, row)
 	}
-	return tableText(table, markdown)
+	return tableText(table, markdown) + spoiltNotes(rows)
 }
 
 // tableText is a table for a terminal, or in Markdown.
@@ -297,8 +232,8 @@ func FairnessText(rows []CompareRow, markdown bool) string {
 			return show.Dash(percent(medianOf(share)), "%.0f %%") + ", " + show.Dash(medianOf(wait), "%.3f")
 		}
 		table = append(table, []string{
-			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"), zones(true), zones(false), show.Dash(r.HealthyLost, "%.0f"),
+			r.Queue, count(r.Verdicts, len(r.Runs)), r.TTR.text(), show.Dash(r.Fairness, "%.3f"), zones(true), zones(false), show.GroupOrDash(r.HealthyLost),
 		})
 	}
-	return tableText(table, markdown)
+	return tableText(table, markdown) + spoiltNotes(rows)
 }

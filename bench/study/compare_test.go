@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/leasestorm/leasestorm/bench"
-	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
 // ranked makes a result.
@@ -46,9 +45,9 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-func TestPreventText(t *testing.T) {
+func TestRemedyText(t *testing.T) {
 	rows := Compare([]*bench.Result{ranked("lifo", "", bench.Recovered, 3), ranked("fifo", "queue=lifo", bench.Recovered, 4), ranked("fifo", "retry=backoff", bench.Collapsed, 0)})
-	text := PreventText(rows, true)
+	text := RemedyText(rows, true)
 	for _, want := range []string{"| queue=lifo | recovered | 3.00 | recovered | 4.00 |", "| retry=backoff | – | – | collapsed | – |"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -58,15 +57,15 @@ func TestPreventText(t *testing.T) {
 
 // Every contestant of every suite is a scenario that can be.
 func TestSuitesAreValid(t *testing.T) {
-	for _, suite := range Suites() {
+	base := surgeStudy(t)
+	all := append(Suites(), ranking("rank", base, RankContestants, nil), ranking("all", base, FullGrid(), nil), ranking("fairness", base, FairnessContestants, nil), ranking("remedy", base, RemedyContestants(&base), nil))
+	for _, suite := range all {
 		seen := map[string]bool{}
-		for _, c := range suite.plan(1, 1).Cells {
-			s, err := scenario.Load(c.Scenario)
-			if err == nil {
-				err = s.Set(c.Set...)
-			}
+		m := suite.plan(How{Seed: 1})
+		for _, c := range m.Cells {
+			s, err := m.scenario(c)
 			if err == nil { // and its parts can be made
-				err = bench.Check(s, 1)
+				err = bench.Check(s)
 			}
 			if err != nil {
 				t.Errorf("%s, %s: %v", suite.Name, c.Folder, err)

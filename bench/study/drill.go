@@ -47,7 +47,7 @@ func SearchRunbook(ctx context.Context, runner bench.Runner, s scenario.Scenario
 	}
 	o.Seed = bench.DrawSeed(o.Seed) // one for all of them
 	all := make([]DrillScore, len(books))
-	err := parallel(ctx, runner, len(books), func(ctx context.Context, i int) error {
+	err := parallel(ctx, runsAtOnce(runner, s), len(books), func(ctx context.Context, i int) error {
 		score, err := Drill(ctx, runner, s, books[i], o)
 		if err == nil {
 			all[i] = *score
@@ -91,8 +91,8 @@ func batches(first, timeout time.Duration, share, every, throttle float64, round
 
 // Text is the score for a person.
 func (d *DrillScore) Text() string {
-	return fmt.Sprintf("%s: %s; the last lease is back %s after the first step; %d attempts shed, %d healthy leases lost\n",
-		d.Runbook.Name, d.Verdict, show.Dash(d.Score, "%.2f s"), d.Shed, d.HealthyLost)
+	return fmt.Sprintf("%s: %s; the last lease is back %s after the first step; %s attempts shed, %s healthy leases lost\n",
+		d.Runbook.Name, d.Verdict, show.Dash(d.Score, "%.2f s"), show.Count(d.Shed), show.Count(d.HealthyLost))
 }
 
 // DrillTable is the best so many, the worst that worked, and how many did not.
@@ -106,7 +106,7 @@ func DrillTable(all []DrillScore, best int) string {
 	}
 	for i, d := range all {
 		if i < min(best, worked) || i == worked-1 {
-			rows = append(rows, []string{fmt.Sprint(i + 1), show.Dash(d.Score, "%.2f"), fmt.Sprint(d.Shed), fmt.Sprint(d.HealthyLost), d.Runbook.About})
+			rows = append(rows, []string{fmt.Sprint(i + 1), show.Dash(d.Score, "%.2f"), show.Count(d.Shed), show.Count(d.HealthyLost), d.Runbook.About})
 		}
 	}
 	return columns(rows) + fmt.Sprintf("%d of %d runbooks did not bring all leases back\n", len(all)-worked, len(all))

@@ -55,12 +55,11 @@ func CompareEngines(ctx context.Context, o bench.Options, set []string, each fun
 			return all, err
 		}
 		sim := bench.Virtual{Services: real.Services}
-		x := o
-		x.Workers = real.Workers
+		s.Workers = real.Workers
 		for class := range queue.Classes {
 			sim.Service[class] = time.Duration(math.Round(real.Service[class.String()] * 1e3))
 		}
-		virtual, err := sim.Run(ctx, s, x)
+		virtual, err := sim.Run(ctx, s, o)
 		if err != nil {
 			return all, err
 		}

@@ -23,7 +23,10 @@ import (
 
 type noBars struct{}
 
-func (noBars) Cell(int, int, string, time.Duration) func(string) { return func(string) {} }
+func (noBars) Cell(int, int, string, time.Duration, time.Duration) func(string) {
+	return func(string) {}
+}
+func (noBars) Note(string) {}
 
 // finished are the manifests of the runs in a folder; each is to be whole.
 func finished(t *testing.T, dir string) map[string][]byte {
@@ -60,7 +63,7 @@ func TestSuiteSurvivesTheDisk(t *testing.T) {
 	var dir string
 	filestest.EachCall(t, func(t *testing.T) error {
 		dir = filepath.Join(t.TempDir(), "a", "suite")
-		if err := s.begin(dir, "virtual", 1, 1, 0); err != nil {
+		if err := s.begin(dir, How{Engine: "virtual", Seed: 1}); err != nil {
 			return err
 		}
 		_, err := RunSuite(t.Context(), dir, noBars{})
@@ -71,12 +74,12 @@ func TestSuiteSurvivesTheDisk(t *testing.T) {
 		}
 		had := finished(t, dir)
 		if _, err := os.Lstat(dir); err != nil { // not even begun
-			if err := s.begin(dir, "virtual", 1, 1, 0); err != nil {
+			if err := s.begin(dir, How{Engine: "virtual", Seed: 1}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if all, err := RunSuite(t.Context(), dir, noBars{}); err != nil || len(all) != 2 {
-			t.Fatalf("resumed: %d results, %v", len(all), err)
+		if all, err := RunSuite(t.Context(), dir, noBars{}); err != nil || len(all.Results) != 2 {
+			t.Fatalf("resumed: %d results, %v", len(all.Results), err)
 		}
 		now := finished(t, dir)
 		for name, text := range had {
@@ -94,7 +97,7 @@ func TestSuiteSurvivesTheDisk(t *testing.T) {
 func TestSuiteTakesUpWholeCells(t *testing.T) {
 	s := Suite{Name: "tiny", Seeds: 1, cells: []contestant{surge("leases=200", "broken=20", "duration=1s")}}
 	dir := filepath.Join(t.TempDir(), "suite[1]")
-	if err := s.begin(dir, "virtual", 1, 1, 0); err != nil {
+	if err := s.begin(dir, How{Engine: "virtual", Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := RunSuite(t.Context(), dir, noBars{}); err != nil {
@@ -206,7 +209,7 @@ func TestMapFileRefused(t *testing.T) {
 	for name, change := range map[string]func(*Map){
 		"n of 0": func(g *Map) { g.X.N = 0 }, "n of 1": func(g *Map) { g.Y.N = 1 }, "n below 0": func(g *Map) { g.X.N = -5 }, "n without end": func(g *Map) { g.Y.N = 100_000 },
 		"backward": func(g *Map) { g.X.Low, g.X.High = g.X.High, g.X.Low }, "log of 0": func(g *Map) { g.Y.Low, g.Y.Log = 0, true },
-		"seeds": func(g *Map) { g.Seeds = 1 << 40 }, "workers": func(g *Map) { g.Workers = -1 }, "more workers": func(g *Map) { g.Workers = 1 << 30 },
+		"seeds": func(g *Map) { g.Seeds = 1 << 40 }, "workers": func(g *Map) { g.Scenario = "workers = -1" },
 		"no scenario": func(g *Map) { g.Scenario = "leases = 3.5" }, "an escape": func(g *Map) { g.Scenario = `about = "\a"` },
 	} {
 		dir := filepath.Join(t.TempDir(), "map")
@@ -274,22 +277,22 @@ func TestMapFollowsNoLink(t *testing.T) {
 // A search that ends early returns what is finished, and no more.
 func TestSearchesInterrupted(t *testing.T) {
 	s := surgeStudy(t, "leases=200", "broken=20", "duration=1s")
-	o := bench.Options{Seed: 1, Workers: 1}
+	o := bench.Options{Seed: 1}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if books, err := SearchRunbook(ctx, bench.Virtual{}, s, o, time.Second); !errors.Is(err, context.Canceled) || len(books) > 0 {
 		t.Errorf("%d runbooks that were not tried, %v", len(books), err)
 	}
-	if all, err := Thresholds(ctx, bench.Virtual{}, s, []string{"fifo"}, o, 2); !errors.Is(err, context.Canceled) || len(all) > 0 {
+	if all, err := Thresholds(ctx, bench.Virtual{}, s, []string{"fifo"}, o, 2, nil); !errors.Is(err, context.Canceled) || len(all) > 0 {
 		t.Errorf("%+v, %v", all, err)
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one after the other
 	const bad = "slack/none/fixed:wait=40"          // its guard refuses it when it is made
-	want, err := Thresholds(t.Context(), bench.Virtual{}, s, []string{"fifo"}, o, 2)
+	want, err := Thresholds(t.Context(), bench.Virtual{}, s, []string{"fifo"}, o, 2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Thresholds(t.Context(), bench.Virtual{}, s, []string{"fifo", bad, "lifo"}, o, 2)
+	got, err := Thresholds(t.Context(), bench.Virtual{}, s, []string{"fifo", bad, "lifo"}, o, 2, nil)
 	if err == nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v: %+v, want %+v", err, got, want)
 	}

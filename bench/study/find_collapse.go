@@ -33,8 +33,20 @@ var twice = []struct {
 	do   func(s *scenario.Scenario)
 }{
 	{"twice the timeout", func(s *scenario.Scenario) { s.Timeout *= 2 }},
-	{"half the load (twice the workers)", func(s *scenario.Scenario) { s.Rho /= 2 }},
-	{"half as many checks (twice the interval)", func(s *scenario.Scenario) { s.Interval *= 2; s.Rho /= 2; s.TTL = max(s.TTL, 3*s.Interval) }},
+	{"half the load (twice the workers)", func(s *scenario.Scenario) {
+		if s.Scale != "none" {
+			s.Rho /= 2
+		} else {
+			s.Workers = 2 * max(1, s.Workers)
+		}
+	}},
+	{"half as many checks (twice the interval)", func(s *scenario.Scenario) {
+		s.Interval *= 2
+		if s.Scale != "none" {
+			s.Rho /= 2
+		}
+		s.TTL = max(s.TTL, 3*s.Interval)
+	}},
 }
 
 // Tip is a disturbance and the size from which on half of the seeds are lost.
@@ -80,7 +92,7 @@ func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario,
 		return nil, scenario.Bad("outage", "disturbances begin with the return of an outage; set outage")
 	}
 	o.Seed = bench.DrawSeed(o.Seed)
-	out := &Collapse{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: n, Seed: o.Seed, Own: s.Beta(1)}
+	out := &Collapse{Scenario: s.Name, Queue: s.Queue, Admit: s.Admit, Retry: s.Retry, Seeds: n, Seed: o.Seed, Own: s.Beta()}
 	f := &finder{runner, unrecorded(o), n}
 	if lost, err := f.lost(ctx, s.Calm()); err != nil || lost {
 		if lost {
@@ -90,7 +102,7 @@ func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario,
 	}
 	kinds := scenario.Disturbances()
 	out.Tips = make([]Tip, len(kinds))
-	err := parallel(ctx, f.runner, len(kinds), func(ctx context.Context, i int) (err error) {
+	err := parallel(ctx, runsAtOnce(f.runner, s), len(kinds), func(ctx context.Context, i int) (err error) {
 		out.Tips[i], err = f.tip(ctx, s, kinds[i])
 		return err
 	})
@@ -122,7 +134,10 @@ type finder struct {
 // lost says whether half of the seeds are not back.
 func (f *finder) lost(ctx context.Context, s scenario.Scenario) (bool, error) {
 	all, err := seeds(ctx, f.runner, s, f.o, f.seeds)
-	return sample(all).mostLost(), err
+	if err != nil {
+		return false, err
+	}
+	return sample(all).lost()
 }
 
 // tip bisects on the size of a disturbance.
@@ -179,7 +194,7 @@ func (f *finder) remedies(ctx context.Context, s scenario.Scenario, d scenario.D
 		tries = append(tries, t)
 	}
 	out.Remedies = make([]Remedy, len(tries))
-	err := parallel(ctx, f.runner, len(tries), func(ctx context.Context, i int) error {
+	err := parallel(ctx, runsAtOnce(f.runner, s), len(tries), func(ctx context.Context, i int) error {
 		r := Remedy{Change: tries[i].name}
 		err := tries[i].err
 		if err == nil {

@@ -18,7 +18,7 @@ func TestFindCollapse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	border, _ := law.Beta(&s, 1, "")
+	border, _ := law.Beta(&s)
 	law := *border
 	if r.Tips[0].Size == nil || *r.Tips[0].Size < 0.93*law || *r.Tips[0].Size > 1.07*law {
 		t.Errorf("the surge tips it over at %v, the fluid law says %.2f", r.Tips[0], law)

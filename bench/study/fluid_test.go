@@ -70,8 +70,8 @@ func TestFluidDisciplines(t *testing.T) {
 	} {
 		t.Run(tt.queue+"/"+tt.retry+"/"+tt.service, func(t *testing.T) {
 			t.Parallel()
-			s := surgeStudy(t, "leases=10000", "broken=100", "queue="+tt.queue, "retry="+tt.retry)
-			b, err := FindBorder(t.Context(), bench.Virtual{}, s, bench.Options{Seed: 1, Service: tt.service}, 1)
+			s := surgeStudy(t, "leases=10000", "broken=100", "queue="+tt.queue, "retry="+tt.retry, "service_law="+tt.service)
+			b, err := FindBorder(t.Context(), bench.Virtual{}, s, bench.Options{Seed: 1}, 1)
 			if err != nil {
 				t.Fatal(err)
 			}

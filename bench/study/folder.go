@@ -10,8 +10,8 @@ import (
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
-// layOut makes the folder of something that can be resumed, with what it is to have.
-func layOut(dir, file string, v any) error {
+// LayOut makes the folder of something that can be resumed, with what it is to have.
+func LayOut(dir, file string, v any) error {
 	f, err := record.Create(dir)
 	if err != nil {
 		return err
@@ -32,8 +32,8 @@ func layOut(dir, file string, v any) error {
 // lock keeps other processes out of the folder of something that can be resumed.
 func lock(dir string) (*files.Lock, error) { return files.Take(filepath.Join(dir, ".lock"), dir) }
 
-// readLayout reads it back; schema is v's.
-func readLayout(path, what string, v any, schema *int) error {
+// ReadLayout reads it back; schema is v's.
+func ReadLayout(path, what string, v any, schema *int) error {
 	text, err := files.Read(path)
 	if err != nil {
 		return fmt.Errorf("not a %s's folder: %w", what, err)

@@ -1,13 +1,17 @@
 package study
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/queue"
@@ -24,9 +28,13 @@ type Map struct {
 	Contestants []string       `json:"contestants"` // queue, or queue/admit, or queue/admit/retry
 	Seeds       int            `json:"seeds"`
 	Seed        uint64         `json:"seed"` // of the first; 0: NewMap draws one
-	Workers     int            `json:"workers"`
-	Service     string         `json:"service"`
-	All         bool           `json:"all"` // every point is run; else only those near a border
+	// Engine is the Runner's name; "" is virtual. Idle, MaxQueue, Wait (s) and Redo are as in How.
+	Engine   string  `json:"engine,omitempty"`
+	Idle     string  `json:"idle,omitempty"`
+	MaxQueue int     `json:"max_queue,omitempty"`
+	Wait     float64 `json:"wait_s,omitempty"`
+	Redo     int     `json:"redo,omitempty"`
+	All      bool    `json:"all"` // every point is run; else only those near a border
 	// Measure is what a run is counted for: collapse (the default), or healthy: that leases
 	// lapsed which had outlived the outage.
 	Measure string          `json:"measure"`
@@ -39,10 +47,11 @@ type MapPoint struct {
 	X           int      `json:"x"` // index
 	Y           int      `json:"y"`
 	Beta        float64  `json:"beta"`
-	Law         float64  `json:"law"`   // β at which the batch law expects a fifo to collapse
-	Lost        int      `json:"lost"`  // seeds that were not back at the end
-	Runs        int      `json:"runs"`  // seeds
-	TTR         *float64 `json:"ttr_s"` // median of those that came back; null: none
+	Law         float64  `json:"law"`               // β at which the batch law expects a fifo to collapse
+	Lost        int      `json:"lost"`              // seeds that were not back at the end
+	Runs        int      `json:"runs"`              // valid seeds
+	Invalid     int      `json:"invalid,omitempty"` // seeds that the host spoilt
+	TTR         *float64 `json:"ttr_s"`             // median of those that came back; null: none
 	HealthyLost int      `json:"healthy_lost"`
 	Impossible  string   `json:"impossible,omitempty"` // why there is no such scenario
 	Inferred    bool     `json:"inferred,omitempty"`   // not run: all around it agree
@@ -67,6 +76,8 @@ type MapResult struct {
 	Points []MapPoint `json:"points"` // by contestant, row and column
 	Marks  []MapMark  `json:"marks"`
 	Title  string     `json:"title"`
+	// Fluid is the border by the fluid law, by contestant; null: no axis is the surge.
+	Fluid []FluidLine `json:"fluid_law"`
 }
 
 // MapMark is a place worth knowing.
@@ -96,7 +107,7 @@ func (g *Map) marks() (all []MapMark) {
 		if err1 != nil || err2 != nil {
 			return nil
 		}
-		x, y := ax.Get(&s, g.Workers), ay.Get(&s, g.Workers)
+		x, y := ax.Get(&s), ay.Get(&s)
 		if x >= g.X.Low && x <= g.X.High && y >= g.Y.Low && y <= g.Y.High {
 			all = append(all, MapMark{x, y, m.text})
 		}
@@ -110,7 +121,38 @@ func NewMap(dir string, g Map) error {
 		return err
 	}
 	g.Schema, g.Build, g.Seed = bench.ManifestSchema, bench.ReadBuildInfo(), bench.DrawSeed(g.Seed)
-	return layOut(dir, mapLayout, g)
+	return LayOut(dir, mapLayout, g)
+}
+
+func (g *Map) options() bench.Options {
+	return bench.Options{Seed: g.Seed, Idle: g.Idle, MaxQueue: g.MaxQueue, Wait: time.Duration(g.Wait * float64(time.Second))}
+}
+
+// MapEngine is the name of the Runner that the map in the folder dir was begun with.
+func MapEngine(dir string) (string, error) {
+	var g Map
+	err := ReadLayout(filepath.Join(dir, mapLayout), "map", &g, &g.Schema)
+	return cmp.Or(g.Engine, "virtual"), err
+}
+
+// RefusedText says in a line for each reason how many points there are not.
+func (r *MapResult) RefusedText() string {
+	var cells []Cell
+	for _, p := range r.Points {
+		if p.Impossible != "" && !p.Inferred {
+			cells = append(cells, Cell{Refused: p.Impossible})
+		}
+	}
+	return refusals(cells)
+}
+
+// base is the scenario without a contestant.
+func (g *Map) base() scenario.Scenario {
+	s, err := scenario.Parse("scenario_toml", []byte(g.Scenario))
+	if err != nil {
+		return scenario.Default()
+	}
+	return s
 }
 
 func (g *Map) validate() error {
@@ -126,19 +168,16 @@ func (g *Map) validate() error {
 	if len(g.Contestants) == 0 || g.Seeds < 1 || g.Seeds > scenario.MaxSeeds {
 		return fmt.Errorf("%w: a map needs a contestant and 1 to %d seeds", scenario.ErrScenario, scenario.MaxSeeds)
 	}
-	if g.Workers < 0 || g.Workers > scenario.MaxWorkers {
-		return scenario.Bad("workers", fmt.Sprintf("%d is out of range: 0 to %d", g.Workers, scenario.MaxWorkers))
-	}
 	for _, r := range []scenario.Range{g.X, g.Y} {
 		if err := r.Validate(); err != nil {
 			return err
 		}
 	}
-	if _, err := bench.ServiceLaw(context.Background(), g.Service); err != nil {
-		return err
-	}
 	s, err := scenario.Parse("scenario_toml", []byte(g.Scenario))
 	if err != nil {
+		return err
+	}
+	if _, err := bench.ServiceLaw(context.Background(), &s); err != nil {
 		return err
 	}
 	if err := allContest(s, g.Contestants); err != nil {
@@ -148,7 +187,7 @@ func (g *Map) validate() error {
 	tried := errors.New("")
 	for _, x := range []int{0, g.X.N / 2, g.X.N - 1} {
 		for _, y := range []int{0, g.Y.N / 2, g.Y.N - 1} {
-			if _, _, tried = g.scenario(0, x, y); tried == nil {
+			if _, tried = g.scenario(0, x, y); tried == nil {
 				return nil
 			}
 		}
@@ -157,33 +196,32 @@ func (g *Map) validate() error {
 }
 
 // scenario is what is run at a place. beta comes last, as it depends on the other axis.
-func (g *Map) scenario(contestant, x, y int) (scenario.Scenario, int, error) {
+func (g *Map) scenario(contestant, x, y int) (scenario.Scenario, error) {
 	s, err := scenario.Parse("scenario_toml", []byte(g.Scenario))
 	if err != nil {
-		return s, 0, err
+		return s, err
 	}
 	if err := s.Contest(g.Contestants[contestant]); err != nil {
-		return s, 0, err
+		return s, err
 	}
-	workers := max(1, g.Workers)
 	first, second := g.X, g.Y
 	at := [2]int{x, y}
 	if first.Axis == "beta" {
 		first, second = second, first
 		at = [2]int{y, x}
 	}
-	if err := first.Apply(&s, &workers, first.At(at[0])); err != nil {
-		return s, 0, err
+	if err := first.Apply(&s, first.At(at[0])); err != nil {
+		return s, err
 	}
-	if err := second.Apply(&s, &workers, second.At(at[1])); err != nil {
-		return s, 0, err
+	if err := second.Apply(&s, second.At(at[1])); err != nil {
+		return s, err
 	}
-	return s, workers, s.Validate()
+	return s, s.Validate()
 }
 
 // point runs a place over its seeds.
 func (g *Map) point(ctx context.Context, runner bench.Runner, p MapPoint) (MapPoint, error) {
-	s, workers, err := g.scenario(p.Contestant, p.X, p.Y)
+	s, err := g.scenario(p.Contestant, p.X, p.Y)
 	if errors.Is(err, scenario.ErrScenario) {
 		p.Impossible = err.Error()
 		return p, nil
@@ -191,10 +229,11 @@ func (g *Map) point(ctx context.Context, runner bench.Runner, p MapPoint) (MapPo
 	if err != nil {
 		return p, err
 	}
-	p.Beta, p.Law = g.law(&s, workers)
-	all, refused, err := point(ctx, runner, s, bench.Options{Workers: workers, Seed: g.Seed, Service: g.Service}, g.Seeds)
-	p.Impossible, p.Runs, p.TTR = refused, len(all), all.back().median(ttr)
-	for _, r := range all {
+	p.Beta, p.Law = g.law(&s)
+	all, refused, err := point(ctx, runner, s, g.options(), g.Seeds)
+	good := all.valid()
+	p.Impossible, p.Runs, p.TTR, p.Invalid = refused, len(good), good.back().median(ttr), len(all)-len(good)
+	for _, r := range good {
 		p.HealthyLost += r.HealthyLost
 		if g.Measure == "healthy" && r.HealthyLost > 0 || g.Measure != "healthy" && r.Verdict.Lost() {
 			p.Lost++
@@ -205,9 +244,9 @@ func (g *Map) point(ctx context.Context, runner bench.Runner, p MapPoint) (MapPo
 
 // law is what the map's line is about, both sides: β and the batch law, or, of healthy
 // leases, θ·TTL and slack's guard, in seconds.
-func (g *Map) law(s *scenario.Scenario, workers int) (value, border float64) {
+func (g *Map) law(s *scenario.Scenario) (value, border float64) {
 	if g.Measure != "healthy" {
-		return s.Beta(workers), law.Batch(s)
+		return s.Beta(), law.Batch(s)
 	}
 	_, v, err := queue.Catalog.Resolve(s.Queue)
 	retry, err2 := admit.MakeRetry(s.Retry, s.Timeout)
@@ -228,9 +267,9 @@ func (g *Map) title() string {
 	if g.Measure == "healthy" {
 		what = "probability that healthy leases lapse"
 	}
-	t := fmt.Sprintf("%s: "+what+", %d leases, %d seeds a point, virtual", s.Name, s.Leases, g.Seeds)
-	if g.Service != "" && g.Service != "fixed" {
-		t += ", " + g.Service + " services"
+	t := fmt.Sprintf("%s: "+what+", %s leases, %d seeds a point, %s", s.Name, show.Count(s.Leases), g.Seeds, cmp.Or(g.Engine, "virtual"))
+	if s.ServiceLaw != "" && s.ServiceLaw != scenario.FixedServices {
+		t += ", " + s.ServiceLaw + " services"
 	}
 	return t
 }

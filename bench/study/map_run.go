@@ -24,7 +24,7 @@ const coarse = 4
 func RunMap(ctx context.Context, runner bench.Runner, dir string, progress func(done, of int)) (_ *MapResult, err error) {
 	var g Map
 	path := filepath.Join(dir, mapLayout)
-	if err := readLayout(path, "map", &g, &g.Schema); err != nil {
+	if err := ReadLayout(path, "map", &g, &g.Schema); err != nil {
 		return nil, err
 	}
 	if err := g.validate(); err != nil {
@@ -35,7 +35,11 @@ func RunMap(ctx context.Context, runner bench.Runner, dir string, progress func(
 		return nil, err
 	}
 	defer held.Release()
-	r := &mapRun{Map: g, runner: runner, progress: progress}
+	remembering, err := Remember(runner, "", g.Redo)
+	if err != nil {
+		return nil, err
+	}
+	r := &mapRun{Map: g, runner: remembering, progress: progress, at: runsAtOnce(runner, g.base())}
 	if err := r.open(filepath.Join(dir, pointsFile)); err != nil {
 		return nil, err
 	}
@@ -48,7 +52,7 @@ func RunMap(ctx context.Context, runner bench.Runner, dir string, progress func(
 			return nil, err
 		}
 	}
-	out := &MapResult{Map: g, Points: r.whole(), Marks: g.marks(), Title: g.title()}
+	out := &MapResult{Map: g, Points: r.whole(), Marks: g.marks(), Title: g.title(), Fluid: g.fluid()}
 	return out, record.WriteFile(filepath.Join(dir, record.MapFile), record.JSON(out))
 }
 
@@ -64,6 +68,7 @@ type mapRun struct {
 	failed   error // guarded by mu: a write that did not succeed
 	progress func(done, of int)
 	ran      int // of the points of this distance
+	at       int // runs at a time
 }
 
 // open reads the points that there are, and cuts off what a kill has left of a line.
@@ -169,7 +174,7 @@ func (r *mapRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
 // run runs the points.
 func (r *mapRun) run(ctx context.Context, list []place) error {
 	r.ran = 0
-	return parallel(ctx, r.runner, len(list), func(ctx context.Context, i int) error {
+	return parallel(ctx, r.at, len(list), func(ctx context.Context, i int) error {
 		at := list[i]
 		p, err := r.point(ctx, r.runner, MapPoint{Contestant: at.contestant, X: at.x, Y: at.y})
 		if err != nil {
@@ -215,8 +220,8 @@ func (r *mapRun) whole() []MapPoint {
 				if !have {
 					p = r.nearest(c, x, y)
 					p.X, p.Y, p.Inferred = x, y, true
-					if s, workers, err := r.scenario(c, x, y); err == nil {
-						p.Beta, p.Law = r.law(&s, workers)
+					if s, err := r.scenario(c, x, y); err == nil {
+						p.Beta, p.Law = r.law(&s)
 					}
 				}
 				all = append(all, p)

@@ -26,7 +26,7 @@ func smallMap(t *testing.T, set ...string) Map {
 		t.Fatal(err)
 	}
 	return Map{
-		Scenario: s.TOML(), Contestants: []string{"fifo", "lifo/none/backoff"}, Seeds: 1, Seed: 1, Workers: 1,
+		Scenario: s.TOML(), Contestants: []string{"fifo", "lifo/none/backoff"}, Seeds: 1, Seed: 1,
 		X: scenario.Range{Axis: "beta", Low: 1, High: 5, N: 9}, Y: scenario.Range{Axis: "rho", Low: 0.1, High: 0.5, N: 6},
 	}
 }
@@ -63,14 +63,14 @@ func TestMapAdaptive(t *testing.T) {
 		if p.Inferred {
 			inferred++
 		}
-		s, _, err := g.scenario(p.Contestant, p.X, p.Y)
+		s, err := g.scenario(p.Contestant, p.X, p.Y)
 		if err != nil {
 			t.Fatal(err)
 		}
 		border, known := laws[[2]int{p.Contestant, p.Y}]
 		if !known {
 			border = math.Inf(1)
-			if law, _ := law.Beta(&s, 1, ""); law != nil {
+			if law, _ := law.Beta(&s); law != nil {
 				border = *law
 			}
 			laws[[2]int{p.Contestant, p.Y}] = border
@@ -153,7 +153,7 @@ func TestMapRefuses(t *testing.T) {
 		func(g *Map) { g.Contestants = []string{"fifo", "lifi"} },
 		func(g *Map) { g.Contestants = []string{"fifo/none/immediate/x"} },
 		func(g *Map) { g.Seeds = 0 },
-		func(g *Map) { g.Service = "pareto" },
+		func(g *Map) { g.Scenario += "service_law = \"pareto\"\n" },
 		func(g *Map) { g.Y = scenario.Range{Axis: "rho", Low: 1.5, High: 3, N: 4} },
 		func(g *Map) { g.Y = scenario.Range{Axis: "colour", Low: 0, High: 1, N: 4} },
 	} {
@@ -185,19 +185,19 @@ func TestAxes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		before, workers := s, 1
+		before := s
 		x, known := values[a.Name]
-		if err := a.Set(&s, &workers, x); err != nil || !known {
+		if err := a.Set(&s, x); err != nil || !known {
 			t.Errorf("axis %s: %v", a.Name, err)
 			continue
 		}
 		if err := s.Validate(); err != nil {
 			t.Errorf("axis %s: %v", a.Name, err)
 		}
-		if s == before && workers == 1 {
+		if s == before {
 			t.Errorf("axis %s changes nothing", a.Name)
 		}
-		if got := a.Get(&s, workers); a.Name != "jitter" && a.Name != "theta" && (got < x*0.99 || got > x*1.01) {
+		if got := a.Get(&s); a.Name != "jitter" && a.Name != "theta" && (got < x*0.99 || got > x*1.01) {
 			t.Errorf("axis %s: set to %g, is %g", a.Name, x, got)
 		}
 	}
@@ -237,5 +237,35 @@ func TestMapRefusedPart(t *testing.T) {
 		if gone := p.Impossible != ""; gone != (p.Y > 0) {
 			t.Errorf("at %d, %d: %q", p.X, p.Y, p.Impossible)
 		}
+	}
+}
+
+// A map of the surge has the border by the fluid law along its other axis, whichever that is; a
+// discipline that the law is not about has none.
+func TestMapFluid(t *testing.T) {
+	g := smallMap(t)
+	g.Contestants = []string{"fifo", "codel"}
+	if err := g.validate(); err != nil {
+		t.Fatal(err)
+	}
+	across := g.fluid()
+	if len(across) != 2 || !across[0].ByLaw || across[1].ByLaw || len(across[0].Beta) != g.Y.N {
+		t.Fatalf("%+v", across)
+	}
+	for i, beta := range across[0].Beta {
+		s, err := g.scenario(0, 3, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, _ := law.Beta(&s); beta == nil || *beta != *want || across[1].Beta[i] != nil {
+			t.Errorf("ρ %g: %v, want %v", g.Y.At(i), beta, *want)
+		}
+	}
+	g.X, g.Y = g.Y, g.X
+	if up := g.fluid(); !reflect.DeepEqual(up, across) {
+		t.Errorf("with the axes exchanged: %+v", up)
+	}
+	if g.Y = (scenario.Range{Axis: "delta", Low: 0.5, High: 1, N: 3}); g.fluid() != nil {
+		t.Error("a line on a map without the surge")
 	}
 }

@@ -11,8 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/leasestorm/leasestorm/bench"
 	"pgregory.net/rapid"
+
+	"github.com/leasestorm/leasestorm/bench"
 )
 
 // apart are n values and m values without ties, of which so many pairs are out of order.
@@ -251,7 +252,7 @@ func TestRankShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	for i, want := range []string{",valid_runs,rank", ",4,1", ",4,2", ",0,"} {
+	for i, want := range []string{",valid_runs,rank,invalid_because", ",4,1,", ",4,2,", ",0,,\"pie/none/immediate, seed 0: 1 of 1 tries invalid:\""} {
 		if !strings.HasSuffix(lines[i], want) {
 			t.Errorf("line %d ends not in %s: %s", i+1, want, lines[i])
 		}

@@ -52,6 +52,15 @@ func (s sample) back() sample { return s.keep(func(r *bench.Result) bool { retur
 // mostLost says whether half of the runs are not back.
 func (s sample) mostLost() bool { return 2*(len(s)-len(s.back())) >= len(s) }
 
+// lost says whether half of the valid runs are not back. Without a valid run there is no answer.
+func (s sample) lost() (bool, error) {
+	good := s.valid()
+	if len(good) == 0 && len(s) > 0 {
+		return false, fmt.Errorf("%w: %s", errSpoilt, s[0].Because)
+	}
+	return good.mostLost(), nil
+}
+
 // values are a measure of the runs that have it.
 func (s sample) values(of measure) (xs []float64) {
 	for _, r := range s {

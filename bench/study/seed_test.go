@@ -20,7 +20,7 @@ import (
 // A suite of seed 0 draws its seed once: folders and manifest say what the runs use.
 func TestSuiteSeeds(t *testing.T) {
 	for _, seed := range []uint64{0, 1, 7, math.MaxUint64 - 1, math.MaxUint64} {
-		m := Suite{Name: "x", Seeds: 3, cells: shortCells}.plan(seed, 1)
+		m := Suite{Name: "x", Seeds: 3, cells: shortCells}.plan(How{Seed: seed})
 		if m.Seed == 0 || seed != 0 && m.Seed != seed {
 			t.Errorf("seed %d: the manifest says %d", seed, m.Seed)
 		}
@@ -44,7 +44,7 @@ func TestSeedZero(t *testing.T) {
 		t.Skip("one goroutine: the long run has it")
 	}
 	tiny := surgeStudy(t, "leases=500", "broken=25", "rho=0.5", "duration=5s")
-	o := bench.Options{Folder: "base", Service: "exponential"}
+	o := bench.Options{Folder: "base"}
 	for name, find := range map[string]func(o bench.Options) (any, uint64, error){
 		"border": func(o bench.Options) (any, uint64, error) {
 			b, err := FindBorder(t.Context(), bench.Virtual{}, tiny, o, 2)
@@ -55,11 +55,11 @@ func TestSeedZero(t *testing.T) {
 			return s, s.Seed, err
 		},
 		"threshold": func(o bench.Options) (any, uint64, error) {
-			all, err := Thresholds(t.Context(), bench.Virtual{}, tiny, []string{"fifo"}, o, 2)
+			all, err := Thresholds(t.Context(), bench.Virtual{}, tiny, []string{"fifo"}, o, 2, nil)
 			return all, all[0].Seed, err
 		},
 		"line": func(o bench.Options) (any, uint64, error) {
-			l := Sweep{Scenario: tiny.TOML(), X: scenario.Range{Axis: "rho", Low: .4, High: .6, N: 2}, Contestants: []string{"fifo"}, Seeds: 2, Seed: o.Seed, Service: o.Service}
+			l := Sweep{Scenario: tiny.TOML(), X: scenario.Range{Axis: "rho", Low: .4, High: .6, N: 2}, Contestants: []string{"fifo"}, Seeds: 2, Seed: o.Seed}
 			err := l.Run(t.Context(), bench.Virtual{}, nil)
 			return l, l.Seed, err
 		},
@@ -96,7 +96,7 @@ func TestMapSeedZero(t *testing.T) {
 		t.Fatal(err)
 	}
 	var laid Map
-	if err := readLayout(filepath.Join(dir, mapLayout), "map", &laid, &laid.Schema); err != nil || laid.Seed == 0 {
+	if err := ReadLayout(filepath.Join(dir, mapLayout), "map", &laid, &laid.Schema); err != nil || laid.Seed == 0 {
 		t.Errorf("seed %d, %v", laid.Seed, err)
 	}
 }
@@ -122,18 +122,18 @@ func TestSearchRunbookSeedZero(t *testing.T) {
 func TestContestantTwice(t *testing.T) {
 	for _, names := range [][]string{{"fifo", "lifo", "fifo"}, {"fifo", "fifo/none"}, {"lifo/none", "lifo/none/immediate"}} {
 		dir := filepath.Join(t.TempDir(), "suite")
-		if err := NewComparison(names, dir, "virtual", 1, 1, 1); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), names[len(names)-1]) {
+		if err := NewRanking(dir, surgeStudy(t), names, How{Engine: "virtual"}); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), names[len(names)-1]) {
 			t.Errorf("%v: %v", names, err)
 		}
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("%v: the folder was made", names)
 		}
 	}
-	if err := NewComparison([]string{"fifo", "fifo/none/backoff"}, filepath.Join(t.TempDir(), "suite"), "virtual", 1, 1, 1); err != nil {
+	if err := NewRanking(filepath.Join(t.TempDir(), "suite"), surgeStudy(t), []string{"fifo", "fifo/none/backoff"}, How{Engine: "virtual"}); err != nil {
 		t.Error(err)
 	}
 	// Two contestants whose names differ only in what a folder's name has not.
-	m := Suite{Seeds: 2, cells: []contestant{surge("queue=a:b=1"), surge("queue=a-b1"), surge("queue=a+b=1")}}.plan(1, 1)
+	m := Suite{Seeds: 2, cells: []contestant{surge("queue=a:b=1"), surge("queue=a-b1"), surge("queue=a+b=1")}}.plan(How{Seed: 1})
 	folders := map[string]bool{}
 	for _, c := range m.Cells {
 		folders[c.Folder] = true

@@ -68,7 +68,9 @@ func allContest(base scenario.Scenario, contestants []string) error {
 // point runs a scenario of a map or a sweep over its seeds. refused is why there is no such
 // scenario, which is a result.
 func point(ctx context.Context, runner bench.Runner, s scenario.Scenario, o bench.Options, n int) (all sample, refused string, err error) {
-	o.MaxQueue = hopeless
+	if o.MaxQueue == 0 || o.MaxQueue > hopeless {
+		o.MaxQueue = hopeless
+	}
 	all, err = seeds(ctx, runner, s, o, n)
 	if scenario.Refused(err) {
 		return nil, err.Error(), nil

@@ -4,20 +4,14 @@
 package study
 
 import (
-	"cmp"
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
-	"github.com/leasestorm/leasestorm/bench/internal/files"
-	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
@@ -27,6 +21,19 @@ type Suite struct {
 	About string
 	Seeds int // runs of each contestant
 	cells []contestant
+	base  *scenario.Scenario // of cells that name it; nil: all are built in
+}
+
+// How says how the runs of a suite are made.
+type How struct {
+	Engine   string   // of bench.Runners
+	Seed     uint64   // of the order and of the first repetition; 0 draws one
+	Seeds    int      // runs of each contestant; 0: the suite's own number
+	Set      []string // keys of every cell, as of --set
+	Idle     string   // as in bench.Options
+	MaxQueue int      // as in bench.Options
+	Wait     time.Duration
+	Redo     int // how often at most a run that the host spoilt is made again
 }
 
 // contestant is a scenario with what differs from it.
@@ -63,15 +70,11 @@ const leastSeeds = 4
 func Suites() []Suite {
 	all := append(append([]contestant(nil), shortCells...), moreCells...)
 	return []Suite{
-		{"short", "the surge by discipline, and an ordinary day: a minute", 1, shortCells},
-		{"standard", "what every figure needs, once: five minutes on two cores", 1, all},
-		{"full", "the same over ten seeds, shuffled: an hour", 10, all},
-		{"compare", "the surge by discipline, admission and retry policy, a short list: seven minutes per seed (bench compare)", leastSeeds, cellsOf(shortList)},
-		{"compare-all", "the full grid of them: some 540 contestants (bench compare --all)", 1, cellsOf(fullGrid())},
-		{"hysteresis", "load up slowly and down again, nothing emptied in between: five minutes", 1, []contestant{
+		{Name: "short", About: "the surge by discipline, and an ordinary day: a minute", Seeds: 1, cells: shortCells},
+		{Name: "standard", About: "what every figure needs, once: five minutes on two cores", Seeds: 1, cells: all},
+		{Name: "full", About: "the same over ten seeds, shuffled: an hour", Seeds: 10, cells: all},
+		{Name: "hysteresis", About: "load up slowly and down again, nothing emptied in between: five minutes", Seeds: 1, cells: []contestant{
 			{"hysteresis", []string{"queue=fifo"}}, {"hysteresis", []string{"queue=lifo"}}, {"hysteresis", []string{"queue=deadline"}}, {"hysteresis", []string{"queue=slack"}}}},
-		{"fairness", "one zone of three carries the surge (bench fairness)", leastSeeds, fairnessCells()},
-		{"prevent", "each control in place before the surge, and switched on after the collapse (bench prevent)", leastSeeds, preventCells()},
 	}
 }
 
@@ -89,14 +92,19 @@ func findSuite(name string) (Suite, error) {
 // SuiteManifest is suite.json: what a suite's folder is to have in the end. It is
 // written before the first cell, and is all that a resumed suite needs.
 type SuiteManifest struct {
-	Schema  int             `json:"schema"`
-	Suite   string          `json:"suite"`
-	Started time.Time       `json:"started"`
-	Seed    uint64          `json:"seed"` // of the order; the cells have seeds of their own
-	Workers int             `json:"workers"`
-	Engine  string          `json:"engine,omitempty"` // real (the default) or virtual
-	Build   bench.BuildInfo `json:"build"`
-	Cells   []Cell          `json:"cells"` // in the order in which they are run
+	Schema  int       `json:"schema"`
+	Suite   string    `json:"suite"`
+	Started time.Time `json:"started"`
+	Seed    uint64    `json:"seed"`             // of the order; the cells have seeds of their own
+	Engine  string    `json:"engine,omitempty"` // real (the default) or virtual
+	// Scenarios are the TOML of those that are not built in, by the name that cells have for them.
+	Scenarios map[string]string `json:"scenarios,omitempty"`
+	Idle      string            `json:"idle,omitempty"`
+	MaxQueue  int               `json:"max_queue,omitempty"`
+	Wait      float64           `json:"wait_s,omitempty"` // for a quiet host, before each run
+	Redo      int               `json:"redo,omitempty"`   // tries after the first of a run that the host spoils
+	Build     bench.BuildInfo   `json:"build"`
+	Cells     []Cell            `json:"cells"` // in the order in which they are run
 }
 
 // Cell is one run of a suite.
@@ -105,14 +113,19 @@ type Cell struct {
 	Scenario string   `json:"scenario"`
 	Set      []string `json:"set"`
 	Seed     uint64   `json:"seed"`
+	Refused  string   `json:"refused,omitempty"` // why there is no such run
 }
 
 // plan lays out the cells, shuffled by seed so that the host's moods hit all contestants
 // alike; of seed 0 it draws one. No two cells share a folder.
-func (s Suite) plan(seed uint64, workers int) SuiteManifest {
-	seed = bench.DrawSeed(seed)
+func (s Suite) plan(how How) SuiteManifest {
+	seed := bench.DrawSeed(how.Seed)
 	taken := map[string]bool{}
-	m := SuiteManifest{Schema: bench.ManifestSchema, Suite: s.Name, Started: time.Now().UTC(), Seed: seed, Workers: workers, Build: bench.ReadBuildInfo()}
+	m := SuiteManifest{Schema: bench.ManifestSchema, Suite: s.Name, Started: time.Now().UTC(), Seed: seed, Engine: how.Engine,
+		Idle: how.Idle, MaxQueue: how.MaxQueue, Wait: how.Wait.Seconds(), Redo: how.Redo, Build: bench.ReadBuildInfo()}
+	if s.base != nil {
+		m.Scenarios = map[string]string{s.base.Name: s.base.TOML()}
+	}
 	for i := range s.Seeds {
 		for _, c := range s.cells {
 			name := c.scenario
@@ -120,7 +133,7 @@ func (s Suite) plan(seed uint64, workers int) SuiteManifest {
 				_, v, _ := strings.Cut(set, "=")
 				name += "-" + scenario.FileName(v)
 			}
-			cell := Cell{Scenario: c.scenario, Set: c.set, Seed: seedAt(seed, i)}
+			cell := Cell{Scenario: c.scenario, Set: slices.Concat(c.set, how.Set), Seed: seedAt(seed, i)}
 			cell.Folder = fmt.Sprintf("%s-s%d", name, cell.Seed)
 			for n := 2; taken[cell.Folder]; n++ { // names that differ in what FileName takes out
 				cell.Folder = fmt.Sprintf("%s-%d-s%d", name, n, cell.Seed)
@@ -137,65 +150,70 @@ func (s Suite) plan(seed uint64, workers int) SuiteManifest {
 // suiteFile is where a suite's folder keeps its manifest.
 const suiteFile = "suite.json"
 
-// Bars shows how far a suite is.
-type Bars interface {
-	// Cell begins the i-th cell of n, which takes about that long; done ends it with its
-	// result in a few words.
-	Cell(i, n int, name string, estimate time.Duration) (done func(text string))
-}
-
-// NewSuite lays out a suite's folder; seeds, if not 0, is the number of runs of each
-// contestant instead of the suite's own.
-func NewSuite(name, dir, engine string, seed uint64, workers, seeds int) error {
+// NewSuite lays out the folder of a built-in suite.
+func NewSuite(name, dir string, how How) error {
 	s, err := findSuite(name)
 	if err != nil {
 		return err
 	}
-	return s.begin(dir, engine, seed, workers, seeds)
+	return s.begin(dir, how)
 }
 
-// NewComparison is NewSuite for the surge with contestants of one's own choice: queue,
-// queue/admit or queue/admit/retry.
-func NewComparison(contestants []string, dir, engine string, seed uint64, workers, seeds int) error {
-	named := map[scenario.Scenario]string{}
-	for _, c := range contestants {
-		s := scenario.Default()
-		s.Name = "surge"
-		if err := s.Contest(c); err != nil {
-			return err
-		}
-		if err := s.Validate(); err != nil {
-			return err
-		}
-		if first, twice := named[s]; twice {
-			return fmt.Errorf("%w: contestant %q is the same as %q, and the same runs would count twice: leave one of them out", scenario.ErrScenario, c, first)
-		}
-		named[s] = c
-	}
-	return Suite{Name: "compare", Seeds: leastSeeds, cells: cellsOf(contestants)}.begin(dir, engine, seed, workers, seeds)
-}
-
-func (s Suite) begin(dir, engine string, seed uint64, workers, seeds int) error {
-	if _, err := bench.RunnerOf(engine); err != nil {
+// begin lays out the suite's folder. A cell that there cannot be is refused there; a suite of
+// which every cell is refused is.
+func (s Suite) begin(dir string, how How) error {
+	runner, err := bench.RunnerOf(how.Engine)
+	if err != nil {
 		return err
 	}
-	if seeds > 0 {
-		s.Seeds = seeds
+	if how.Seeds > 0 {
+		s.Seeds = how.Seeds
 	}
-	m := s.plan(seed, workers)
-	m.Engine = engine
-	return layOut(dir, suiteFile, m)
+	m := s.plan(how)
+	last := error(nil)
+	for i, c := range m.Cells {
+		x, err := m.scenario(c)
+		if err == nil {
+			err = bench.Check(x)
+		}
+		if err == nil && !runner.Alone() {
+			err = bench.CheckVirtual(x)
+		}
+		switch {
+		case scenario.Refused(err):
+			m.Cells[i].Refused, last = err.Error(), err
+		case err != nil:
+			return err
+		}
+	}
+	if !slices.ContainsFunc(m.Cells, func(c Cell) bool { return c.Refused == "" }) {
+		return last
+	}
+	return LayOut(dir, suiteFile, m)
+}
+
+// scenario is what a cell runs.
+func (m *SuiteManifest) scenario(c Cell) (s scenario.Scenario, err error) {
+	if text, own := m.Scenarios[c.Scenario]; own {
+		s, err = scenario.Parse(suiteFile+": "+c.Scenario, []byte(text))
+	} else {
+		s, err = scenario.Load(c.Scenario)
+	}
+	if err == nil {
+		err = s.Set(c.Set...)
+	}
+	return s, err
 }
 
 // readSuite reads a suite's manifest.
 func readSuite(dir string) (m SuiteManifest, err error) {
 	path := filepath.Join(dir, suiteFile)
-	if err := readLayout(path, "suite", &m, &m.Schema); err != nil {
+	if err := ReadLayout(path, "suite", &m, &m.Schema); err != nil {
 		return m, err
 	}
 	seen := map[string]bool{}
-	if m.Workers < 0 || m.Workers > scenario.MaxWorkers {
-		return m, fmt.Errorf("%s: %d workers are out of range: 0 to %d", path, m.Workers, scenario.MaxWorkers)
+	if m.Redo < 0 || m.Redo > MaxRedo || !(m.Wait >= 0 && m.Wait <= 3600) {
+		return m, fmt.Errorf("%s: redo %d or wait_s %g is out of range: 0 to %d, and 0 to 3600", path, m.Redo, m.Wait, MaxRedo)
 	}
 	for _, c := range m.Cells {
 		if seen[c.Folder] {
@@ -207,106 +225,4 @@ func readSuite(dir string) (m SuiteManifest, err error) {
 		}
 	}
 	return m, nil
-}
-
-// RunSuite runs the cells of a suite's folder that are not finished, and returns the
-// results of all, in the order of its manifest. Whatever ends it, a finished cell stays
-// whole.
-func RunSuite(ctx context.Context, dir string, bars Bars) ([]*bench.Result, error) {
-	m, err := readSuite(dir)
-	if err != nil {
-		return nil, err
-	}
-	held, err := lock(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer held.Release()
-	if err := m.clean(ctx, dir); err != nil {
-		return nil, err
-	}
-	runner, err := bench.RunnerOf(cmp.Or(m.Engine, "real"))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, suiteFile), err)
-	}
-	var all []*bench.Result
-	for i, c := range m.Cells {
-		folder := filepath.Join(dir, c.Folder)
-		done, err := bench.ReadManifest(ctx, folder)
-		if err == nil {
-			all = append(all, done.Result)
-			continue
-		}
-		if ctx.Err() != nil {
-			return all, ctx.Err()
-		}
-		if _, none := os.Lstat(filepath.Join(folder, "manifest.json")); !errors.Is(none, fs.ErrNotExist) {
-			return all, fmt.Errorf("cell %s: %w; move it away and resume to run it again", c.Folder, err)
-		}
-		if _, err := os.Lstat(folder); err == nil {
-			return all, fmt.Errorf("cell %s: the folder has no manifest.json, so it is not ours; move it away and resume", c.Folder)
-		}
-		s, err := scenario.Load(c.Scenario)
-		if err == nil {
-			err = s.Set(c.Set...)
-		}
-		if err != nil {
-			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
-		}
-		end := bars.Cell(i, len(m.Cells), c.Folder, estimate(s))
-		res, err := runner.Run(ctx, s, bench.Options{Workers: m.Workers, Seed: c.Seed, Folder: folder})
-		if err != nil {
-			end("not finished")
-			return all, fmt.Errorf("cell %s: %w", c.Folder, err)
-		}
-		end(fmt.Sprintf("%s, TTR %s", res.Verdict, show.Dash(res.TTR, "%.2f s")))
-		all = append(all, res)
-	}
-	return all, nil
-}
-
-// clean takes up what a process that was killed has left: a cell that was written whole is
-// put in its place, and what is half written is removed. The folder is locked.
-func (m *SuiteManifest) clean(ctx context.Context, dir string) error {
-	left, err := files.Left(dir)
-	if err != nil {
-		return err
-	}
-	cells := map[string]bool{}
-	for _, c := range m.Cells {
-		cells[c.Folder] = true
-	}
-	for _, name := range left {
-		path := filepath.Join(dir, name)
-		if cell := files.Final(name); cells[cell] {
-			folder := filepath.Join(dir, cell)
-			if _, err := os.Lstat(folder); errors.Is(err, fs.ErrNotExist) {
-				if _, err := bench.ReadManifest(ctx, path); err == nil {
-					if err := files.Disk.Rename(path, folder); err != nil {
-						return err
-					}
-					continue
-				}
-			}
-		}
-		if err := ctx.Err(); err != nil {
-			return err // it may be whole
-		}
-		if err := files.Disk.RemoveAll(path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// estimate is about how long a run takes, set-up included.
-func estimate(s scenario.Scenario) time.Duration {
-	t := 2*time.Second + s.Steady + s.Outage + 8*s.Timeout
-	if s.Operator != "none" {
-		t += s.OperatorAt + 8*s.Timeout
-	}
-	if length, ok := bench.RampLength(s); ok {
-		t = 2*time.Second + length
-	}
-	return t
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"go.uber.org/atomic"
 )
@@ -17,10 +18,9 @@ type Sweep struct {
 	X           scenario.Range  `json:"x"`
 	Contestants []string        `json:"contestants"`
 	Seeds       int             `json:"seeds"`
-	Seed        uint64          `json:"seed"` // of the first; 0: Run draws one
-	Workers     int             `json:"workers"`
-	Service     string          `json:"service"`
-	Points      []SweepPoint    `json:"points"` // by contestant, then X
+	Seed        uint64          `json:"seed"`      // of the first; 0: Run draws one
+	MaxQueue    int             `json:"max_queue"` // as in bench.Options
+	Points      []SweepPoint    `json:"points"`    // by contestant, then X
 	Build       bench.BuildInfo `json:"build"`
 }
 
@@ -56,10 +56,10 @@ func (l *Sweep) Run(ctx context.Context, runner bench.Runner, progress func(done
 	}
 	l.Seed = bench.DrawSeed(l.Seed)
 	l.Schema, l.Build = bench.ManifestSchema, bench.ReadBuildInfo()
-	l.Title = fmt.Sprintf("%s: %d leases, %d broken, %d seeds, virtual", base.Name, base.Leases, base.Broken, l.Seeds)
+	l.Title = fmt.Sprintf("%s: %s leases, %s broken, %d seeds, %s", base.Name, show.Count(base.Leases), show.Count(base.Broken), l.Seeds, runner.Name())
 	l.Points = make([]SweepPoint, len(l.Contestants)*l.X.N)
 	var done atomic.Int64
-	return parallel(ctx, runner, len(l.Points), func(ctx context.Context, i int) error {
+	return parallel(ctx, runsAtOnce(runner, base), len(l.Points), func(ctx context.Context, i int) error {
 		p, err := l.point(ctx, runner, base, i/l.X.N, l.X.At(i%l.X.N))
 		l.Points[i] = p
 		if n := done.Inc(); progress != nil {
@@ -71,12 +71,11 @@ func (l *Sweep) Run(ctx context.Context, runner bench.Runner, progress func(done
 
 func (l *Sweep) point(ctx context.Context, runner bench.Runner, s scenario.Scenario, contestant int, x float64) (SweepPoint, error) {
 	p := SweepPoint{Contestant: contestant, X: x}
-	workers := max(1, l.Workers)
-	if err := l.fit(&s, &workers, contestant, x); err != nil {
+	if err := l.fit(&s, contestant, x); err != nil {
 		p.Refused = err.Error()
 		return p, nil //nolint:nilerr // that there is no such scenario is a result
 	}
-	all, refused, err := point(ctx, runner, s, bench.Options{Workers: workers, Seed: l.Seed, Service: l.Service}, l.Seeds)
+	all, refused, err := point(ctx, runner, s, bench.Options{Seed: l.Seed, MaxQueue: l.MaxQueue}, l.Seeds)
 	if err != nil {
 		return p, err
 	}
@@ -95,8 +94,8 @@ func (p *SweepPoint) sum(all sample) {
 
 // fit makes the scenario of a point. The axis comes first: what it sets of a contestant's
 // parts is the contestant's, if it names that part.
-func (l *Sweep) fit(s *scenario.Scenario, workers *int, contestant int, x float64) error {
-	if err := l.X.Apply(s, workers, x); err != nil {
+func (l *Sweep) fit(s *scenario.Scenario, contestant int, x float64) error {
+	if err := l.X.Apply(s, x); err != nil {
 		return err
 	}
 	if err := s.Contest(l.Contestants[contestant]); err != nil {

@@ -18,12 +18,12 @@ func Table(all []*bench.Result) string {
 	for _, g := range groups(all) {
 		r, good := g[0], g.valid()
 		rows = append(rows, []string{
-			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, fmt.Sprint(r.Broken), show.Dash(good.median(beta), "%.2f"), count(g.verdicts(), len(g)),
+			r.Scenario, r.Table, r.Queue, r.Admit, r.Retry, show.Count(r.Broken), show.Dash(good.median(beta), "%.2f"), count(g.verdicts(), len(g)),
 			good.spread(ttr).text(), show.Dash(good.median(efficiency), "%.2f"), show.RateOrDash(good.median(establishes)), show.Dash(percent(good.median(wasted)), "%.0f %%"),
 			show.Dash(percent(good.median(launches)), "%.0f %%"), show.Dash(good.median(slip), "%.2f ms"),
 		})
 	}
-	return columns(rows)
+	return columns(rows) + spoiltNote(all)
 }
 
 // groups puts the runs of one contestant together.
@@ -106,4 +106,32 @@ func title(name string) string {
 		}
 	}
 	return out
+}
+
+// spoiltNote says of each run of which a try is invalid how many are, and why: a line each.
+func spoiltNote(all []*bench.Result) string {
+	var b strings.Builder
+	for _, r := range all {
+		reasons := r.Spoilt
+		if !r.Valid && len(reasons) == 0 {
+			reasons = []string{r.Because}
+		}
+		if len(reasons) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "%s, seed %d: %d of %d tries invalid: %s\n", strings.TrimPrefix(r.Scenario+", "+strings.Join([]string{r.Queue, r.Admit, r.Retry}, "/"), ", "), r.Seed, len(reasons), max(1, r.Tries), strings.Join(reasons, "; "))
+	}
+	return b.String()
+}
+
+// spoiltNotes is spoiltNote of the runs of all rows, after an empty line.
+func spoiltNotes(rows []CompareRow) string {
+	text := ""
+	for _, r := range rows {
+		text += spoiltNote(r.Runs)
+	}
+	if text != "" {
+		text = "\n" + text
+	}
+	return text
 }

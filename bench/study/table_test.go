@@ -31,7 +31,7 @@ var aggregates = map[string]func(all []*bench.Result) string{
 		return b.String()
 	},
 	"FairnessText": func(all []*bench.Result) string { return FairnessText(Compare(all), false) },
-	"PreventText":  func(all []*bench.Result) string { return PreventText(Compare(all), false) },
+	"RemedyText":   func(all []*bench.Result) string { return RemedyText(Compare(all), false) },
 	"Repetition": func(all []*bench.Result) string {
 		return repetition(all).Text()
 	},
@@ -92,7 +92,7 @@ func TestOnlyInvalidRuns(t *testing.T) {
 
 // Small rates keep their digits.
 func TestRates(t *testing.T) {
-	for x, want := range map[float64]string{0: "0", 0.000123456: "0.000123", 0.4: "0.4", 0.456789: "0.457", 1: "1", 9.876: "9.88", 9.994: "9.99", 9.999: "10", 12.4: "12", 24999.6: "25000"} {
+	for x, want := range map[float64]string{0: "0", 0.000123456: "0.000123", 0.4: "0.4", 0.456789: "0.457", 1: "1", 9.876: "9.88", 9.994: "9.99", 9.999: "10", 12.4: "12", 24999.6: "25,000"} {
 		if got := show.Rate(x); got != want {
 			t.Errorf("%v is written %s, want %s", x, got, want)
 		}

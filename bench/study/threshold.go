@@ -38,10 +38,10 @@ type bound struct {
 
 // bisectBroken looks between no lease and high for the largest surge that is survived, to a
 // tolerance that is a share of it.
-func bisectBroken(high int, tolerance float64, run func(broken int) (*bench.Result, error)) (bound, error) {
+func bisectBroken(high int, tolerance float64, tries int, run func(broken int) (*bench.Result, error)) (bound, error) {
 	var survived, lost float64 // β of the last ones
 	_, found, err := bisect.Find(high, bisect.Tolerance{Share: tolerance, Within: 1}, func(broken int) (bool, error) {
-		for range invalidTries {
+		for range tries {
 			res, err := run(broken)
 			switch {
 			case err != nil:
@@ -69,20 +69,26 @@ func bisectBroken(high int, tolerance float64, run func(broken int) (*bench.Resu
 }
 
 // errSpoilt ends a bisection: the host spoilt each try of a run.
-var errSpoilt = errors.New("each try is spoilt")
+var errSpoilt = errors.New("the host spoilt each try of a run; make it quiet")
+
+// ThresholdTimeouts is how long after the return, in timeouts, a run of a threshold should go on.
+const ThresholdTimeouts = 60
 
 // Thresholds bisects for each contestant (queue, queue/admit or queue/admit/retry) and seed.
 // Where runs must be alone one comes after the other, each bisection to a twentieth; else to
 // a two hundredth. Beside an error stand the contestants that were finished.
-func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, contestants []string, o bench.Options, seeds int) ([]Threshold, error) {
+func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, contestants []string, o bench.Options, seeds int, progress func(done, of int)) ([]Threshold, error) {
 	if s.Outage == 0 {
 		return nil, scenario.Bad("outage", "a threshold needs a surge; set outage")
 	}
 	o.Seed = bench.DrawSeed(o.Seed)
-	s.Duration = max(s.Duration, 60*s.Timeout)
 	tolerance, most := 0.005, s.MostBroken()
 	if runner.Alone() {
 		tolerance, most = 0.05, min(s.MostBroken(), 4*s.Broken+1)
+	}
+	tries := invalidTries
+	if _, ok := runner.(*Memory); ok {
+		tries = 1 // it has made them again already
 	}
 	all := make([]Threshold, len(contestants))
 	bounds := make([][]bound, len(contestants))
@@ -105,12 +111,12 @@ func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, c
 		t.All = most == scenarios[i].MostBroken()
 		every := scenarios[i]
 		every.Broken = every.MostBroken()
-		t.Most = every.Beta(max(1, o.Workers))
-		t.FluidLaw, _ = law.Beta(&scenarios[i], max(1, o.Workers), o.Service)
+		t.Most = every.Beta()
+		t.FluidLaw, _ = law.Beta(&scenarios[i])
 	}
 	bisect := func(ctx context.Context, i int, seed uint64) error {
 		runs := 0
-		found, err := bisectBroken(most, tolerance, func(broken int) (*bench.Result, error) {
+		found, err := bisectBroken(most, tolerance, tries, func(broken int) (*bench.Result, error) {
 			x, opts := scenarios[i], unrecorded(o)
 			x.Broken = broken
 			opts.Seed = seed
@@ -127,16 +133,20 @@ func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, c
 		return nil
 	}
 	finished := make([]int, len(contestants)) // seeds
+	done := 0                                 // bisections
 	one := func(ctx context.Context, n int) error {
 		err := bisect(ctx, n/seeds, seedAt(o.Seed, n%seeds))
 		if err == nil {
 			mu.Lock()
 			finished[n/seeds]++
+			if done++; progress != nil {
+				progress(done, len(contestants)*seeds)
+			}
 			mu.Unlock()
 		}
 		return err
 	}
-	err := parallel(ctx, runner, len(contestants)*seeds, one)
+	err := parallel(ctx, runsAtOnce(runner, s), len(contestants)*seeds, one)
 	for i := range all {
 		all[i].sum(bounds[i])
 	}
@@ -184,7 +194,7 @@ func ThresholdText(all []Threshold) string {
 		case b.Above == b.N && t.All:
 			row[2] = fmt.Sprintf("all leases (%.1f)", t.Most)
 		case b.Above == b.N:
-			row[2] += fmt.Sprintf(", %d leases, the most tried", t.Tried)
+			row[2] += fmt.Sprintf(", %s leases, the most tried", show.Count(t.Tried))
 		case !b.bound():
 			row[4] = fmt.Sprintf("%+.0f %%", 100*(b.Median/t.BatchLaw-1))
 			if t.FluidLaw != nil {

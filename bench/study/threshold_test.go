@@ -5,9 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/law"
-	"pgregory.net/rapid"
 )
 
 // surviving is a host on which so many broken leases are survived, β being their number, and
@@ -32,7 +33,7 @@ func TestBisectBroken(t *testing.T) {
 		most := rapid.IntRange(0, 2*high).Draw(t, "survived")
 		tolerance := rapid.SampledFrom([]float64{0, 0.005, 0.05}).Draw(t, "tolerance")
 		spoilt := rapid.IntRange(0, invalidTries).Draw(t, "spoilt")
-		b, err := bisectBroken(high, tolerance, surviving(most, spoilt))
+		b, err := bisectBroken(high, tolerance, invalidTries, surviving(most, spoilt))
 		near := max(1, tolerance*float64(high))
 		switch {
 		case err != nil:
@@ -47,7 +48,7 @@ func TestBisectBroken(t *testing.T) {
 		}
 	})
 	bad := errors.New("bad")
-	if _, err := bisectBroken(10, 0, func(int) (*bench.Result, error) { return nil, bad }); !errors.Is(err, bad) {
+	if _, err := bisectBroken(10, 0, 1, func(int) (*bench.Result, error) { return nil, bad }); !errors.Is(err, bad) {
 		t.Error(err)
 	}
 }

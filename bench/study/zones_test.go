@@ -20,7 +20,7 @@ func TestSearchesInZones(t *testing.T) {
 		if err != nil || b.Broken > 134 || b.Broken < 1 || math.IsNaN(b.Most) {
 			t.Errorf("the border of %s: %d leases of 134, %v", tt.queue, b.Broken, err)
 		}
-		all, err := Thresholds(t.Context(), bench.Virtual{}, s, []string{tt.queue}, o, 1)
+		all, err := Thresholds(t.Context(), bench.Virtual{}, s, []string{tt.queue}, o, 1, nil)
 		if err != nil || math.IsNaN(all[0].Most) || all[0].Most != b.Most {
 			t.Errorf("the threshold of %s: %+v, %v", tt.queue, all, err)
 		}

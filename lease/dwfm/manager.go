@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/atomic"
 
+	"github.com/leasestorm/leasestorm/internal/huge"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
@@ -99,7 +100,7 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Dependency == nil {
 		cfg.Dependency = Away{}
 	}
-	m := &Manager{cfg: cfg, queued: cfg.Queue.Len, holder: make([]atomic.Uint64, cfg.Droplets)}
+	m := &Manager{cfg: cfg, queued: cfg.Queue.Len, holder: huge.Make[atomic.Uint64](cfg.Droplets)}
 	m.stale, _ = cfg.Queue.(queue.Rechecker)
 	q, ok := cfg.Queue.(queue.InOrder)
 	m.waits = !atOnce(cfg.Dependency)
@@ -136,6 +137,14 @@ func (m *Manager) Seed(now, until time.Duration, droplet uint32) (lease.ID, erro
 		m.live.Inc()
 	}
 	return id, err
+}
+
+// Prefetch loads what Seed will write for these droplets into the cache, so that their cache misses
+// overlap.
+func (m *Manager) Prefetch(droplets []uint32) {
+	for _, i := range droplets {
+		m.holder[i].Load()
+	}
 }
 
 // Cost returns how much work the attempt is when it is taken up at now, in units of one check's

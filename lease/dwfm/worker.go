@@ -50,7 +50,9 @@ func (w *Worker) Take(now time.Duration, dst []queue.Item) (taken, dropped int) 
 	if n := min(taken, len(w.ids)); n > 1 {
 		for i := range n {
 			w.ids[i] = lease.ID(dst[i].Lease)
-			w.m.holder[dst[i].Droplet].Load()
+			if dst[i].Class == queue.Establish { // others do not ask who holds
+				w.m.holder[dst[i].Droplet].Load()
+			}
 		}
 		w.m.cfg.Table.Prefetch(w.ids[:n])
 	}
@@ -65,7 +67,9 @@ func (w *Worker) Ahead(now time.Duration, dst []queue.Item) int {
 	for i := range dst[:n] {
 		if it := &dst[i]; now < it.Deadline() {
 			live = append(live, lease.ID(it.Lease))
-			w.m.holder[it.Droplet].Load()
+			if it.Class == queue.Establish {
+				w.m.holder[it.Droplet].Load()
+			}
 		}
 	}
 	w.m.cfg.Table.Prefetch(live)

@@ -1,14 +1,39 @@
 // Package show formats numbers for people. A missing number, a nil pointer, is a dash.
 package show
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// Rate formats a number of things per second: as an integer, or with three digits if below 10.
+// Count formats a whole number in groups of three digits: 100,000.
+func Count[T ~int | ~int64 | ~uint64](n T) string { return group(fmt.Sprint(n)) }
+
+// Group formats a number without decimals in groups of three digits.
+func Group(x float64) string { return group(fmt.Sprintf("%.0f", x)) }
+
+// group puts a comma between groups of three digits.
+func group(digits string) string {
+	sign := ""
+	if strings.HasPrefix(digits, "-") {
+		sign, digits = "-", digits[1:]
+	}
+	if strings.Trim(digits, "0123456789") != "" {
+		return sign + digits // NaN, Inf
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// Rate formats a number of things per second: as an integer in groups of three
+// digits, or with three digits if below 10.
 func Rate(x float64) string {
 	if x < 9.995 {
 		return fmt.Sprintf("%.3g", x)
 	}
-	return fmt.Sprintf("%.0f", x)
+	return Group(x)
 }
 
 // RateOrDash is Rate, or a dash for nil.
@@ -17,6 +42,14 @@ func RateOrDash(x *float64) string {
 		return "–"
 	}
 	return Rate(*x)
+}
+
+// GroupOrDash is Group, or a dash for nil.
+func GroupOrDash(x *float64) string {
+	if x == nil {
+		return "–"
+	}
+	return Group(*x)
 }
 
 // OrZero returns the number, or 0 for nil.

@@ -57,7 +57,7 @@ func randomRun(t *testing.T, rng *rand.Rand, dir, out string) []string {
 		{"--workers", fmt.Sprint(1 + rng.IntN(4))}, {"--max-queue", fmt.Sprint(draw(rng, 0, 30, 100))},
 		{"--service", draw(rng, "exponential", "lognormal:cv=2")},
 		{"--set", fmt.Sprintf("delta=%v", rng.Float64())}, {"--set", "wait=" + draw(rng, "0s", "13ms")}, {"--set", "about=" + draw(rng, "", "a  b\tc", "don't", "-x", "\\")},
-		{"--set", "zones=5"}, {"--set", "launch=" + draw(rng, "0.05", "1e-1")}, {"--set", "scale=" + draw(rng, "service", "none")}, {"--set", "check_service=100us"},
+		{"--set", "zones=5"}, {"--set", "launch=" + draw(rng, "0.05", "1e-1")}, {"--set", draw(rng, "scale=service", "service_time=100us")},
 	} {
 		if rng.IntN(3) == 0 {
 			args = append(args, option...)
@@ -173,7 +173,7 @@ func TestContestants(t *testing.T) {
 	if want := []string{"fifo", "lifo", "slack:theta=0.3,guard=0"}; !slices.Equal(all, want) {
 		t.Errorf("%q; want %q", all, want)
 	}
-	status, stdout, stderr := call(t, "bench", "threshold", "surge", "--leases", "1000", "--seeds", "1", "--contestants", "slack:theta=0.3,guard=0,fifo")
+	status, stdout, stderr := call(t, "threshold", "--leases", "1000", "--seeds", "1", "--out", "none", "--contestants", "slack:theta=0.3,guard=0,fifo")
 	if status != exitOK || !strings.Contains(stdout, "slack:theta=0.3,guard=0 ") || !strings.Contains(stdout, "\nfifo ") {
 		t.Errorf("status %d, %s, %s", status, stdout, stderr)
 	}

@@ -28,10 +28,14 @@ func newBars(out *os.File) *bars {
 }
 
 // Cell implements study.Bars.
-func (b *bars) Cell(i, n int, name string, estimate time.Duration) func(string) {
+func (b *bars) Cell(i, n int, name string, estimate, rest time.Duration) func(string) {
 	label := fmt.Sprintf("[%d/%d] %s", i+1, n, name)
 	if b.draw == nil {
-		fmt.Fprintf(b.out, "%s: about %v\n", label, estimate.Round(time.Second))
+		after := ""
+		if i < n-1 {
+			after = fmt.Sprintf(", and %v for the %d after it", rest.Round(time.Second), n-i-1)
+		}
+		fmt.Fprintf(b.out, "%s: about %v%s\n", label, estimate.Round(100*time.Millisecond), after)
 		return func(text string) { fmt.Fprintf(b.out, "%s: %s\n", label, text) }
 	}
 	var mu sync.Mutex
@@ -45,7 +49,7 @@ func (b *bars) Cell(i, n int, name string, estimate time.Duration) func(string) 
 			if result != "" {
 				return result
 			}
-			return fmt.Sprintf("%v left, %d cells after it", max(0, estimate-time.Since(began)).Round(time.Second), n-i-1)
+			return fmt.Sprintf("%v left, %d cells after it: %v", max(0, estimate-time.Since(began)).Round(time.Second), n-i-1, rest.Round(time.Second))
 		})))
 	stop := make(chan struct{})
 	go func() {
@@ -67,6 +71,15 @@ func (b *bars) Cell(i, n int, name string, estimate time.Duration) func(string) 
 		mu.Unlock()
 		bar.SetTotal(-1, true)
 	}
+}
+
+// Note implements study.Bars.
+func (b *bars) Note(text string) {
+	if b.draw == nil {
+		fmt.Fprintln(b.out, text)
+		return
+	}
+	fmt.Fprintln(b.draw, text)
 }
 
 func (b *bars) close() {

@@ -13,60 +13,83 @@ import (
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/plot"
 	"github.com/leasestorm/leasestorm/bench/record"
-	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 func benchCommand() *cobra.Command {
-	var (
-		suite, out, resume string
-		seed               uint64
-		workers, seeds     int
-	)
+	f := shared{refuses: map[string]string{}}
+	for _, name := range []string{"queue", "admit", "retry", "table", "contestants"} {
+		f.refuses[name] = "a suite has contestants of its own; 'leasestorm rank SCENARIO --contestants …' takes yours"
+	}
+	suite := ""
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "run a suite, print a table and draw the figures",
 		Long: `Runs a suite of scenarios, prints a table and draws the figures. Each cell has a folder of its
-own. Ctrl-C keeps every finished cell, and --resume goes on from there.
+own. Ctrl-C keeps every finished cell, and --resume goes on from there. A flag that sets a key,
+such as --leases, sets it in every cell.
 
 Suites:
 ` + suiteLines(),
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := workersInRange(workers); err != nil {
-				return err
-			}
-			if err := suiteSeedsInRange(seeds); err != nil {
-				return err
-			}
-			dir := resume
-			if dir == "" {
-				if err := fresh(out, func(d string) error {
-					dir = d
-					return study.NewSuite(suite, dir, "real", seed, workers, seeds)
-				}, hostName()); err != nil {
-					return badScenario(err)
-				}
-			} else if cmd.Flags().Changed("suite") || out != "" || cmd.Flags().Changed("seed") || cmd.Flags().Changed("workers") || seeds > 0 {
-				return usage(errors.New("--resume goes on with the suite as it was begun: leave out --suite, --out, --seed, --seeds and --workers"))
-			}
-			hint.Store("to go on: leasestorm bench --resume " + dir)
-			bars := newBars(os.Stderr)
-			all, err := study.RunSuite(cmd.Context(), dir, bars)
-			bars.close()
-			if err != nil {
-				return resumable(err)
-			}
-			return report(cmd.Context(), cmd.OutOrStdout(), dir, all)
-		},
 	}
-	cmd.AddCommand(speedCommand(), generatorCommand(), compareCommand(), preventCommand(), fairnessCommand(), thresholdCommand())
+	cmd.AddCommand(speedCommand(), generatorCommand())
 	cmd.Flags().StringVar(&suite, "suite", "standard", "suite to run, one of those above")
-	cmd.Flags().StringVar(&resume, "resume", "", "folder of an interrupted suite to go on with")
-	cmd.Flags().IntVar(&workers, "workers", 0, "worker threads; 0: one per physical core, less the generator's")
-	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of the order and of the first repetition")
-	cmd.Flags().IntVar(&seeds, "seeds", 0, "runs per contestant, run i with seed --seed + i; 0: the suite's own number")
-	cmd.Flags().StringVar(&out, "out", "", "folder to make (default results/<time>-<host>)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		dir := f.resume
+		if dir != "" {
+			if err := f.only(cmd, "resume", "json"); err != nil {
+				return err
+			}
+		} else {
+			if err := f.refused(cmd); err != nil {
+				return err
+			}
+			if f.out == "none" {
+				return usage(errors.New("a suite keeps a folder for each cell: name another folder than none"))
+			}
+			own := f.seeds == 0
+			f.seeds = max(1, f.seeds)
+			err := f.check()
+			if err == nil {
+				f.runner, err = bench.RunnerOf(f.on)
+			}
+			if err != nil {
+				return badScenario(err)
+			}
+			if f.runner.Alone() && !f.noWait {
+				f.opts.Wait = defaultWait
+			}
+			how := f.how()
+			if how.Set = f.assignments(cmd); own {
+				how.Seeds = 0
+			}
+			if err := fresh(f.out, func(d string) error {
+				dir = d
+				return study.NewSuite(suite, dir, how)
+			}, hostName()); err != nil {
+				return badScenario(err)
+			}
+		}
+		hint.Store("to go on: leasestorm bench --resume " + dir)
+		bars := newBars(os.Stderr)
+		runs, err := study.RunSuite(cmd.Context(), dir, bars)
+		bars.close()
+		if err != nil {
+			return resumable(err)
+		}
+		fmt.Fprint(os.Stderr, runs.RefusedText())
+		if f.asJSON {
+			err = report(cmd.Context(), io.Discard, dir, runs.Results)
+			err = errors.Join(err, printJSON(cmd.OutOrStdout(), map[string]any{"runs": runs.Results, "refused": runs.Refused}, record.JSON))
+		} else {
+			err = report(cmd.Context(), cmd.OutOrStdout(), dir, runs.Results)
+		}
+		return errors.Join(err, whatNext(runs, "bench", dir))
+	}
+	f.add(cmd, "real", 0)
+	cmd.Flags().Lookup("seeds").Usage = "runs per contestant, run i with seed --seed + i; 0: the suite's own number"
+	cmd.Flags().Lookup("out").Usage = "folder to make (default results/<time>-<host>)"
+	cmd.Args = noArgs
 	return cmd
 }
 
@@ -99,6 +122,15 @@ func drawAll(ctx context.Context, w io.Writer, dir string) error {
 	for _, f := range figures {
 		fmt.Fprintf(w, "figure: %s.svg, .png\n", filepath.Join(dir, f))
 	}
+	return whyNone(w, err)
+}
+
+// whyNone prints why there is no figure, if that is no fault.
+func whyNone(w io.Writer, err error) error {
+	if errors.Is(err, plot.ErrFewCounts) {
+		fmt.Fprintln(w, err)
+		return nil
+	}
 	return err
 }
 
@@ -108,20 +140,6 @@ func hostName() string {
 		return "unknown"
 	}
 	return name
-}
-
-func suiteSeedsInRange(n int) error {
-	if n < 0 || n > scenario.MaxSeeds {
-		return usage(fmt.Errorf("--seeds %d is out of range: 0 (the suite's own) to 10000 seeds", n))
-	}
-	return nil
-}
-
-func workersInRange(n int) error {
-	if n < 0 || n > scenario.MaxWorkers {
-		return usage(fmt.Errorf("--workers %d is out of range: 0 (from the host's topology) to 4096 workers", n))
-	}
-	return nil
 }
 
 func plotCommand() *cobra.Command {
@@ -139,7 +157,7 @@ func plotCommand() *cobra.Command {
 			for _, f := range figures {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s.svg\n%s.png\n", filepath.Join(args[0], f), filepath.Join(args[0], f))
 			}
-			return err
+			return whyNone(cmd.OutOrStdout(), err)
 		},
 	}
 }

@@ -11,10 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
-	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
 )
+
+// builtinRunbook is defaultRunbook at the scenario's own pace.
+func builtinRunbook(s *scenario.Scenario) string {
+	return strings.ReplaceAll(defaultRunbook, `"8s"`, fmt.Sprintf("%q", s.OperatorAt))
+}
 
 // defaultRunbook is what was done on the day, in short.
 const defaultRunbook = `name = "the-day"
@@ -32,16 +36,17 @@ value = 1
 `
 
 func drillCommand() *cobra.Command {
+	f := shared{fallback: "surge", refuses: map[string]string{
+		"contestants": "a drill is about one contestant, which --queue, --admit and --retry name; 'leasestorm remedy' compares what is switched on",
+		"seeds":       "a drill is scored by one run; --seed makes it with another seed",
+	}}
 	var (
-		f        scenarioFlags
-		runbook  string
-		on       string
-		search   bool
-		first    time.Duration
-		bestFile string
+		runbook, bestFile string
+		search            bool
+		first             time.Duration
 	)
 	cmd := &cobra.Command{
-		Use:   "drill SCENARIO",
+		Use:   "drill [SCENARIO]",
 		Short: "let a scenario collapse, play a runbook, and score it by the time to the last lease back",
 		Long: `Lets a scenario collapse and plays an operator's runbook. The score is the time from the runbook's
 first step until 99.9 % of the leases are back. --search tries 336 runbooks of throttles and
@@ -57,66 +62,84 @@ A runbook is a TOML file of steps. The default is:
   restart       empty "value", a share of the queue
   switch-queue, switch-admit, switch-retry
                 replace the part by "to"`,
-		Args: oneScenario,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.load(cmd, args[0])
-			if err != nil {
-				return err
+	}
+	cmd.Flags().StringVar(&runbook, "runbook", "", "file of the runbook")
+	cmd.Flags().BoolVar(&search, "search", false, "search for the best batch size, pace and throttle (336 runbooks)")
+	cmd.Flags().DurationVar(&first, "first", 0, "time from the return to the first step of the search's runbooks (default: operator_at)")
+	cmd.Flags().StringVar(&bestFile, "write", "", "file to write the search's best runbook to")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !search && f.resume == "" {
+			for _, name := range []string{"first", "write"} {
+				if cmd.Flags().Changed(name) {
+					return usage(fmt.Errorf("--%s goes with --search", name))
+				}
 			}
-			runner, err := runnerOf(on)
-			if err != nil {
-				return err
-			}
+		}
+		if search && runbook != "" {
+			return usage(errors.New("--search makes its own runbooks: leave out --runbook"))
+		}
+		prepare := func(s *scenario.Scenario) error {
 			if s.Outage == 0 || s.Operator != "none" {
 				return usage(errors.New("a drill needs a scenario with an outage and without an operator of its own, as surge is"))
 			}
-			f.opts.Seed = max(1, f.opts.Seed)
-			if f.out != "none" {
-				f.opts.Folder = f.out
-			}
-			if search {
-				if f.opts.Folder != "" {
-					return usage(errors.New("--search makes no files of its runs: leave out --out"))
-				}
-				return f.searchRunbook(cmd, runner, s, first, bestFile)
-			}
-			b, err := scenario.ParseRunbook("the built-in runbook", []byte(defaultRunbook))
-			if runbook != "" {
-				b, err = scenario.ReadRunbook(runbook)
-			}
-			if err != nil {
-				return usage(err)
-			}
-			d, err := study.Drill(cmd.Context(), runner, s, b, f.opts)
-			if err != nil {
-				return badScenario(err)
-			}
-			return f.print(cmd.OutOrStdout(), d, func() string { return d.Text() + "\n" + d.Result.Text() })
-		},
+			return nil
+		}
+		if !search && f.resume == "" {
+			return f.drill(cmd, args, prepare, runbook)
+		}
+		return f.begin(cmd, args, prepare, func(s scenario.Scenario, runner bench.Runner, dir string) error {
+			return f.searchRunbook(cmd, runner, s, first, bestFile, dir)
+		})
 	}
-	f.add(cmd)
-	hide(cmd, "seeds")
-	cmd.Flags().Lookup("out").Usage = "folder to make for the run's files (default: none)"
-	serviceFlag(cmd, &f.opts.Service)
-	cmd.Flags().StringVar(&f.opts.Idle, "idle", "", "real engine: how threads wait for work: "+strings.Join(engine.Idles, ", "))
-	cmd.Flags().StringVar(&runbook, "runbook", "", "file of the runbook")
-	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
-	cmd.Flags().BoolVar(&search, "search", false, "search for the best batch size, pace and throttle (336 runbooks)")
-	cmd.Flags().DurationVar(&first, "first", 8*time.Second, "time from the return to the first step of the search's runbooks")
-	cmd.Flags().StringVar(&bestFile, "best", "", "file to write the best runbook to")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one per physical core, less the generator's")
+	f.add(cmd, "virtual", 1)
 	return cmd
+}
+
+// drill plays one runbook.
+func (f *shared) drill(cmd *cobra.Command, args []string, prepare func(*scenario.Scenario) error, runbook string) error {
+	s, err := f.load(cmd, args)
+	if err == nil {
+		err = prepare(&s)
+	}
+	if err != nil {
+		return err
+	}
+	b, err := scenario.ParseRunbook("the built-in runbook", []byte(builtinRunbook(&s)))
+	if runbook != "" {
+		b, err = scenario.ReadRunbook(runbook)
+	}
+	if err != nil {
+		return usage(err)
+	}
+	f.tell(&s)
+	runner, err := study.Remember(f.runner, "", f.redo)
+	if err != nil {
+		return err
+	}
+	return fresh(f.out, func(dir string) error {
+		if f.opts.Folder = dir; dir == "none" {
+			f.opts.Folder = ""
+		}
+		d, err := study.Drill(cmd.Context(), runner, s, b, f.opts)
+		if err != nil {
+			return badScenario(err)
+		}
+		return f.print(cmd.OutOrStdout(), d, func() string { return d.Text() + "\n" + d.Result.Text() })
+	}, "drill", s.Name)
 }
 
 func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
 }
 
-func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, runner bench.Runner, s scenario.Scenario, first time.Duration, bestFile string) error {
+func (f *shared) searchRunbook(cmd *cobra.Command, runner bench.Runner, s scenario.Scenario, first time.Duration, bestFile, dir string) error {
+	if first == 0 {
+		first = s.OperatorAt
+	}
 	if first < 0 || first > time.Hour {
 		return usage(fmt.Errorf("--first %v is out of range: 0 to 1h", first))
 	}
-	if err := free(bestFile); err != nil {
+	if err := free(bestFile); err != nil && !f.saved {
 		return err
 	}
 	all, err := study.SearchRunbook(cmd.Context(), runner, s, f.opts, first)
@@ -124,7 +147,7 @@ func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, runner bench.Runner, s
 		return badScenario(err)
 	}
 	if err != nil { // the best of those that were tried is no answer to be kept
-		return errors.Join(err, f.print(cmd.OutOrStdout(), all, func() string { return study.DrillTable(all, 10) }))
+		return errors.Join(resumable(err), f.print(cmd.OutOrStdout(), all, func() string { return study.DrillTable(all, 10) }))
 	}
 	if bestFile != "" {
 		var name string
@@ -132,5 +155,5 @@ func (f *scenarioFlags) searchRunbook(cmd *cobra.Command, runner bench.Runner, s
 			fmt.Fprintf(os.Stderr, "%s exists by now: the best is in %s\n", bestFile, name)
 		}
 	}
-	return errors.Join(f.print(cmd.OutOrStdout(), all, func() string { return study.DrillTable(all, 10) + "\nthe best:\n\n" + all[0].Runbook.TOML() }), err)
+	return errors.Join(f.save(cmd.OutOrStdout(), dir, all, func() string { return study.DrillTable(all, 10) + "\nthe best:\n\n" + all[0].Runbook.TOML() }), err)
 }

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
 // decimal is a flag's number as people write it: 010 is ten, where the flag package reads base 8.

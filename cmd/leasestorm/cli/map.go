@@ -16,86 +16,89 @@ import (
 )
 
 func mapCommand() *cobra.Command {
+	f := shared{fallback: "surge"}
 	var (
-		f           scenarioFlags
-		g           study.Map
-		x, y        string
-		contestants []string
-		resume      string
+		g    study.Map
+		x, y string
 	)
 	cmd := &cobra.Command{
-		Use:   "map SCENARIO",
-		Short: "draw the collapse probability over two axes, per contestant, in virtual time",
+		Use:   "map [SCENARIO]",
+		Short: "draw the collapse probability over two axes, per contestant",
 		Long: `Runs the scenario over a grid of two axes, with several seeds per point, and draws the collapse
 probability of each contestant as a heat map. Every fourth point runs first, then the points
 between neighbours that differ. Ctrl-C keeps every point, and --resume goes on from there.
+A scenario of more leases is scaled down to 100,000 at the same ρ and β; --leases N runs it with N.
 
 Axes:
 ` + axisLines(),
-		Args: func(cmd *cobra.Command, args []string) error {
-			if resume != "" {
-				return noArgs(cmd, args)
-			}
-			return oneScenario(cmd, args)
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := resume
-			for _, name := range []string{"x", "y", "contestants", "measure", "all", "seeds", "seed", "workers", "service", "out", "set", "leases", "broken", "table", "duration"} {
-				if dir != "" && cmd.Flags().Changed(name) {
-					return usage(fmt.Errorf("--resume goes on with the map as it was begun: leave out --%s", name))
-				}
-			}
-			if dir == "" {
-				s, err := f.load(cmd, args[0])
-				if err != nil {
-					return err
-				}
-				if g.X, err = scenario.ParseRange(x); err != nil {
-					return usage(err)
-				}
-				if g.Y, err = scenario.ParseRange(y); err != nil {
-					return usage(err)
-				}
-				g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), max(1, f.opts.Workers)
-				if err := fresh(f.out, func(d string) error {
-					dir = d
-					return study.NewMap(dir, g)
-				}, "map", s.Name); err != nil {
-					return badScenario(err)
-				}
-			}
-			hint.Store("to go on: leasestorm map --resume " + dir)
-			bar := newBar(os.Stderr, "points")
-			res, err := study.RunMap(cmd.Context(), bench.Virtual{}, dir, bar.set)
-			bar.close()
-			if err != nil {
-				return resumable(err)
-			}
-			_, err = plot.Draw(cmd.Context(), dir)
-			return errors.Join(f.print(cmd.OutOrStdout(), res, func() string {
-				text := res.Text() + fmt.Sprintf("\nfiles: %s\n", dir)
-				if err == nil {
-					text += fmt.Sprintf("figure: %s.svg, .png\n", filepath.Join(dir, "map"))
-				}
-				return text
-			}), err)
-		},
 	}
-	f.add(cmd)
-	hide(cmd, "queue", "admit", "retry") // contestants say it
-	setDefault(cmd, "leases", "100000")
-	setDefault(cmd, "broken", "10000")
-	setDefault(cmd, "seeds", "5")
-	cmd.Flags().Lookup("out").Usage = "folder to make for the map (default results/<time>-map-<scenario>)"
 	cmd.Flags().StringVar(&x, "x", "beta=0.25:6:40", "horizontal axis, axis=low:high:points[:log]")
 	cmd.Flags().StringVar(&y, "y", "rho=0.05:0.75:40", "vertical axis, in the same form")
-	contestants = []string{"fifo", "lifo", "deadline", "slack"}
-	contestantsFlag(cmd, &contestants, "contestants to compare")
 	cmd.Flags().StringVar(&g.Measure, "measure", "collapse", "what is counted: collapse (the leases do not come back), or healthy (leases lapse that had outlived the outage)")
 	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, also far from a border")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &g.Service)
-	cmd.Flags().StringVar(&resume, "resume", "", "folder of an interrupted map to go on with")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		dir, on := f.resume, ""
+		if dir != "" {
+			if err := f.only(cmd, "resume", "json"); err != nil {
+				return err
+			}
+		} else {
+			s, err := f.load(cmd, args)
+			if err != nil {
+				return err
+			}
+			if f.out == "none" {
+				return usage(errors.New("map keeps its points in a folder: name another folder than none"))
+			}
+			f.size(cmd, &s, manyRuns)
+			if err := f.pick(cmd, &s, study.WithOwn(&s, []string{"fifo", "lifo", "deadline", "slack"})); err != nil {
+				return err
+			}
+			if g.X, err = scenario.ParseRange(x); err != nil {
+				return usage(err)
+			}
+			if g.Y, err = scenario.ParseRange(y); err != nil {
+				return usage(err)
+			}
+			g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Engine = s.TOML(), f.contestants, f.seeds, f.opts.Seed, f.on
+			g.MaxQueue, g.Idle, g.Wait = f.opts.MaxQueue, f.opts.Idle, f.opts.Wait.Seconds()
+			if f.runner.Alone() {
+				g.Redo = f.redo
+			}
+			f.tell(&s)
+			if err := fresh(f.out, func(d string) error {
+				dir = d
+				return study.NewMap(dir, g)
+			}, "map", s.Name); err != nil {
+				return badScenario(err)
+			}
+		}
+		on, err := study.MapEngine(dir)
+		if err != nil {
+			return err
+		}
+		runner, err := bench.RunnerOf(on)
+		if err != nil {
+			return badScenario(err)
+		}
+		hint.Store("to go on: leasestorm map --resume " + dir)
+		bar := newBar(os.Stderr, "points")
+		res, err := study.RunMap(cmd.Context(), runner, dir, bar.set)
+		bar.close()
+		if err != nil {
+			return resumable(err)
+		}
+		fmt.Fprint(os.Stderr, res.RefusedText())
+		_, err = plot.Draw(cmd.Context(), dir)
+		return errors.Join(f.print(cmd.OutOrStdout(), res, func() string {
+			text := res.Text() + fmt.Sprintf("\nfiles: %s\n", dir)
+			if err == nil {
+				text += fmt.Sprintf("figure: %s.svg, .png\n", filepath.Join(dir, "map"))
+			}
+			return text
+		}), err)
+	}
+	f.add(cmd, "virtual", 5)
 	return cmd
 }
 

@@ -128,7 +128,7 @@ func TestRunsWithoutOut(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if status, _, stderr := call(t, "find-collapse", "surge", "--out", "nosuch/x.toml"); status != exitFailed || !strings.Contains(stderr, "there is no folder nosuch") {
+	if status, _, stderr := call(t, "find-collapse", "surge", "--write", "nosuch/x.toml"); status != exitFailed || !strings.Contains(stderr, "there is no folder nosuch") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
 }

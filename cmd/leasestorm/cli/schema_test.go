@@ -42,7 +42,7 @@ func TestOtherSchema(t *testing.T) {
 		args []string // before the folder
 	}{
 		{"suite.json", []string{"bench", "--resume"}},
-		{"suite.json", []string{"bench", "compare", "--resume"}},
+		{"suite.json", []string{"rank", "--resume"}},
 		{"map.json", []string{"map", "--resume"}},
 		{"manifest.json", []string{"plot"}},
 		{"map-result.json", []string{"plot"}},

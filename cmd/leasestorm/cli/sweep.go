@@ -2,8 +2,8 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,69 +15,54 @@ import (
 	"github.com/leasestorm/leasestorm/bench/study"
 )
 
+// manyRuns is the number of leases to which map and sweep scale a scenario down, which they run by
+// the hundred.
+const manyRuns = 100_000
+
 func sweepCommand() *cobra.Command {
-	var (
-		f           scenarioFlags
-		l           study.Sweep
-		x           string
-		contestants []string
-	)
+	f := shared{fallback: "surge"}
+	x := ""
 	cmd := &cobra.Command{
-		Use:   "sweep SCENARIO",
-		Short: "draw time to recover and idle share along one axis, per contestant, in virtual time",
+		Use:   "sweep [SCENARIO]",
+		Short: "draw time to recover and idle share along one axis, per contestant",
 		Long: `Runs the scenario along an axis, with several seeds per point. Draws the time to recover and the
 workers' idle share in the recovery. Some axes set a part (jitter: the retry policy). A part
-that a contestant names itself stays as it is.
+that a contestant names itself stays as it is. A scenario of more leases is scaled down to 100,000
+at the same ρ and β; --leases N runs it with N.
 
 Axes:
 ` + axisLines(),
-		Args: oneScenario,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.load(cmd, args[0])
-			if err != nil {
-				return err
+	}
+	cmd.Flags().StringVar(&x, "x", "jitter=0:4:17", "axis=low:high:points[:log]")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return f.begin(cmd, args, func(s *scenario.Scenario) error {
+			f.size(cmd, s, manyRuns)
+			if _, err := scenario.ParseRange(x); err != nil {
+				return usage(err)
 			}
+			return f.pick(cmd, s, study.WithOwn(s, []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}))
+		}, func(s scenario.Scenario, runner bench.Runner, dir string) error {
+			l := study.Sweep{Scenario: s.TOML(), Contestants: f.contestants, Seeds: f.seeds, Seed: f.opts.Seed, MaxQueue: f.opts.MaxQueue}
+			var err error
 			if l.X, err = scenario.ParseRange(x); err != nil {
 				return usage(err)
 			}
-			l.Scenario, l.Contestants, l.Seeds, l.Seed, l.Workers = s.TOML(), contestants, f.seeds, max(1, f.opts.Seed), f.opts.Workers
-			var folder *record.Folder
-			if err := fresh(f.out, func(dir string) (err error) {
-				folder, err = record.Create(dir)
-				return err
-			}, "sweep", s.Name); err != nil {
-				return err
-			}
-			defer folder.Abandon()
 			bar := newBar(os.Stderr, "points")
-			err = l.Run(cmd.Context(), bench.Virtual{}, bar.set)
+			err = l.Run(cmd.Context(), runner, bar.set)
 			bar.close()
 			if err != nil {
-				return badScenario(err)
+				return resumable(err)
 			}
 			var figures strings.Builder
-			if err = folder.WriteJSON(plot.SweepFile, &l); err == nil {
-				err = folder.Commit()
+			if dir != "" {
+				if err = record.WriteFile(filepath.Join(dir, plot.SweepFile), record.JSON(&l)); err == nil {
+					figures.WriteString("\n")
+					err = drawAll(cmd.Context(), &figures, dir)
+				}
 			}
-			if err != nil {
-				err = folder.Keep(err)
-			} else {
-				fmt.Fprintf(&figures, "\nfiles: %s\n", folder.Path())
-				err = drawAll(cmd.Context(), &figures, folder.Path())
-			}
-			return errors.Join(f.print(cmd.OutOrStdout(), &l, func() string { return l.Text() + figures.String() }), err)
-		},
+			return errors.Join(f.save(cmd.OutOrStdout(), dir, &l, func() string { return l.Text() + figures.String() }), err)
+		})
 	}
-	f.add(cmd)
-	hide(cmd, "queue", "admit", "retry")
-	setDefault(cmd, "leases", "100000")
-	setDefault(cmd, "broken", "10000")
-	setDefault(cmd, "seeds", "5")
-	cmd.Flags().Lookup("out").Usage = "folder to make (default results/<time>-sweep-<scenario>)"
-	cmd.Flags().StringVar(&x, "x", "jitter=0:4:17", "axis=low:high:points[:log]")
-	contestants = []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}
-	contestantsFlag(cmd, &contestants, "contestants to compare")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 1, "workers of the simulated manager")
-	serviceFlag(cmd, &l.Service)
+	f.add(cmd, "virtual", 5)
 	return cmd
 }

@@ -2,51 +2,76 @@ package cli
 
 import (
 	"errors"
+	"os"
 
-	"github.com/leasestorm/leasestorm/bench/study"
 	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
+// searched is why --broken has no place where the surge is what is searched for.
+const searched = "the number of broken leases is what is searched for"
+
 func thresholdCommand() *cobra.Command {
-	var (
-		f           scenarioFlags
-		contestants []string
-		on          string
-	)
+	f := shared{fallback: "surge", refuses: map[string]string{"broken": searched}}
+	contestants := []string{"fifo", "edf", "codel", "pie", "fair+fifo", "fifo/none/backoff", "lifo", "deadline", "slack", "fifo/token-bucket/retry-after"}
 	cmd := &cobra.Command{
-		Use:   "threshold SCENARIO",
+		Use:   "threshold [SCENARIO]",
 		Short: "find the largest surge that each contestant survives, beside the batch law and the fluid law",
 		Long: `Bisects on the number of broken leases, for each contestant and seed. Prints the median β with the
 extremes, beside the border of each law. On the real engine a bisection takes two to three
-minutes.`,
-		Args: oneScenario,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			f.set = append([]string{"broken=1"}, f.set...) // it is what is searched for
-			s, err := f.load(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			if on == "real" && s.Broken == 1 {
-				s.Broken = min(100_000, s.Leases) // a quarter of what is tried first
-			}
-			runner, err := runnerOf(on)
-			if err != nil {
-				return err
-			}
-			f.opts.Seed = max(1, f.opts.Seed)
-			all, err := study.Thresholds(cmd.Context(), runner, s, contestants, f.opts, f.seeds)
-			if len(all) == 0 && err != nil {
-				return badScenario(err)
-			}
-			return errors.Join(badScenario(err), f.print(cmd.OutOrStdout(), all, func() string { return study.ThresholdText(all) }))
-		},
+minutes. "border" does it for one contestant, and compares with the law in detail.`,
 	}
-	f.add(cmd)
-	setDefault(cmd, "seeds", "5")
-	hide(cmd, "broken", "out", "queue", "admit", "retry")
-	cmd.Flags().StringVar(&on, "engine", "virtual", "real or virtual")
-	contestants = []string{"fifo", "edf", "codel", "pie", "fair+fifo", "fifo/none/backoff", "lifo", "deadline", "slack", "fifo/token-bucket/retry-after"}
-	contestantsFlag(cmd, &contestants, "contestants to compare")
-	cmd.Flags().IntVar(&f.opts.Workers, "workers", 0, "workers; 0: 1 in virtual time, else one per physical core, less the generator's")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return f.begin(cmd, args, func(s *scenario.Scenario) error {
+			f.last(cmd, s, study.ThresholdTimeouts)
+			return f.pick(cmd, s, study.WithOwn(s, contestants))
+		}, func(s scenario.Scenario, runner bench.Runner, dir string) error {
+			bar := newBar(os.Stderr, "bisections")
+			all, err := study.Thresholds(cmd.Context(), runner, s, f.contestants, f.opts, f.seeds, bar.set)
+			bar.close()
+			if len(all) == 0 && err != nil {
+				return resumable(err)
+			}
+			if err != nil { // what is finished is shown, and not kept as the whole
+				return errors.Join(resumable(err), f.print(cmd.OutOrStdout(), all, func() string { return study.ThresholdText(all) }))
+			}
+			return f.save(cmd.OutOrStdout(), dir, all, func() string { return study.ThresholdText(all) })
+		})
+	}
+	f.add(cmd, "virtual", 5)
+	return cmd
+}
+
+func borderCommand() *cobra.Command {
+	f := shared{fallback: "surge", refuses: map[string]string{
+		"broken":      searched,
+		"contestants": "a border is one contestant's, which --queue, --admit and --retry name; 'leasestorm threshold' takes many",
+	}}
+	cmd := &cobra.Command{
+		Use:   "border [SCENARIO]",
+		Short: "find the surge above which a scenario no longer recovers, by the fluid law and measured",
+		Long: `Solves the fluid law for the scenario. Then bisects on the number of broken leases for the one at
+which half of the seeds do not recover. If the scenario survives the loss of all leases, the output
+is the time to recover from it.
+
+The law covers fifo, edf, lifo, deadline and slack, with immediate retries, fixed waits or backoff
+and with fixed or exponential services. docs/border.md derives it.`,
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return f.begin(cmd, args, func(s *scenario.Scenario) error {
+			f.last(cmd, s, study.BorderTimeouts)
+			return nil
+		}, func(s scenario.Scenario, runner bench.Runner, dir string) error {
+			b, err := study.FindBorder(cmd.Context(), runner, s, f.opts, f.seeds)
+			if err != nil {
+				return resumable(err)
+			}
+			return f.save(cmd.OutOrStdout(), dir, b, b.Text)
+		})
+	}
+	f.add(cmd, "virtual", 1)
 	return cmd
 }

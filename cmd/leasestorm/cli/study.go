@@ -1,0 +1,408 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
+)
+
+// keyFlags are the keys of a scenario that have a flag of their own.
+var keyFlags = []struct{ flag, key string }{
+	{"table", "table"}, {"queue", "queue"}, {"admit", "admit"}, {"retry", "retry"}, {"leases", "leases"}, {"broken", "broken"},
+	{"duration", "duration"}, {"workers", "workers"}, {"service", "service_law"},
+}
+
+// defaultWait is how long a measured run waits for a quiet host.
+var defaultWait = 30 * time.Second // tests do not wait
+
+// defaultRedo is how often a run that the host spoilt is made again.
+const defaultRedo = 2
+
+// shared are the flags of every verb that runs scenarios. Each verb honours a flag or refuses it
+// with its reason; so no flag is dropped.
+type shared struct {
+	set         []string
+	opts        bench.Options
+	seeds, redo int
+	on          string // engine
+	out, resume string
+	asJSON      bool
+	noWait      bool
+	contestants []string
+
+	verb     string
+	fallback string            // scenario, if none is named; "": one must be
+	refuses  map[string]string // by flag: why
+	own      []string          // flags of the verb itself that --resume refuses
+	runner   bench.Runner
+	notes    []string // what the first lines say
+	saved    bool     // the study was begun in an earlier run
+}
+
+// add defines the flags.
+func (f *shared) add(cmd *cobra.Command, engineDefault string, seeds int) {
+	f.verb = cmd.Name()
+	cmd.Flags().VisitAll(func(own *pflag.Flag) { f.own = append(f.own, own.Name) })
+	for _, k := range keyFlags {
+		cmd.Flags().String(k.flag, "", keyDoc(k.key))
+	}
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a key of the scenario, as in --set rho=0.4 --set spread=0.5s")
+	contestantsFlag(cmd, &f.contestants, "contestants to compare")
+	cmd.Flags().StringVar(&f.on, "engine", engineDefault, "real: on this host's cores; virtual: in virtual time")
+	cmd.Flags().IntVar(&f.seeds, "seeds", seeds, "number of repetitions; run i has the seed --seed + i")
+	cmd.Flags().Uint64Var(&f.opts.Seed, "seed", 1, "seed of all randomness; 0: a random one, which is printed")
+	cmd.Flags().IntVar(&f.opts.MaxQueue, "max-queue", 50_000_000, "queue length in attempts that ends a run, with its verdict, before the host swaps (40 bytes each); 0: no limit")
+	cmd.Flags().StringVar(&f.opts.Idle, "idle", "", "real engine: how threads wait for work: "+strings.Join(engine.Idles, ", ")+" (default "+engine.Idles[0]+")")
+	cmd.Flags().StringVar(&f.out, "out", "", `folder to make for the files; "none": no files (default results/<time>-<verb>-<scenario>)`)
+	cmd.Flags().StringVar(&f.resume, "resume", "", "folder of an interrupted study to go on with")
+	cmd.Flags().IntVar(&f.redo, "redo", defaultRedo, "real engine: how often a run that the host spoils is made again")
+	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "real engine: do not wait for a quiet host")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the result as one JSON object on stdout, and nothing else there")
+	for name := range f.refuses {
+		if cmd.Flags().Lookup(name) == nil {
+			panic(cmd.Name() + " refuses a flag that there is not: " + name)
+		}
+		hide(cmd, name)
+	}
+	cmd.Args = f.args
+}
+
+// args takes one scenario; none with --resume, or where the verb has one of its own.
+func (f *shared) args(cmd *cobra.Command, args []string) error {
+	if f.resume != "" {
+		return noArgs(cmd, args)
+	}
+	if len(args) == 1 || len(args) == 0 && f.fallback != "" {
+		return nil
+	}
+	return usage(fmt.Errorf("%s takes one scenario, not %d; 'leasestorm list' shows them", cmd.Name(), len(args)))
+}
+
+// typed says whether the user gave a flag, or the key that it sets.
+func (f *shared) typed(cmd *cobra.Command, flag string) bool {
+	key := flag
+	for _, k := range keyFlags {
+		if k.flag == flag {
+			key = k.key
+		}
+	}
+	return cmd.Flags().Changed(flag) || slices.ContainsFunc(f.set, func(a string) bool { return strings.HasPrefix(a, key+"=") })
+}
+
+// refused is the error for the first flag that the verb does not take.
+func (f *shared) refused(cmd *cobra.Command) error {
+	for _, name := range sortedKeys(f.refuses) {
+		if f.typed(cmd, name) {
+			return usage(fmt.Errorf("%s takes no --%s: %s", cmd.Name(), name, f.refuses[name]))
+		}
+	}
+	if f.on == "virtual" {
+		for _, name := range []string{"redo", "no-wait", "idle"} {
+			if cmd.Flags().Changed(name) {
+				return usage(fmt.Errorf("--%s goes with --engine real: in virtual time nothing waits and no host spoils a run", name))
+			}
+		}
+	}
+	return nil
+}
+
+// load reads the scenario that is named, or the verb's own, and applies the flags.
+func (f *shared) load(cmd *cobra.Command, args []string) (s scenario.Scenario, err error) {
+	if err := f.refused(cmd); err != nil {
+		return s, err
+	}
+	if f.runner, err = bench.RunnerOf(f.on); err != nil {
+		return s, badScenario(err)
+	}
+	name := f.fallback
+	if len(args) == 1 {
+		name = args[0]
+	}
+	if s, err = scenario.Load(name); err != nil {
+		return s, usage(err)
+	}
+	set := f.assignments(cmd)
+	if f.refuses["broken"] == searched {
+		set = append([]string{"broken=1"}, set...) // any number of leases has one
+	}
+	if err := s.Set(set...); err != nil {
+		return s, usage(err)
+	}
+	if f.refuses["broken"] == searched {
+		s.Broken = max(1, s.MostBroken()/10) // where a search on real cores begins
+	}
+	s.ServiceLaw = bench.AbsoluteService(s.ServiceLaw)
+	if f.runner.Alone() {
+		if !f.noWait {
+			f.opts.Wait = defaultWait
+		}
+	} else {
+		s.Workers = max(1, s.Workers)
+	}
+	return s, f.check()
+}
+
+// assignments are the keys that flags set.
+func (f *shared) assignments(cmd *cobra.Command) (all []string) {
+	for _, k := range keyFlags {
+		if flag := cmd.Flags().Lookup(k.flag); flag.Changed {
+			all = append(all, k.key+"="+flag.Value.String())
+		}
+	}
+	return append(all, f.set...)
+}
+
+// check says which flag is out of range.
+func (f *shared) check() error {
+	switch {
+	case f.seeds < 1 || f.seeds > scenario.MaxSeeds:
+		return usage(fmt.Errorf("--seeds %d is out of range: 1 to 10000 seeds", f.seeds))
+	case f.opts.MaxQueue < 0:
+		return usage(fmt.Errorf("--max-queue %d is out of range: 0 (no limit) or more attempts", f.opts.MaxQueue))
+	case f.redo < 0 || f.redo > study.MaxRedo:
+		return usage(fmt.Errorf("--redo %d is out of range: 0 to %d further tries", f.redo, study.MaxRedo))
+	}
+	return nil
+}
+
+// pick settles the contestants: those that are listed, or the one that --queue, --admit and
+// --retry make, or else the verb's own.
+func (f *shared) pick(cmd *cobra.Command, s *scenario.Scenario, own []string) error {
+	for _, part := range []string{"queue", "admit", "retry"} {
+		switch {
+		case !f.typed(cmd, part):
+		case cmd.Flags().Changed("contestants"):
+			return usage(fmt.Errorf("--%s makes one contestant, and --contestants lists several: leave one of them out (a contestant is queue, queue/admit or queue/admit/retry)", part))
+		default:
+			f.contestants = []string{study.Own(s)}
+		}
+	}
+	if len(f.contestants) == 0 {
+		f.contestants = own
+	}
+	return nil
+}
+
+// last lets runs go on for so many timeouts after the return, if the user has not said how long.
+func (f *shared) last(cmd *cobra.Command, s *scenario.Scenario, timeouts int) {
+	most := min(time.Duration(timeouts)*s.Timeout, 24*time.Hour)
+	if f.typed(cmd, "duration") || s.Duration >= most {
+		return
+	}
+	s.Duration = most
+	f.note("runs go on for up to %d timeouts (%v) after the return; --duration sets another length", timeouts, most)
+}
+
+// size makes a scenario smaller whose runs the study makes by the hundred, if the user has not
+// said which size it is to have.
+func (f *shared) size(cmd *cobra.Command, s *scenario.Scenario, leases int) {
+	if f.typed(cmd, "leases") || f.typed(cmd, "broken") || s.Leases <= leases || s.Scale == "none" {
+		return
+	}
+	small := *s
+	small.Leases, small.Broken = leases, int(int64(s.Broken)*int64(leases)/int64(s.Leases))
+	if b := small.Beta(); !(b > 0.99*s.Beta() && b < 1.01*s.Beta()) && s.Broken > 0 {
+		return // it would be another one
+	}
+	f.note("scaled down from %d to %d leases, at the same ρ and β, since there are many runs: --leases %d runs it in full", s.Leases, leases, s.Leases)
+	*s = small
+}
+
+func (f *shared) note(format string, args ...any) {
+	f.notes = append(f.notes, fmt.Sprintf(format, args...))
+}
+
+// tell prints what is run, and the notes.
+func (f *shared) tell(s *scenario.Scenario) {
+	shown := *s
+	shown.Workers = bench.WorkersOf(f.runner, s)
+	fmt.Fprintln(os.Stderr, shown.Summary())
+	for _, n := range f.notes {
+		fmt.Fprintln(os.Stderr, n)
+	}
+}
+
+// how are the flags for a suite.
+func (f *shared) how() study.How {
+	h := study.How{Engine: f.on, Seed: f.opts.Seed, Seeds: f.seeds, Idle: f.opts.Idle, MaxQueue: f.opts.MaxQueue, Wait: f.opts.Wait}
+	if f.runner.Alone() {
+		h.Redo = f.redo
+	}
+	return h
+}
+
+// studyFile is what --resume reads: what was asked.
+const studyFile = "study.json"
+
+// asked is the content of studyFile.
+type asked struct {
+	Schema   int               `json:"schema"`
+	Verb     string            `json:"verb"`
+	Flags    map[string]string `json:"flags"`       // of the verb itself, and those that are no keys
+	Many     []string          `json:"contestants"` // in order
+	Scenario string            `json:"scenario_toml"`
+	Build    bench.BuildInfo   `json:"build"`
+}
+
+// kept are the flags that studyFile holds beside the verb's own.
+var kept = []string{"engine", "seeds", "seed", "max-queue", "idle", "redo", "no-wait"}
+
+// begin reads what is asked, makes or takes up the study's folder and calls do with a Runner that
+// remembers. prepare settles what the verb makes of a fresh scenario.
+func (f *shared) begin(cmd *cobra.Command, args []string, prepare func(s *scenario.Scenario) error, do func(s scenario.Scenario, runner bench.Runner, dir string) error) error {
+	if f.resume != "" {
+		return f.goOn(cmd, do)
+	}
+	s, err := f.load(cmd, args)
+	if err == nil {
+		err = prepare(&s)
+	}
+	if err != nil {
+		return badScenario(err)
+	}
+	f.opts.Seed = bench.DrawSeed(f.opts.Seed)
+	if f.out == "none" {
+		return f.carryOut(cmd, s, "", do)
+	}
+	dir := ""
+	a := asked{Schema: bench.ManifestSchema, Verb: f.verb, Flags: map[string]string{}, Many: f.contestants, Scenario: s.TOML(), Build: bench.ReadBuildInfo()}
+	for _, name := range slices.Concat(kept, f.own) {
+		if flag := cmd.Flags().Lookup(name); flag != nil && (flag.Changed || name == "seed") {
+			a.Flags[name] = flag.Value.String()
+		}
+	}
+	a.Flags["seed"] = fmt.Sprint(f.opts.Seed)
+	if err := fresh(f.out, func(d string) error {
+		dir = d
+		return study.LayOut(d, studyFile, a)
+	}, f.verb, s.Name); err != nil {
+		return err
+	}
+	return f.carryOut(cmd, s, dir, do)
+}
+
+// goOn takes up an interrupted study.
+func (f *shared) goOn(cmd *cobra.Command, do func(s scenario.Scenario, runner bench.Runner, dir string) error) error {
+	if err := f.only(cmd, "resume", "json"); err != nil {
+		return err
+	}
+	var a asked
+	if err := study.ReadLayout(filepath.Join(f.resume, studyFile), f.verb, &a, &a.Schema); err != nil {
+		return err
+	}
+	if a.Verb != f.verb {
+		return usage(fmt.Errorf("%s is the folder of a %s: leasestorm %s --resume %s goes on with it", f.resume, a.Verb, a.Verb, f.resume))
+	}
+	s, err := scenario.Parse(studyFile, []byte(a.Scenario))
+	if err != nil {
+		return err
+	}
+	for _, name := range sortedKeys(a.Flags) {
+		if err := cmd.Flags().Set(name, a.Flags[name]); err != nil {
+			return fmt.Errorf("%s: %s: %w", filepath.Join(f.resume, studyFile), name, err)
+		}
+	}
+	if f.contestants, f.saved = a.Many, true; f.check() != nil {
+		return f.check()
+	}
+	if f.runner, err = bench.RunnerOf(f.on); err != nil {
+		return badScenario(err)
+	}
+	if f.runner.Alone() && !f.noWait {
+		f.opts.Wait = defaultWait
+	}
+	return f.carryOut(cmd, s, f.resume, do)
+}
+
+func (f *shared) carryOut(cmd *cobra.Command, s scenario.Scenario, dir string, do func(s scenario.Scenario, runner bench.Runner, dir string) error) (err error) {
+	f.tell(&s)
+	runner, err := study.Remember(f.runner, dir, f.redo)
+	if err != nil {
+		return err
+	}
+	if dir != "" {
+		hint.Store(fmt.Sprintf("to go on: leasestorm %s --resume %s", f.verb, dir))
+	}
+	f.opts.Folder = ""
+	return badScenario(errors.Join(do(s, runner, dir), runner.Close()))
+}
+
+// only refuses all flags but some, which go with --resume.
+func (f *shared) only(cmd *cobra.Command, with ...string) (err error) {
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if !slices.Contains(with, flag.Name) {
+			err = cmp.Or(err, usage(fmt.Errorf("--resume goes on with the %s as it was begun: leave out --%s", cmd.Name(), flag.Name)))
+		}
+	})
+	return err
+}
+
+// save writes a study's result into its folder, as JSON and as text, and prints it.
+func (f *shared) save(w io.Writer, dir string, v any, text func() string) error {
+	if dir == "" {
+		return f.print(w, v, text)
+	}
+	shown := text()
+	var err error
+	for name, write := range map[string]func(io.Writer) error{
+		f.verb + ".json": func(w io.Writer) error { return printJSON(w, v, record.JSON) },
+		f.verb + ".txt":  func(w io.Writer) error { _, err := io.WriteString(w, shown); return err },
+	} {
+		err = errors.Join(err, record.WriteFile(filepath.Join(dir, name), write))
+	}
+	return errors.Join(f.print(w, v, func() string { return shown + fmt.Sprintf("\nfiles: %s\n", dir) }), err)
+}
+
+// print prints a result as one JSON object, or for a person.
+func (f *shared) print(w io.Writer, v any, text func() string) error {
+	if f.asJSON {
+		return printJSON(w, v, record.JSON)
+	}
+	_, err := io.WriteString(w, text())
+	return err
+}
+
+// printJSON prints v with the number of its schema first, where v is an object that has none: who
+// keeps what --json prints learns from it which version's keys these are. A list becomes the object's
+// rows.
+func printJSON(w io.Writer, v any, form func(any) func(io.Writer) error) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if text[0] == '[' {
+		text = fmt.Appendf(nil, `{"rows":%s}`, text)
+	}
+	var has struct {
+		Schema int `json:"schema"`
+	}
+	if text[0] == '{' && json.Unmarshal(text, &has) == nil && has.Schema == 0 {
+		text = append(fmt.Appendf(nil, `{"schema":%d,`, bench.ManifestSchema), text[1:]...)
+	}
+	return form(json.RawMessage(text))(w)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	all := make([]string, 0, len(m))
+	for k := range m {
+		all = append(all, k)
+	}
+	slices.Sort(all)
+	return all
+}
