@@ -19,11 +19,13 @@ import (
 
 const module = "github.com/leasestorm/leasestorm/"
 
-// same are the packages whose arithmetic reaches a file or a decision of a virtual run. Figures
-// are not among them, nor is what measures a host.
-var same = strings.Fields(`internal/det queue queue/catalog queue/chunk queue/pad queue/admit lease lease/dwfm
+// same are the packages whose arithmetic reaches a file or a decision of a virtual run.
+var same = strings.Fields(`internal/det internal/huge queue queue/internal/prefetch queue/catalog queue/chunk queue/pad queue/admit lease lease/dwfm
 	bench bench/engine bench/fleet bench/law bench/oracle bench/record bench/scenario bench/study
 	bench/internal/axis bench/internal/bisect bench/internal/show cmd/leasestorm/cli`)
+
+// different are those that may differ: figures, what measures a host, and what computes nothing.
+var different = strings.Fields(`bench/host bench/plot bench/speed bench/internal/files docs`)
 
 // exact are the functions of package math that have one result on every architecture.
 var exact = strings.Fields(`Abs Ceil Copysign Float32bits Float32frombits Float64bits Float64frombits Floor Frexp Inf
@@ -103,6 +105,8 @@ func load(t *testing.T, paths ...string) (all []checked) {
 		exports[p.ImportPath] = p.Export
 		if slices.Contains(paths, p.ImportPath) {
 			ours = append(ours, p)
+		} else if name, is := strings.CutPrefix(p.ImportPath, module); is && !slices.Contains(different, name) {
+			t.Errorf("package %s has no place: enter it among those that compute the same, or among the different", name)
 		}
 	}
 	imports := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
