@@ -13,8 +13,8 @@ const module = "github.com/leasestorm/leasestorm"
 // layers are the packages of the module from the bottom to the top, a line each: a package
 // imports only from lines above its own. docs/architecture.md draws them.
 var layers = []string{
-	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/axis bench/internal/bisect internal/testseed docs",
-	"queue/pad",
+	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/bisect internal/testseed internal/det docs",
+	"queue/pad bench/internal/axis",
 	"queue lease",
 	"queue/admit",
 	"queue/queuetest queue/admit/admittest lease/leasetest",
@@ -30,11 +30,11 @@ var layers = []string{
 
 // What some packages know is narrower than what lies below them.
 var knows = map[string]string{
-	"queue/admit":    "queue queue/catalog queue/pad",
+	"queue/admit":    "queue queue/catalog queue/pad internal/det",
 	"lease":          "queue/catalog queue/pad internal/huge",
 	"lease/dwfm":     "lease queue queue/admit queue/pad internal/huge",
 	"bench/scenario": "queue queue/admit queue/catalog lease bench/internal/axis bench/internal/show",
-	"bench/law":      "queue queue/admit bench/scenario bench/internal/bisect",
+	"bench/law":      "queue queue/admit bench/scenario bench/internal/bisect internal/det",
 	"bench/plot":     "bench/internal/axis bench/internal/files bench/internal/show bench/record",
 }
 

@@ -71,7 +71,7 @@ func (x *experiment) rampEvents(m *dwfm.Manager, f *fleet.Fleet, s engine.Servic
 func (x *experiment) points(log *record.Log, s engine.Service) []Point {
 	work := func(c record.Counts) (t float64) {
 		for class, n := range c {
-			t += float64(n) * s[class].Seconds()
+			t += float64(float64(n) * s[class].Seconds())
 		}
 		return t
 	}

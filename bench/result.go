@@ -222,7 +222,7 @@ func (res *Result) zones(all []fleet.Zone) {
 			s.Good = &good
 			n++
 			sum += good
-			squares += good * good
+			squares += float64(good * good)
 		}
 		if z.Good > 0 {
 			mean := z.Waits.Seconds() / float64(z.Good)

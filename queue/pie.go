@@ -149,7 +149,7 @@ func (c *pieLaw) skip(n, delay time.Duration) {
 // tick makes one update, with the wait at the head.
 func (c *pieLaw) tick(delay time.Duration) {
 	c.next += c.update
-	dp := pieAlpha*(delay-c.target).Seconds() + pieBeta*(delay-c.old).Seconds()
+	dp := float64(pieAlpha*(delay-c.target).Seconds()) + float64(pieBeta*(delay-c.old).Seconds())
 	// Small probabilities move in small steps (section 5.2 and appendix A).
 	for _, s := range []struct{ below, divisor float64 }{{1e-6, 2048}, {1e-5, 512}, {1e-4, 128}, {1e-3, 32}, {1e-2, 8}, {1e-1, 2}} {
 		if c.p < s.below {
@@ -162,7 +162,7 @@ func (c *pieLaw) tick(delay time.Duration) {
 	}
 	c.p = min(1, max(0, c.p+dp))
 	if delay == 0 && c.old == 0 {
-		c.p *= 0.98
+		c.p = float64(c.p * 0.98)
 	}
 	c.burst = max(0, c.burst-c.update)
 	if c.p == 0 && delay < c.target/2 && c.old < c.target/2 {

@@ -213,7 +213,7 @@ func (c *Calibration) fit(ctx context.Context, class queue.Class, want time.Dura
 			break
 		}
 		if n > blocks*0.6 {
-			if s := float64(got-low) / (n - blocks/2); s > 0 {
+			if s := float64(got-low) / (n - float64(blocks/2)); s > 0 {
 				slope = s
 			}
 		}

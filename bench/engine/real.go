@@ -245,7 +245,7 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 		}
 		cost := w.plan.Manager.Cost(now, it)
 		end := now
-		if blocks := cost * w.Blocks[it.Class]; blocks > 0 { // 0: no work, to measure the path
+		if blocks := float64(cost * w.Blocks[it.Class]); blocks > 0 { // 0: no work, to measure the path
 			if w.Draw != nil {
 				blocks = w.Draw(blocks, w.rng)
 			}

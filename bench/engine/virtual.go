@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/internal/det"
 	"github.com/leasestorm/leasestorm/lease/dwfm"
 	"github.com/leasestorm/leasestorm/queue"
 )
@@ -31,14 +32,14 @@ type Distribution func(mean float64, rng *rand.Rand) float64
 func Fixed(mean float64, _ *rand.Rand) float64 { return mean }
 
 // Exponential is the exponential Distribution.
-func Exponential(mean float64, rng *rand.Rand) float64 { return mean * rng.ExpFloat64() }
+func Exponential(mean float64, rng *rand.Rand) float64 { return mean * det.Exponential(rng) }
 
 // Lognormal returns the lognormal Distribution with coefficient of variation cv.
 func Lognormal(cv float64) Distribution {
-	sigma2 := math.Log(1 + cv*cv)
+	sigma2 := det.Log(1 + float64(cv*cv))
 	sigma := math.Sqrt(sigma2)
 	return func(mean float64, rng *rand.Rand) float64 {
-		return mean * math.Exp(sigma*rng.NormFloat64()-sigma2/2)
+		return mean * det.Exp(float64(sigma*det.Normal(rng))-float64(sigma2/2))
 	}
 }
 
@@ -47,10 +48,10 @@ func Lognormal(cv float64) Distribution {
 func Measured(qs []record.Quantile) Distribution {
 	mean := 0.0 // of the straight lines between the points
 	for i := 1; i < len(qs); i++ {
-		mean += (qs[i].Q - qs[i-1].Q) * (qs[i].X + qs[i-1].X) / 2
+		mean += float64((qs[i].Q - qs[i-1].Q) * (qs[i].X + qs[i-1].X) / 2)
 	}
 	return func(m float64, rng *rand.Rand) float64 {
-		u := rng.Float64()
+		u := float64(rng.Float64())
 		i := min(max(1, sort.Search(len(qs), func(i int) bool { return qs[i].Q >= u })), len(qs)-1)
 		a, b := qs[i-1], qs[i]
 		return m / mean * (a.X + (b.X-a.X)*(u-a.Q)/(b.Q-a.Q))
@@ -221,9 +222,17 @@ func (r *virtualRun) take(s *server, now time.Duration) bool {
 // without overflow.
 const longestService = 1 << 51
 
-// service converts ns to a time, at most longestService. A long queue can slow an attempt beyond
-// any time.Duration.
-func service(ns float64) time.Duration { return time.Duration(min(ns, longestService)) }
+// service converts ns to a time, from 0 to longestService: a long queue can slow an attempt beyond
+// any time.Duration, and what no Duration can hold becomes another one on each architecture.
+func service(ns float64) time.Duration {
+	switch {
+	case ns >= longestService:
+		return longestService
+	case ns > 0:
+		return time.Duration(ns)
+	}
+	return 0
+}
 
 // complete ends a service and delivers its answer.
 func (r *virtualRun) complete(s *server) {

@@ -120,7 +120,7 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 			doomed--
 		} else {
 			// The k-th droplet first checks in the k-th part of an interval.
-			d.at = time.Duration((float64(k) + f.rng.Float64()) * float64(cfg.Interval) / float64(cfg.Droplets))
+			d.at = time.Duration((float64(k) + float64(f.rng.Float64())) * float64(cfg.Interval) / float64(cfg.Droplets))
 			d.until = d.at - cfg.Interval + cfg.TTL
 			f.checks.add(timer{d.at, i})
 		}
@@ -388,7 +388,7 @@ func (f *Fleet) interval(drawn uint16) time.Duration {
 	if f.cfg.Jitter == 0 {
 		return f.cfg.Interval
 	}
-	return time.Duration(float64(f.cfg.Interval) * (1 - f.cfg.Jitter*float64(drawn)/(1<<16)))
+	return time.Duration(float64(f.cfg.Interval) * (1 - float64(f.cfg.Jitter*float64(drawn)/(1<<16))))
 }
 
 // jitter draws uniformly from 0 up to, but not including, d.

@@ -3,6 +3,8 @@ package fleet
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/leasestorm/leasestorm/internal/det"
 )
 
 // stream is the users' launches: an open-loop Poisson process.
@@ -23,7 +25,7 @@ func (f *Fleet) SetLaunches(now time.Duration, perSecond float64) {
 
 // advance draws the time of the next launch. A time that would overflow becomes never.
 func (s *stream) advance(rng *rand.Rand) {
-	gap := rng.ExpFloat64() * s.mean
+	gap := det.Exponential(rng) * s.mean
 	if gap >= float64(never-s.due) {
 		s.due = never
 		return

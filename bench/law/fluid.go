@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/leasestorm/leasestorm/bench/internal/bisect"
+	"github.com/leasestorm/leasestorm/internal/det"
 )
 
 // Fluid is the surge as a fluid. All times are in units of the timeout. All work is in units of
@@ -129,7 +130,7 @@ func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 			}
 		}
 		if k < r.interval { // then the good ones come again
-			p.work[1][0] += f.Rho * max(0, 1-b/f.Checks) * h
+			p.work[1][0] += float64(f.Rho * max(0, 1-b/f.Checks) * h)
 		}
 		if k < burst {
 			p.work[0][0] += b / float64(burst)
@@ -157,7 +158,7 @@ func (f *Fluid) lapse() int {
 	for at := 0.0; at < min(left, FluidTimeouts); n++ {
 		at += 1 + f.Wait
 		if len(f.Bounds) > 0 {
-			at += f.Bounds[min(n, len(f.Bounds)-1)] / 2
+			at += float64(f.Bounds[min(n, len(f.Bounds)-1)] / 2)
 		}
 	}
 	return max(1, n)
@@ -228,13 +229,13 @@ func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
 	late := [2]float64{r.tooLate(decay), r.tooLate(decay / r.Sigma)}
 	for class := from; class < to; class++ {
 		for i := range p.work[class] {
-			served := share * p.work[class][i]
+			served := float64(share * p.work[class][i])
 			p.work[class][i] -= served
 			if dead {
 				continue
 			}
-			r.late[class][i] += late[class] * served
-			if served *= 1 - late[class]; class == 0 {
+			r.late[class][i] += float64(late[class] * served)
+			if served = float64(served * (1 - late[class])); class == 0 {
 				r.good += served // and checks from a random phase on
 				r.enter(1, 0, k+1, r.interval, served/r.Sigma)
 			} else {
@@ -242,7 +243,7 @@ func (r *fluidRun) take(k, at, from, to int, room float64) float64 {
 			}
 		}
 	}
-	return room - share*left*cost
+	return room - float64(share*left*cost)
 }
 
 // lastMoment is the decay where the head of the queue hovers at its deadline; elsewhere what
@@ -278,8 +279,8 @@ func (f *Fluid) decay(establishes, checks float64) float64 {
 	}
 	low, high := 0.0, all
 	for range 40 {
-		y := (low + high) / 2
-		if establishes*f.transform(y)+checks*f.transform(y/f.Sigma) < all-y {
+		y := float64((low + high) / 2)
+		if float64(establishes*f.transform(y))+float64(checks*f.transform(y/f.Sigma)) < all-y {
 			low = y
 		} else {
 			high = y
@@ -293,17 +294,17 @@ func (f *Fluid) transform(y float64) float64 {
 	if f.Exponential {
 		return 1 / (1 + y)
 	}
-	return math.Exp(-y)
+	return det.Exp(-y)
 }
 
 // tooLate is the share of services that are longer than what is left beyond the margin, y
 // being the decay by the mean service that all the workers together would need.
 func (f *Fluid) tooLate(y float64) float64 {
-	y *= float64(max(1, f.Workers)) // one of them takes so much longer
+	y = float64(y * float64(max(1, f.Workers))) // one of them takes so much longer
 	if f.Exponential {
-		return math.Exp(-f.Margin) * y / (1 + y)
+		return det.Exp(-f.Margin) * y / (1 + y)
 	}
-	return -math.Expm1(-y * max(0, 1-f.Margin))
+	return -det.Expm1(-y * max(0, 1-f.Margin))
 }
 
 // timeOut lets what of a parcel was not served in time enter again.
@@ -321,7 +322,7 @@ func (r *fluidRun) timeOut(at int) {
 			}
 			from := at + fluidSteps + int(math.Round(r.Wait*fluidSteps))
 			if class == 1 && i+1 == r.tries[1] { // its lease has lapsed
-				r.lost += x * r.Sigma
+				r.lost += float64(x * r.Sigma)
 				r.enter(0, 0, from, over, x*r.Sigma)
 			} else {
 				r.enter(class, min(i+1, r.tries[class]-1), from, over, x)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/internal/det"
 )
 
 // ErrModel is returned, wrapped, for parameters for which the formula does not hold, and for runs
@@ -128,14 +129,15 @@ func (m Model) throughput() float64 {
 // Prob. 17, 1985, for more servers).
 func (m Model) relaxation() float64 {
 	root, c := math.Sqrt(m.load()), float64(m.Servers)
-	gap := (1 - root) * (1 - root)
+	gap := float64((1 - root) * (1 - root))
 	switch m.Name {
 	case "md1": // in heavy traffic a Brownian motion, whose variance is the service's
 		return max(1, 1/gap/2)
 	case "mg1":
-		return 1 / gap * (1 + m.CV*m.CV) / 2
+		return 1 / gap * (1 + float64(m.CV*m.CV)) / 2
 	case "mmck": // the walls at both ends make it faster
-		gap += 2 * root * (1 - math.Cos(math.Pi/float64(m.K+1)))
+		half := det.Sin(math.Pi / 2 / float64(m.K+1)) // 1 − cos x = 2·sin²(x/2)
+		gap += float64(4 * root * half * half)
 	case "repairman": // a waiting customer does not ask: the queue relaxes within a time to think
 		return max(1, min(1/(gap*c), m.Think))
 	}
@@ -158,7 +160,8 @@ const squares = 0.05
 func (m Model) needed() float64 {
 	counted := max(90*batches, relaxations*batches*m.throughput()*m.relaxation())
 	if m.Name == "mg1" {
-		counted = max(counted, math.Pow(1+m.CV*m.CV, 4)/(squares*squares))
+		s := 1 + float64(m.CV*m.CV)
+		counted = max(counted, s*s*s*s/(squares*squares))
 	}
 	n := counted / 0.9 // a tenth is not counted
 	if over := m.load() - 1; m.Name == "mmck" && over > 0 {
@@ -167,6 +170,9 @@ func (m Model) needed() float64 {
 		k, c := float64(m.K), float64(m.Servers)
 		n = max(n, 10*2*m.throughput()*min(k/(over*c), k*k/c))
 	}
-	digit := math.Pow(10, math.Floor(math.Log10(n))-1)
+	digit := 1.0
+	for n >= 100*digit {
+		digit *= 10
+	}
 	return math.Ceil(n/digit) * digit
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/leasestorm/leasestorm/internal/det"
 	"github.com/leasestorm/leasestorm/lease/dwfm"
 	"github.com/leasestorm/leasestorm/queue"
 )
@@ -22,7 +23,7 @@ type loop struct {
 func newLoop(customers int, think float64, requests int, rng *rand.Rand, w *watch) *loop {
 	l := &loop{rng: rng, think: think, left: requests, watch: w}
 	for range customers {
-		l.due = append(l.due, time.Duration(rng.ExpFloat64()*think))
+		l.due = append(l.due, time.Duration(det.Exponential(rng)*think))
 	}
 	heap.Init(&l.due)
 	return l
@@ -54,7 +55,7 @@ func (l *loop) Refused(time.Duration, []queue.Item) {}
 func (l *loop) Answers(now time.Duration, answers []dwfm.Answer) {
 	for range answers {
 		l.watch.ended++
-		heap.Push(&l.due, now+time.Duration(l.rng.ExpFloat64()*l.think))
+		heap.Push(&l.due, now+time.Duration(det.Exponential(l.rng)*l.think))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/internal/det"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/lease/dwfm"
 	"github.com/leasestorm/leasestorm/queue"
@@ -132,7 +133,7 @@ func (w *watch) least(batch []float64, m Model) float64 {
 // the mean wait. Both sides are measured in the same run, so they differ only at its ends.
 func (w *watch) little(engine string, m Model) Row {
 	length, want := w.area/float64(w.last), w.waits/float64(w.last)
-	tolerance := 1e-3*want + 1e-9
+	tolerance := float64(1e-3*want) + 1e-9
 	return Row{
 		Engine: engine, Model: m.Name, Params: m.String(), Quantity: "queue length (Little)",
 		Measured: length, Theory: want, Tolerance: tolerance, Pass: math.Abs(length-want) <= tolerance,
@@ -224,7 +225,7 @@ func (w *watch) add(s *sums, i int, x float64) {
 
 func (w *watch) move(now time.Duration) {
 	now = max(now, w.last) // the clocks of two threads may differ
-	w.area += float64(w.Len()) * float64(now-w.last)
+	w.area += float64(float64(w.Len()) * float64(now-w.last))
 	w.last = now
 }
 
@@ -308,7 +309,7 @@ func (p *poisson) Due(time.Duration) time.Duration {
 func (p *poisson) Next(now time.Duration, dst []queue.Item) (n int) {
 	for ; n < len(dst) && p.left > 0 && time.Duration(p.next) <= now; n++ {
 		dst[n] = queue.Item{Born: time.Duration(p.next), Timeout: queue.Forever, Class: queue.Launch, Lease: uint64(p.made)}
-		p.next += p.rng.ExpFloat64() * p.gap
+		p.next += float64(det.Exponential(p.rng) * p.gap)
 		p.made++
 		p.left--
 	}
@@ -333,7 +334,7 @@ func (p *poisson) Refused(_ time.Duration, items []queue.Item) {
 func (p *poisson) Answers(now time.Duration, answers []dwfm.Answer) {
 	w := p.watch
 	for i := range answers {
-		w.add(&w.good, w.ended, p.rho*indicator(now-answers[i].Born <= w.timeout))
+		w.add(&w.good, w.ended, float64(p.rho*indicator(now-answers[i].Born <= w.timeout)))
 		w.ended++
 	}
 }

@@ -86,7 +86,7 @@ func MeasureReal(ctx context.Context, m Model, length time.Duration, seed uint64
 
 func (w *watch) rescale(s *sums, by float64) {
 	for i := range s.sum {
-		s.sum[i] *= by
+		s.sum[i] = float64(s.sum[i] * by)
 	}
 }
 

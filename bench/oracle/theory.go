@@ -4,7 +4,8 @@ package oracle
 
 import (
 	"fmt"
-	"math"
+
+	"github.com/leasestorm/leasestorm/internal/det"
 )
 
 // Names lists the values of Model.Name.
@@ -43,7 +44,7 @@ func (m Model) String() string {
 func ErlangB(c int, a float64) float64 {
 	b := 1.0
 	for n := 1; n <= c; n++ {
-		b = a * b / (float64(n) + a*b)
+		b = a * b / (float64(n) + float64(a*b))
 	}
 	return b
 }
@@ -52,12 +53,12 @@ func ErlangB(c int, a float64) float64 {
 // erlangs.
 func ErlangC(c int, a float64) float64 {
 	b, rho := ErlangB(c, a), a/float64(c)
-	return b / (1 - rho + rho*b)
+	return b / (1 - rho + float64(rho*b))
 }
 
 // PollaczekKhinchine returns the mean wait in M/G/1, in mean service times. cv is the coefficient
 // of variation of the service time.
-func PollaczekKhinchine(rho, cv float64) float64 { return rho * (1 + cv*cv) / (2 * (1 - rho)) }
+func PollaczekKhinchine(rho, cv float64) float64 { return rho * (1 + float64(cv*cv)) / (2 * (1 - rho)) }
 
 // LossMMCK returns the share of customers that M/M/c/K loses.
 func LossMMCK(c, k int, rho float64) float64 {
@@ -65,7 +66,7 @@ func LossMMCK(c, k int, rho float64) float64 {
 	// Probabilities by state, from the top down relative to state K, to avoid overflow.
 	sum, p := 1.0, 1.0
 	for n := k; n > 0; n-- {
-		p *= float64(min(n, c)) / a
+		p = float64(p * (float64(min(n, c)) / a))
 		sum += p
 	}
 	return 1 / sum
@@ -81,12 +82,12 @@ func Repairman(c, k int, think float64) (waits, mean float64) {
 	logs := make([]float64, k)
 	most := 0.0
 	for n := 1; n < k; n++ {
-		logs[n] = logs[n-1] + math.Log(float64(k-n)/(think*float64(min(n, c))))
+		logs[n] = logs[n-1] + det.Log(float64(k-n)/(think*float64(min(n, c))))
 		most = max(most, logs[n])
 	}
 	sum := 0.0
 	for n, l := range logs {
-		p := math.Exp(l - most)
+		p := det.Exp(l - most)
 		sum += p
 		if n >= c { // the arrival waits for n−c+1 departures, at c per mean service time
 			waits += p
@@ -112,7 +113,7 @@ func (m Model) Theory() []Quantity {
 		return []Quantity{
 			{"waiting probability", wait},
 			{"mean wait", wait / (c * (1 - m.Rho))},
-			{"wait above mean wait", wait * math.Exp(-wait)}, // P(W > t) = C·exp(−(cμ−λ)t)
+			{"wait above mean wait", wait * det.Exp(-wait)}, // P(W > t) = C·exp(−(cμ−λ)t)
 		}
 	case "md1":
 		return []Quantity{{"waiting probability", m.Rho}, {"mean wait", PollaczekKhinchine(m.Rho, 0)}}
@@ -124,7 +125,7 @@ func (m Model) Theory() []Quantity {
 	case "mmck":
 		return []Quantity{{"loss", LossMMCK(m.Servers, m.K, m.Rho)}}
 	default: // impatient: the response of M/M/1 is exponential
-		return []Quantity{{"goodput over capacity", m.Rho * (1 - math.Exp(-(1-m.Rho)*m.Timeout))}}
+		return []Quantity{{"goodput over capacity", m.Rho * (1 - det.Exp(-(1-m.Rho)*m.Timeout))}}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // ticksPerHalf is the number of rows per halving of the distance to 100 %: 5, the default of the
@@ -22,7 +24,8 @@ func (l *Latency) WritePercentiles(w io.Writer) error {
 	h := l.Histogram()
 	total := h.TotalCount()
 	seen, level := int64(0), 0.0 // level is the percentile to report next
-	for _, bar := range h.Distribution() {
+	bars := h.Distribution()
+	for _, bar := range bars {
 		if bar.Count == 0 {
 			continue
 		}
@@ -40,7 +43,8 @@ func (l *Latency) WritePercentiles(w io.Writer) error {
 			break
 		}
 	}
-	fmt.Fprintf(b, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", h.Mean()/perMilli, h.StdDev()/perMilli)
+	mean, deviation := moments(bars, total)
+	fmt.Fprintf(b, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", mean/perMilli, deviation/perMilli)
 	maximum := 0.0
 	if total > 0 {
 		maximum = float64(l.Max/latencyUnit) / perMilli
@@ -50,6 +54,25 @@ func (l *Latency) WritePercentiles(w io.Writer) error {
 	return b.Flush()
 }
 
+// moments returns the mean and the standard deviation, with the middle of each bar for its values. The
+// library's own have products that are fused on some architectures.
+func moments(bars []hdrhistogram.Bar, total int64) (mean, deviation float64) {
+	middle := func(b hdrhistogram.Bar) float64 { return float64(b.From + (b.To-b.From+1)/2) }
+	for _, b := range bars {
+		if b.Count > 0 {
+			mean += float64(b.Count) * middle(b) / float64(total)
+		}
+	}
+	squares := 0.0
+	for _, b := range bars {
+		if b.Count > 0 {
+			off := middle(b) - mean
+			squares += off * off * float64(b.Count) / float64(total)
+		}
+	}
+	return mean, math.Sqrt(squares)
+}
+
 // halfUp makes an exact half round up when printed, as in the other implementations. Go rounds it
 // to even.
 func halfUp(x float64) float64 { return math.Nextafter(x, math.Inf(1)) }
@@ -57,6 +80,6 @@ func halfUp(x float64) float64 { return math.Nextafter(x, math.Inf(1)) }
 // nextLevel returns the next percentile to report: 5 steps from 0 to 50 %, 5 from 50 to 75 %, and
 // so on.
 func nextLevel(p float64) float64 {
-	halves := math.Pow(2, math.Floor(math.Log2(100/(100-p)))+1)
-	return p + 100/(ticksPerHalf*halves)
+	_, halvings := math.Frexp(100 / (100 - p))
+	return p + 100/(ticksPerHalf*math.Ldexp(1, halvings))
 }

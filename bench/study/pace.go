@@ -53,7 +53,7 @@ func apriori(runner bench.Runner, s scenario.Scenario) time.Duration {
 	if !runner.Alone() {
 		// Each check and each try of a broken lease is a service or two of a fraction of a microsecond.
 		length := (s.Steady + s.Outage + 8*s.Timeout).Seconds()
-		services := float64(s.Leases)*(1+length/s.Interval.Seconds()) + 8*float64(s.Broken)
+		services := float64(float64(s.Leases)*(1+length/s.Interval.Seconds())) + float64(8*float64(s.Broken))
 		return 5*time.Millisecond + time.Duration(services*300)
 	}
 	t := 2*time.Second + s.Steady + s.Outage + 8*s.Timeout

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/internal/det"
 )
 
 // alpha is the level at which two contestants count as different. It holds for each pair: of
@@ -40,7 +41,7 @@ func rankTest(x, y []float64) (p float64, later bool) {
 			end++
 		}
 		t := float64(end - i)
-		tied += t*t*t - t
+		tied += float64(t*t*t) - t
 		for ; i < end; i++ {
 			ranks[i] = int(t) + 1 + 2*(end-int(t))
 		}
@@ -57,7 +58,7 @@ func rankTest(x, y []float64) (p float64, later bool) {
 		if sd == 0 {
 			return 1, false
 		}
-		return min(1, math.Erfc((float64(off)-1)/2/sd/math.Sqrt2)), sum < mean
+		return min(1, det.Erfc((float64(off)-1)/2/sd/math.Sqrt2)), sum < mean
 	}
 	// ways[k][s] is the number of ways to draw k ranks of sum s from those up to now.
 	ways := make([][]float64, n+1)

@@ -104,7 +104,7 @@ func Wilson(k, n int) Probability {
 	const z = 1.959964 // 97.5 % of a normal distribution
 	p, m := float64(k)/float64(n), float64(n)
 	centre := (p + z*z/(2*m)) / (1 + z*z/m)
-	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	half := float64(z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m)))
 	return Probability{P: &p, Low: max(0, centre-half), High: min(1, centre+half), K: k, N: n}
 }
 

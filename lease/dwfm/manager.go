@@ -152,13 +152,13 @@ func (m *Manager) Prefetch(droplets []uint32) {
 func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	cost := m.cfg.Costs.Class[it.Class]
 	if now >= it.Deadline() {
-		cost *= m.cfg.Costs.Dead
+		cost = float64(cost * m.cfg.Costs.Dead)
 	}
 	if m.even {
 		return cost
 	}
 	if m.cfg.Costs.Backlog > 0 {
-		cost *= 1 + m.cfg.Costs.Backlog*float64(m.Queued())
+		cost = float64(cost * (1 + float64(m.cfg.Costs.Backlog*float64(m.Queued()))))
 	}
 	if m.cfg.Costs.Slowed.Contains(now) {
 		cost /= 1 - m.cfg.Costs.Slow

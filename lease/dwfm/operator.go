@@ -26,7 +26,7 @@ func (m *Manager) Throttle(c admit.Controller) {
 func (m *Manager) Restart(share float64) {
 	for {
 		old := m.restart.Load()
-		both := 1 - (1-math.Float64frombits(old))*(1-share)
+		both := 1 - float64((1-math.Float64frombits(old))*(1-share))
 		if m.restart.CompareAndSwap(old, math.Float64bits(both)) {
 			return
 		}

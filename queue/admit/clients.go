@@ -2,10 +2,10 @@ package admit
 
 import (
 	"cmp"
-	"math"
 	"math/rand/v2"
 	"time"
 
+	"github.com/leasestorm/leasestorm/internal/det"
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
@@ -147,7 +147,7 @@ func (b *budget) Wait(f Failure, rng *rand.Rand) time.Duration {
 	if *t > b.most/2 {
 		return 0
 	}
-	return nanos(b.pause * (0.5 + rng.Float64()))
+	return nanos(b.pause * (0.5 + float64(rng.Float64())))
 }
 
 // Good implements Learner.
@@ -191,8 +191,8 @@ const mostRejections = 1000
 
 func (a *adaptive) faded(now time.Duration, droplet uint32) *accepts {
 	s := a.seen.of(droplet)
-	f := math.Exp(-float64(max(0, now-s.at)) / a.window)
-	s.requests, s.accepted, s.at = s.requests*f, s.accepted*f, max(s.at, now)
+	f := det.Exp(-float64(max(0, now-s.at)) / a.window)
+	s.requests, s.accepted, s.at = float64(s.requests*f), float64(s.accepted*f), max(s.at, now)
 	return s
 }
 
@@ -201,7 +201,7 @@ func (a *adaptive) Wait(f Failure, rng *rand.Rand) time.Duration {
 	s.requests++
 	n := 0
 	for ; n < mostRejections; n++ {
-		p := max(0, (s.requests-a.k*s.accepted)/(s.requests+1))
+		p := max(0, (s.requests-float64(a.k*s.accepted))/(s.requests+1))
 		if rng.Float64() >= p {
 			break
 		}

@@ -131,7 +131,7 @@ func (c *dagor) next(overloaded bool) int64 {
 		}
 		return cursor
 	}
-	sum, target := float64(c.admitted), float64(c.admitted)+c.beta*float64(c.all)
+	sum, target := float64(c.admitted), float64(c.admitted)+float64(c.beta*float64(c.all))
 	for cursor < dagorLevels-1 && sum < target {
 		cursor++
 		sum += float64(c.came[cursor])

@@ -34,7 +34,7 @@ func (l *gradient2) next(limit float64, w window) float64 {
 		l.long += (w.rtt - l.long) * 2 / (gradientWindows + 1)
 	}
 	if l.long/w.rtt > 2 { // the load has gone: forget it sooner
-		l.long *= 0.95
+		l.long = float64(l.long * 0.95)
 	}
 	if float64(w.inflight) < limit/2 {
 		return limit // not pressed on
@@ -43,5 +43,5 @@ func (l *gradient2) next(limit float64, w window) float64 {
 	if w.rtt > 0 { // with 0, as when all end in the instant in which they came, it may be 0/0
 		g = min(max(gradientTolerance*l.long/w.rtt, 0.5), 1)
 	}
-	return limit*(1-gradientSmoothing) + (limit*g+gradientQueue)*gradientSmoothing
+	return float64(limit*(1-gradientSmoothing)) + float64((float64(limit*g)+gradientQueue)*gradientSmoothing)
 }

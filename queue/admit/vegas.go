@@ -32,12 +32,15 @@ func (l *vegas) next(limit float64, w window) float64 {
 	if l.shortest == 0 || w.least < l.shortest {
 		l.shortest = w.least
 	}
-	log := math.Max(1, math.Floor(math.Log10(limit)))
+	log := 1.0 // of 10, whole, and at least 1
+	for power := 100.0; power <= limit; power *= 10 {
+		log++
+	}
 	queued := 0.0
 	if w.rtt > l.shortest { // or both are 0
 		queued = math.Ceil(limit * (1 - l.shortest/w.rtt))
 	}
-	alpha, beta := 3*log, 6*log
+	alpha, beta := float64(3*log), float64(6*log)
 	switch {
 	case w.dropped:
 		return limit - log

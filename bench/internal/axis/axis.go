@@ -2,7 +2,7 @@
 // drawn along.
 package axis
 
-import "math"
+import "github.com/leasestorm/leasestorm/internal/det"
 
 // Steps are N values from Low to High: at equal distances or, if Log, at equal ratios.
 type Steps struct {
@@ -16,7 +16,7 @@ type Steps struct {
 func (s Steps) At(i float64) float64 {
 	u := i / float64(s.N-1)
 	if s.Log {
-		return s.Low * math.Pow(s.High/s.Low, u)
+		return s.Low * det.Pow(s.High/s.Low, u)
 	}
-	return s.Low + u*(s.High-s.Low)
+	return s.Low + float64(u*(s.High-s.Low))
 }

@@ -172,7 +172,7 @@ func simCommand() *cobra.Command {
 		Short: "run a scenario in virtual time, without waiting",
 		Long: `Drives the same tables, disciplines, controllers and droplets as run does, through a calendar of
 events: it is "run --engine virtual". The same scenario, flags and seed make the same files to the
-byte, on every host.`,
+byte, on every host and architecture.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	f.add(cmd, "virtual", 1)
