@@ -97,7 +97,7 @@ func isCommand(word string) bool {
 	return slices.Contains([]string{"bin/leasestorm", "make", "go", "git", "cd", "curl", "sh", "docker"}, word) || strings.HasPrefix(word, "scripts/")
 }
 
-// verbOf returns the verb that args begin with, as in "bench compare"; none: "".
+// verbOf returns the verb that args begin with, as in "bench speed"; none: "".
 func verbOf(args string) string {
 	cmd, _, err := newRoot().Find(strings.Fields(args))
 	if err != nil {

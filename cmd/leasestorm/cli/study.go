@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -232,7 +233,9 @@ func (f *shared) note(format string, args ...any) {
 func (f *shared) tell(s *scenario.Scenario) {
 	shown := *s
 	shown.Workers = bench.WorkersOf(f.runner, s)
-	fmt.Fprintln(os.Stderr, shown.Summary())
+	if !math.IsNaN(shown.Beta()) { // else the run says why there is no such scenario
+		fmt.Fprintln(os.Stderr, shown.Summary())
+	}
 	for _, n := range f.notes {
 		fmt.Fprintln(os.Stderr, n)
 	}
