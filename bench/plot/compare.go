@@ -43,6 +43,7 @@ type compareRow struct {
 		Broken   int     `json:"broken"`
 		Beta     float64 `json:"beta"`
 		Valid    bool    `json:"valid"`
+		Because  string  `json:"invalid_because"`
 	} `json:"runs"`
 }
 
@@ -104,14 +105,14 @@ func (r *compareRow) family() int {
 func (r *compareRow) label() string {
 	n := r.n()
 	if n == 0 {
-		return "no valid run"
+		return "no valid run" + r.spoilt()
 	}
 	runs := fmt.Sprintf("n = %d", n)
 	if n == 1 {
 		runs += ", no spread"
 	}
 	if r.TTR == nil {
-		return r.Verdict + ", " + runs
+		return r.Verdict + ", " + runs + r.spoilt()
 	}
 	text := fmt.Sprintf("%.2f s", r.TTR.Median)
 	if n > 1 && r.TTR.N != 1 {
@@ -127,7 +128,29 @@ func (r *compareRow) label() string {
 	if r.Collapse.P > 0 {
 		text += fmt.Sprintf(", collapsed %.0f of %d", r.Collapse.P*float64(r.Collapse.N), r.Collapse.N)
 	}
-	return strings.Replace(text, " of, n = ", " of n = ", 1)
+	return strings.Replace(text, " of, n = ", " of n = ", 1) + r.spoilt()
+}
+
+// spoilt says how many runs are invalid, and why the first is, as far as its first clause: the table
+// has the numbers.
+func (r *compareRow) spoilt() string {
+	n, why := 0, ""
+	for _, run := range r.Runs {
+		if run.Valid {
+			continue
+		}
+		if n++; n == 1 {
+			why, _, _ = strings.Cut(run.Because, ":")
+			why, _, _ = strings.Cut(why, ";")
+		}
+	}
+	switch {
+	case n == 0:
+		return ""
+	case why == "":
+		return fmt.Sprintf(", %d invalid", n)
+	}
+	return fmt.Sprintf(", %d invalid: %s", n, why)
 }
 
 // bar is a line of the figure: the head of a family, or a contestant.

@@ -47,7 +47,7 @@ func TestCompareLabels(t *testing.T) {
 		{"n":4,"verdict":"collapsed","collapse_probability":{"p":1,"n":4}}, {"n":1,"verdict":"collapsed"}, {"n":0,"verdict":"invalid"},
 		{"n":3,"verdict":"collapsed","ttr_s":{"median":2,"min":2,"max":2,"n":1},"collapse_probability":{"p":0.6667,"n":3}}]`)
 	for i, want := range []string{
-		"2.00 s (1.00–3.50), η 0.50, n = 3", "2.00 s (1.00–3.00), came back 2 of n = 3, collapsed 1 of 3", "2.00 s, n = 1, no spread", "2.00 s, n = 1, no spread",
+		"2.00 s (1.00–3.50), η 0.50, n = 3, 1 invalid", "2.00 s (1.00–3.00), came back 2 of n = 3, collapsed 1 of 3", "2.00 s, n = 1, no spread", "2.00 s, n = 1, no spread",
 		"collapsed, n = 4", "collapsed, n = 1, no spread", "no valid run", "2.00 s, came back 1 of n = 3, collapsed 2 of 3",
 	} {
 		if got := rows[i].label(); got != want {
@@ -79,6 +79,20 @@ func TestCompareLabelsFit(t *testing.T) {
 		room := float64(width - 2*margin - s.Width(name) - 20)
 		if at := room*99.5/b.end() + 4 + float64(s.Width(b[1].row.label())); at > room && b.end() < 99.5*5 {
 			t.Errorf("the label ends at %.0f of %.0f points", at, room)
+		}
+	}
+}
+
+// Where a run is invalid, the figure says so with the reason.
+func TestCompareSpoilt(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"n":0,"verdict":"invalid","runs":[{"valid":false,"invalid_because":"the generator could not keep its schedule: slip p99.9 2.5 ms"}]}`: "no valid run, 1 invalid: the generator could not keep its schedule",
+		`{"n":1,"verdict":"collapsed","runs":[{"valid":true},{"valid":false,"invalid_because":"x; 2.3 s of CPU went to others"}]}`:              "collapsed, n = 1, no spread, 1 invalid: x",
+		`{"n":1,"verdict":"collapsed","runs":[{"valid":true}]}`:                                                                                 "collapsed, n = 1, no spread",
+	} {
+		var r compareRow
+		if err := json.Unmarshal([]byte(text), &r); err != nil || r.label() != want {
+			t.Errorf("%v, %q; want %q", err, r.label(), want)
 		}
 	}
 }

@@ -42,6 +42,7 @@ func TestFindBorder(t *testing.T) {
 		t.Skip("one goroutine: the long run has it")
 	}
 	s := surgeStudy(t)
+	s.Duration = BorderTimeouts * s.Timeout
 	b, err := FindBorder(t.Context(), bench.Virtual{}, s, bench.Options{Seed: 1}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +72,7 @@ func TestFluidDisciplines(t *testing.T) {
 		t.Run(tt.queue+"/"+tt.retry+"/"+tt.service, func(t *testing.T) {
 			t.Parallel()
 			s := surgeStudy(t, "leases=10000", "broken=100", "queue="+tt.queue, "retry="+tt.retry, "service_law="+tt.service)
+			s.Duration = BorderTimeouts * s.Timeout
 			b, err := FindBorder(t.Context(), bench.Virtual{}, s, bench.Options{Seed: 1}, 1)
 			if err != nil {
 				t.Fatal(err)

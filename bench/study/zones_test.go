@@ -16,6 +16,7 @@ func TestSearchesInZones(t *testing.T) {
 	for _, tt := range []struct{ queue string }{{"fifo"}, {"lifo"}} {
 		s := surgeStudy(t, append(set, "queue="+tt.queue)...)
 		o := bench.Options{Seed: 1}
+		s.Duration = BorderTimeouts * s.Timeout
 		b, err := FindBorder(t.Context(), bench.Virtual{}, s, o, 1)
 		if err != nil || b.Broken > 134 || b.Broken < 1 || math.IsNaN(b.Most) {
 			t.Errorf("the border of %s: %d leases of 134, %v", tt.queue, b.Broken, err)
