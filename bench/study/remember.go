@@ -30,10 +30,10 @@ type Memory struct {
 	file files.File
 }
 
-// runsFile holds the runs that a Memory has, a line each.
-const runsFile = "runs.jsonl"
+// RunsFile is the name, in a study's folder, of the runs that a Memory has, a line each.
+const RunsFile = "runs.jsonl"
 
-// line is a run in runsFile.
+// line is a run in RunsFile.
 type line struct {
 	Key    string        `json:"key"`
 	Result *bench.Result `json:"result"`
@@ -51,7 +51,7 @@ func Remember(runner bench.Runner, dir string, redo int) (*Memory, error) {
 		return nil, err
 	}
 	m.held = held
-	path := filepath.Join(dir, runsFile)
+	path := filepath.Join(dir, RunsFile)
 	if err := m.open(path); err != nil {
 		held.Release()
 		return nil, err

@@ -41,6 +41,7 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 }
 
 func TestUsageErrors(t *testing.T) {
+	t.Chdir(t.TempDir())
 	for _, tt := range []struct {
 		args []string
 		want string // on stderr
@@ -97,6 +98,9 @@ func TestUsageErrors(t *testing.T) {
 		if status != exitUsage || stdout != "" || !strings.Contains(stderr, tt.want) || strings.Contains(stderr, "goroutine") {
 			t.Errorf("%v: status %d, stdout %q, stderr %q; want 2, nothing, …%s…", tt.args, status, stdout, stderr, tt.want)
 		}
+	}
+	if left, err := filepath.Glob("results/*"); err != nil || len(left) > 0 {
+		t.Errorf("what was refused has left %v, %v", left, err)
 	}
 }
 

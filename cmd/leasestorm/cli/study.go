@@ -297,7 +297,14 @@ func (f *shared) begin(cmd *cobra.Command, args []string, prepare func(s *scenar
 	}, f.verb, s.Name); err != nil {
 		return err
 	}
-	return f.carryOut(cmd, s, dir, do)
+	err = f.carryOut(cmd, s, dir, do)
+	if e, ok := errors.AsType[*exitError](err); ok && e.status == exitUsage {
+		// There is no such study: what was laid out for it goes, unless a run was made.
+		if info, none := os.Stat(filepath.Join(dir, study.RunsFile)); none == nil && info.Size() == 0 {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return err
 }
 
 // goOn takes up an interrupted study.
