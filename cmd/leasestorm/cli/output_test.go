@@ -24,7 +24,7 @@ func verbs(t *testing.T) [][]string {
 		{"validate", "--engine", "virtual", "--model", "md1", "--arrivals", "30000"},
 		{"validate", "--engine", "virtual", "--model", "md1", "--arrivals", "30000", "--json"},
 		sim, append(sim[:len(sim):len(sim)], "--json"), append(sim[:len(sim):len(sim)], "--seeds", "2"),
-		append([]string{"drill", "surge"}, small...),
+		append([]string{"drill", "surge", "--out", "none"}, small...),
 		{"sweep", "surge", "--leases", "200", "--broken", "20", "--x", "wait=0:1:2", "--seeds", "1", "--contestants", "fifo", "--out", filepath.Join(t.TempDir(), "sweep")},
 		{"map", "surge", "--leases", "200", "--broken", "20", "--x", "beta=1:4:2", "--y", "wait=0.1:1:2", "--seeds", "1", "--contestants", "fifo", "--out", filepath.Join(t.TempDir(), "map")},
 	}
