@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -94,8 +93,7 @@ func (x *experiment) fill(f *record.Folder, log *record.Log, res *Result, start 
 		return err
 	}
 	if x.runbook != nil {
-		write := func(w io.Writer) error { _, err := io.WriteString(w, x.runbook.TOML()); return err }
-		if err := f.Write(runbookFile, write); err != nil {
+		if err := f.Write(runbookFile, record.Text(x.runbook.TOML())); err != nil {
 			return err
 		}
 	}

@@ -137,6 +137,9 @@ func (x *experiment) bytes(real bool) (perLease, perLook int64, err error) {
 	return perLease, int64(x.Launches(most, x.Want)*look) * itemBytes, nil
 }
 
+// brokenBytes is the memory that the attempts of the broken leases take.
+func (x *experiment) brokenBytes() int64 { return int64(x.Broken) * (attemptBytes + itemBytes) }
+
 // reserve refuses a run that does not fit in memory, before it is made. The caller calls release
 // once the run is made.
 func (x *experiment) reserve(b *budget, real bool) (release func(), err error) {
@@ -147,7 +150,7 @@ func (x *experiment) reserve(b *budget, real bool) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	broken := int64(x.Broken) * (attemptBytes + itemBytes)
+	broken := x.brokenBytes()
 	limit, release, ok := b.promise(perLease*int64(x.Leases) + broken + perLook)
 	switch {
 	case ok:
@@ -196,7 +199,7 @@ func AtOnce(s scenario.Scenario) (runs int, bytes int64) {
 	if err != nil {
 		return runs, 0
 	}
-	bytes = perLease*int64(x.Leases) + int64(x.Broken)*(attemptBytes+itemBytes) + perLook
+	bytes = perLease*int64(x.Leases) + x.brokenBytes() + perLook
 	if limit := memory.limit(); limit > 0 && bytes > 0 {
 		runs = max(1, min(runs, int(limit/(2*bytes)))) // as much again for queues and series
 	}

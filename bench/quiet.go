@@ -3,21 +3,10 @@ package bench
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/host"
 )
-
-// waiting begins a line of progress of a run that waits for a quiet host.
-const waiting = "waiting for a quiet host: "
-
-// IsWaiting reports whether a line of progress says that the run waits for a quiet host. Who shows
-// no other line of a run shows these.
-func IsWaiting(line string) (text string, ok bool) {
-	line = strings.TrimSuffix(line, "\n")
-	return line, strings.HasPrefix(line, waiting)
-}
 
 // waitForQuiet waits until the processors of the run are quiet, as long as the options say. It
 // returns nil if it is not to look.
@@ -25,12 +14,16 @@ func waitForQuiet(ctx context.Context, place host.Placement, o *Options) (*host.
 	if o.Wait <= 0 {
 		return nil, nil //nolint:nilnil // nobody looked
 	}
+	tell := o.Waiting
+	if tell == nil {
+		tell = func(text string) { o.Say("%s", text) }
+	}
 	last, said := "", o.Wait
 	report, err := host.WaitForQuiet(ctx, host.WaitOptions{Need: place.Need(), Most: o.Wait, Progress: func(d host.Disturbance, left time.Duration) {
 		// It asks every second, and the shares change each time.
 		if d.By != last || said-left >= 10*time.Second {
 			last, said = d.By, left
-			o.Say(waiting+"%s; %v left", d.Reason, left.Round(time.Second))
+			tell(fmt.Sprintf("waiting for a quiet host: %s; %v left", d.Reason, left.Round(time.Second)))
 		}
 	}})
 	return &report, err

@@ -34,7 +34,9 @@ type Options struct {
 	Folder string
 	// Wait is how long Real waits, at most, for the host to be quiet before it calibrates; 0: it does
 	// not look.
-	Wait     time.Duration
+	Wait time.Duration
+	// Waiting is told, in a line each time, what Real waits for; nil: Progress is.
+	Waiting  func(text string)
 	Progress io.Writer // receives one line per event; nil: no progress is written
 }
 

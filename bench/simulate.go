@@ -80,7 +80,7 @@ func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Resu
 	if err != nil {
 		return nil, err
 	}
-	if err := virtualParts(&x.Scenario); err != nil {
+	if err := CheckVirtual(&x.Scenario); err != nil {
 		return nil, err
 	}
 	if v.Service != (engine.Service{}) {
@@ -105,11 +105,9 @@ func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Resu
 	return res, nil
 }
 
-// CheckVirtual returns an error if a part of the scenario cannot run in virtual time.
-func CheckVirtual(s scenario.Scenario) error { return virtualParts(&s) }
-
-// virtualParts refuses parts that read the host's clock, wherever a scenario names one.
-func virtualParts(s *scenario.Scenario) error {
+// CheckVirtual returns an error if a part of the scenario cannot run in virtual time, since it reads
+// the host's clock.
+func CheckVirtual(s *scenario.Scenario) error {
 	for _, part := range []struct {
 		key, ref string
 		clock    func(ref string) bool

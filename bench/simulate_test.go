@@ -168,7 +168,7 @@ func TestSimulateConserves(t *testing.T) {
 					continue // each of them, not each combination
 				}
 				s := surgeAt(t, "queue="+q, "admit="+a, "retry="+r, "launch=0.1", "operator=restart", "operator_at=2s", "duration=4s", "leases=1000", "broken=150", "workers=2", "service_law=exponential")
-				if virtualParts(&s) != nil {
+				if CheckVirtual(&s) != nil {
 					continue // a test's
 				}
 				_, err := Virtual{}.Run(t.Context(), s, Options{Seed: 5})

@@ -228,3 +228,11 @@ func JSON(v any) func(io.Writer) error {
 		return e.Encode(v)
 	}
 }
+
+// Text returns a function that writes text, for [Folder.Write] and [WriteFile].
+func Text(text string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	}
+}

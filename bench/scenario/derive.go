@@ -88,11 +88,11 @@ func (s *Scenario) surplus(key string) error {
 }
 
 // Summary is the scenario in a line, with what follows from its keys: ρ or the service of a check,
-// σ, β and H/τ. A scenario that cannot be run has the reason in it.
-func (s *Scenario) Summary() string {
+// σ, β and H/τ. The error is that of [Fit].
+func (s *Scenario) Summary() (string, error) {
 	x, err := Fit(*s, 1)
 	if err != nil {
-		return fmt.Sprintf("%s: %v", s.Name, err)
+		return "", err
 	}
 	of := "given"
 	switch s.Scale {
@@ -104,8 +104,8 @@ func (s *Scenario) Summary() string {
 	text := fmt.Sprintf("%s: %d leases, %d broken; τ %v, H %v (H/τ %.3g), TTL %v; a check takes %v (%s) on each of %d workers, σ %g: ρ %.3g, β %.3g",
 		s.Name, x.Leases, x.Broken, x.Timeout, x.Interval, x.Interval.Seconds()/x.Timeout.Seconds(), x.TTL, x.Want[0].Round(10*time.Nanosecond), of,
 		x.Workers, x.Sigma, x.Rho, x.Beta(x.Capacity(x.Want)))
-	if law := cmp.Or(s.ServiceLaw, "fixed"); law != "fixed" {
+	if law := cmp.Or(s.ServiceLaw, FixedServices); law != FixedServices {
 		text += ", " + law + " services"
 	}
-	return text
+	return text, nil
 }

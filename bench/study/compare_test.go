@@ -58,7 +58,14 @@ func TestRemedyText(t *testing.T) {
 // Every contestant of every suite is a scenario that can be.
 func TestSuitesAreValid(t *testing.T) {
 	base := surgeStudy(t)
-	all := append(Suites(), ranking("rank", base, RankContestants, nil), ranking("all", base, FullGrid(), nil), ranking("fairness", base, FairnessContestants, nil), ranking("remedy", base, RemedyContestants(&base), nil))
+	all := Suites()
+	for name, contestants := range map[string][]string{"rank": RankContestants, "all": FullGrid(), "fairness": FairnessContestants, "remedy": RemedyContestants(&base)} {
+		suite, err := ranking(name, base, contestants, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, suite)
+	}
 	for _, suite := range all {
 		seen := map[string]bool{}
 		m := suite.plan(How{Seed: 1})

@@ -47,7 +47,8 @@ func SearchRunbook(ctx context.Context, runner bench.Runner, s scenario.Scenario
 	}
 	o.Seed = bench.DrawSeed(o.Seed) // one for all of them
 	all := make([]DrillScore, len(books))
-	err := parallel(ctx, runsAtOnce(runner, s), len(books), func(ctx context.Context, i int) error {
+	at, _ := atOnce(runner, s)
+	err := parallel(ctx, at, len(books), func(ctx context.Context, i int) error {
 		score, err := Drill(ctx, runner, s, books[i], o)
 		if err == nil {
 			all[i] = *score

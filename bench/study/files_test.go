@@ -63,7 +63,7 @@ func TestSuiteSurvivesTheDisk(t *testing.T) {
 	var dir string
 	filestest.EachCall(t, func(t *testing.T) error {
 		dir = filepath.Join(t.TempDir(), "a", "suite")
-		if err := s.begin(dir, How{Engine: "virtual", Seed: 1}); err != nil {
+		if err := s.begin(dir, How{Method: Method{Engine: "virtual"}, Seed: 1}); err != nil {
 			return err
 		}
 		_, err := RunSuite(t.Context(), dir, noBars{})
@@ -74,7 +74,7 @@ func TestSuiteSurvivesTheDisk(t *testing.T) {
 		}
 		had := finished(t, dir)
 		if _, err := os.Lstat(dir); err != nil { // not even begun
-			if err := s.begin(dir, How{Engine: "virtual", Seed: 1}); err != nil {
+			if err := s.begin(dir, How{Method: Method{Engine: "virtual"}, Seed: 1}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -97,7 +97,7 @@ func TestSuiteSurvivesTheDisk(t *testing.T) {
 func TestSuiteTakesUpWholeCells(t *testing.T) {
 	s := Suite{Name: "tiny", Seeds: 1, cells: []contestant{surge("leases=200", "broken=20", "duration=1s")}}
 	dir := filepath.Join(t.TempDir(), "suite[1]")
-	if err := s.begin(dir, How{Engine: "virtual", Seed: 1}); err != nil {
+	if err := s.begin(dir, How{Method: Method{Engine: "virtual"}, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := RunSuite(t.Context(), dir, noBars{}); err != nil {
@@ -150,7 +150,7 @@ func TestMapSurvivesTheDisk(t *testing.T) {
 		if err := NewMap(dir, tinyMap(t)); err != nil {
 			return err
 		}
-		_, err := RunMap(t.Context(), bench.Virtual{}, dir, nil)
+		_, err := RunMap(t.Context(), dir, nil)
 		return err
 	}, func(t *testing.T, err error) {
 		if !errors.Is(err, filestest.ErrBroken) {
@@ -167,7 +167,7 @@ func TestMapSurvivesTheDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, err := RunMap(t.Context(), bench.Virtual{}, dir, nil)
+		got, err := RunMap(t.Context(), dir, nil)
 		if err != nil || !reflect.DeepEqual(got.Points, want.Points) {
 			t.Fatalf("the resumed map differs: %v", err)
 		}
@@ -193,7 +193,7 @@ func TestFoldersInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Release()
-	if _, err := RunMap(t.Context(), bench.Virtual{}, dir, nil); !errors.Is(err, record.ErrInUse) {
+	if _, err := RunMap(t.Context(), dir, nil); !errors.Is(err, record.ErrInUse) {
 		t.Errorf("a second map: %v", err)
 	}
 	if _, err := RunSuite(t.Context(), dir, noBars{}); !errors.Is(err, record.ErrInUse) {
@@ -223,7 +223,7 @@ func TestMapFileRefused(t *testing.T) {
 		if err := record.WriteFile(path, record.JSON(g)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := RunMap(t.Context(), bench.Virtual{}, dir, nil); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), path) {
+		if _, err := RunMap(t.Context(), dir, nil); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v; want an error that names %s", name, err, path)
 		}
 	}
@@ -241,7 +241,7 @@ func TestMapLongLines(t *testing.T) {
 	if err := os.WriteFile(path, long, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := RunMap(t.Context(), bench.Virtual{}, dir, nil)
+	got, err := RunMap(t.Context(), dir, nil)
 	if err != nil || !reflect.DeepEqual(got.Points, want.Points) {
 		t.Fatalf("%v", err)
 	}
@@ -251,7 +251,7 @@ func TestMapLongLines(t *testing.T) {
 	if err := os.WriteFile(path, append(long, "{\"contestant\":7}\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunMap(t.Context(), bench.Virtual{}, dir, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(":%d: not a point", 1+bytes.Count(long, []byte("\n")))) {
+	if _, err := RunMap(t.Context(), dir, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(":%d: not a point", 1+bytes.Count(long, []byte("\n")))) {
 		t.Errorf("%v", err)
 	}
 }
@@ -266,7 +266,7 @@ func TestMapFollowsNoLink(t *testing.T) {
 	if err := os.Symlink(elsewhere, filepath.Join(dir, pointsFile)); err != nil {
 		t.Skip(err)
 	}
-	if _, err := RunMap(t.Context(), bench.Virtual{}, dir, nil); err == nil {
+	if _, err := RunMap(t.Context(), dir, nil); err == nil {
 		t.Error("run through a link")
 	}
 	if text, _ := os.ReadFile(elsewhere); string(text) != "kept" {

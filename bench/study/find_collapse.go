@@ -102,7 +102,8 @@ func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario,
 	}
 	kinds := scenario.Disturbances()
 	out.Tips = make([]Tip, len(kinds))
-	err := parallel(ctx, runsAtOnce(f.runner, s), len(kinds), func(ctx context.Context, i int) (err error) {
+	at, _ := atOnce(f.runner, s)
+	err := parallel(ctx, at, len(kinds), func(ctx context.Context, i int) (err error) {
 		out.Tips[i], err = f.tip(ctx, s, kinds[i])
 		return err
 	})
@@ -194,7 +195,8 @@ func (f *finder) remedies(ctx context.Context, s scenario.Scenario, d scenario.D
 		tries = append(tries, t)
 	}
 	out.Remedies = make([]Remedy, len(tries))
-	err := parallel(ctx, runsAtOnce(f.runner, s), len(tries), func(ctx context.Context, i int) error {
+	at, _ := atOnce(f.runner, s)
+	err := parallel(ctx, at, len(tries), func(ctx context.Context, i int) error {
 		r := Remedy{Change: tries[i].name}
 		err := tries[i].err
 		if err == nil {

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
@@ -28,13 +26,8 @@ type Map struct {
 	Contestants []string       `json:"contestants"` // queue, or queue/admit, or queue/admit/retry
 	Seeds       int            `json:"seeds"`
 	Seed        uint64         `json:"seed"` // of the first; 0: NewMap draws one
-	// Engine is the Runner's name; "" is virtual. Idle, MaxQueue, Wait (s) and Redo are as in How.
-	Engine   string  `json:"engine,omitempty"`
-	Idle     string  `json:"idle,omitempty"`
-	MaxQueue int     `json:"max_queue,omitempty"`
-	Wait     float64 `json:"wait_s,omitempty"`
-	Redo     int     `json:"redo,omitempty"`
-	All      bool    `json:"all"` // every point is run; else only those near a border
+	Method                     // virtual, if it names no engine
+	All         bool           `json:"all"` // every point is run; else only those near a border
 	// Measure is what a run is counted for: collapse (the default), or healthy: that leases
 	// lapsed which had outlived the outage.
 	Measure string          `json:"measure"`
@@ -124,17 +117,6 @@ func NewMap(dir string, g Map) error {
 	return LayOut(dir, mapLayout, g)
 }
 
-func (g *Map) options() bench.Options {
-	return bench.Options{Seed: g.Seed, Idle: g.Idle, MaxQueue: g.MaxQueue, Wait: time.Duration(g.Wait * float64(time.Second))}
-}
-
-// MapEngine is the name of the Runner that the map in the folder dir was begun with.
-func MapEngine(dir string) (string, error) {
-	var g Map
-	err := ReadLayout(filepath.Join(dir, mapLayout), "map", &g, &g.Schema)
-	return cmp.Or(g.Engine, "virtual"), err
-}
-
 // RefusedText says in a line for each reason how many points there are not.
 func (r *MapResult) RefusedText() string {
 	var cells []Cell
@@ -175,6 +157,9 @@ func (g *Map) validate() error {
 	}
 	s, err := scenario.Parse("scenario_toml", []byte(g.Scenario))
 	if err != nil {
+		return err
+	}
+	if err := g.Method.validate(); err != nil {
 		return err
 	}
 	if _, err := bench.ServiceLaw(context.Background(), &s); err != nil {
@@ -230,7 +215,7 @@ func (g *Map) point(ctx context.Context, runner bench.Runner, p MapPoint) (MapPo
 		return p, err
 	}
 	p.Beta, p.Law = g.law(&s)
-	all, refused, err := point(ctx, runner, s, g.options(), g.Seeds)
+	all, refused, err := point(ctx, runner, s, g.options(g.Seed), g.Seeds)
 	good := all.valid()
 	p.Impossible, p.Runs, p.TTR, p.Invalid = refused, len(good), good.back().median(ttr), len(all)-len(good)
 	for _, r := range good {

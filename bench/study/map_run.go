@@ -1,18 +1,15 @@
 package study
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/leasestorm/leasestorm/bench"
-	"github.com/leasestorm/leasestorm/bench/internal/files"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
@@ -21,7 +18,7 @@ const coarse = 4
 
 // RunMap runs what is missing of a map's folder and writes the whole.
 // Whatever ends it, a point that was run is kept.
-func RunMap(ctx context.Context, runner bench.Runner, dir string, progress func(done, of int)) (_ *MapResult, err error) {
+func RunMap(ctx context.Context, dir string, progress func(done, of int)) (_ *MapResult, err error) {
 	var g Map
 	path := filepath.Join(dir, mapLayout)
 	if err := ReadLayout(path, "map", &g, &g.Schema); err != nil {
@@ -35,15 +32,21 @@ func RunMap(ctx context.Context, runner bench.Runner, dir string, progress func(
 		return nil, err
 	}
 	defer held.Release()
+	runner, err := bench.RunnerOf(cmp.Or(g.Engine, bench.Virtual{}.Name()))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	remembering, err := Remember(runner, "", g.Redo)
 	if err != nil {
 		return nil, err
 	}
-	r := &mapRun{Map: g, runner: remembering, progress: progress, at: runsAtOnce(runner, g.base())}
-	if err := r.open(filepath.Join(dir, pointsFile)); err != nil {
+	at, _ := atOnce(runner, g.base())
+	r := &mapRun{Map: g, runner: remembering, progress: progress, at: at, done: map[place]MapPoint{}}
+	points := filepath.Join(dir, pointsFile)
+	if r.journal, err = openJournal(points, func(n int, row []byte) error { return r.take(points, n, row) }); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.file.Close()) }()
+	defer func() { err = errors.Join(err, r.journal.close()) }()
 	for step := coarse; step >= 1; step /= 2 {
 		if g.All {
 			step = 1
@@ -64,41 +67,20 @@ type mapRun struct {
 	runner   bench.Runner
 	mu       sync.Mutex
 	done     map[place]MapPoint // guarded by mu while run runs
-	file     files.File
-	failed   error // guarded by mu: a write that did not succeed
+	journal  *journal
 	progress func(done, of int)
 	ran      int // of the points of this distance
 	at       int // runs at a time
 }
 
-// open reads the points that there are, and cuts off what a kill has left of a line.
-func (r *mapRun) open(path string) (err error) {
-	r.done = map[place]MapPoint{}
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		if r.file, err = files.Disk.Create(path); err != nil {
-			return err
-		}
-		if err = files.Disk.SyncDir(filepath.Dir(path)); err != nil {
-			_ = r.file.Close()
-		}
-		return err
+// take keeps a point that there is.
+func (r *mapRun) take(path string, n int, row []byte) error {
+	var p MapPoint
+	if err := json.Unmarshal(row, &p); err != nil || p.Contestant < 0 || p.Contestant >= len(r.Contestants) || p.X < 0 || p.X >= r.X.N || p.Y < 0 || p.Y >= r.Y.N {
+		return fmt.Errorf("%s:%d: not a point of this map: move the file away, and its points are run again", path, n)
 	}
-	text, err := files.Read(path)
-	if err != nil {
-		return err
-	}
-	whole := text[:bytes.LastIndexByte(text, '\n')+1]
-	n := 0
-	for line := range bytes.Lines(whole) {
-		n++
-		var p MapPoint
-		if err := json.Unmarshal(line, &p); err != nil || p.Contestant < 0 || p.Contestant >= len(r.Contestants) || p.X < 0 || p.X >= r.X.N || p.Y < 0 || p.Y >= r.Y.N {
-			return fmt.Errorf("%s:%d: not a point of this map: move the file away, and its points are run again", path, n)
-		}
-		r.done[place{p.Contestant, p.X, p.Y}] = p
-	}
-	r.file, err = files.Disk.Append(path, int64(len(whole)))
-	return err
+	r.done[place{p.Contestant, p.X, p.Y}] = p
+	return nil
 }
 
 // lattice are the indexes of an axis at that distance, its end included.
@@ -184,24 +166,14 @@ func (r *mapRun) run(ctx context.Context, list []place) error {
 	})
 }
 
-// keep appends a point to the file. After a line that could not be written whole there is
-// no other.
+// keep appends a point to the file.
 func (r *mapRun) keep(at place, p MapPoint, of int) error {
-	line, err := json.Marshal(p)
-	if err != nil {
+	// What was not run costs nothing to find again.
+	if err := r.journal.append(p, p.Runs > 0); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.failed == nil {
-		_, r.failed = r.file.Write(append(line, '\n'))
-	}
-	if r.failed == nil && p.Runs > 0 { // what was not run costs nothing to find again
-		r.failed = r.file.Sync()
-	}
-	if r.failed != nil {
-		return r.failed
-	}
 	r.done[at] = p
 	if r.progress != nil {
 		r.ran++

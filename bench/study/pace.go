@@ -9,38 +9,52 @@ import (
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
-// pace learns from the runs that are done how long the next ones take. The zero value is ready.
+// pace learns from the runs that are done how long the next ones take.
 type pace struct {
+	runner bench.Runner
 	mu     sync.Mutex
 	by     map[string][]float64 // s, by contestant
 	ratios []float64            // of what runs took over what was expected of them
 }
 
-// done tells of a run of a contestant, which was expected to take that long without a pace.
-func (p *pace) done(contestant string, expected, took time.Duration) {
+// done tells of a run.
+func (p *pace) done(s scenario.Scenario, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.by == nil {
 		p.by = map[string][]float64{}
 	}
-	p.by[contestant] = append(p.by[contestant], took.Seconds())
-	if expected > 0 {
+	who := contestantOf(s)
+	p.by[who] = append(p.by[who], took.Seconds())
+	if expected := apriori(p.runner, s); expected > 0 {
 		p.ratios = append(p.ratios, took.Seconds()/expected.Seconds())
 	}
 }
 
-// estimate is about how long a run takes: as those of the same contestant; if there is none, as it
-// is expected to, times what the others took of that.
-func (p *pace) estimate(contestant string, expected time.Duration) time.Duration {
+// estimate is about how long these runs take, one after another: each as those of the same
+// contestant; if there is none, as it is expected to, times what the others took of that.
+func (p *pace) estimate(runs ...scenario.Scenario) (sum time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if m := medianOf(p.by[contestant]); m != nil {
-		return time.Duration(*m * float64(time.Second))
-	}
+	ratio := 1.0
 	if m := medianOf(p.ratios); m != nil {
-		return time.Duration(*m * float64(expected))
+		ratio = *m
 	}
-	return expected
+	medians := map[string]*float64{}
+	for _, s := range runs {
+		who := contestantOf(s)
+		m, known := medians[who]
+		if !known {
+			m = medianOf(p.by[who])
+			medians[who] = m
+		}
+		if m != nil {
+			sum += time.Duration(*m * float64(time.Second))
+		} else {
+			sum += time.Duration(ratio * float64(apriori(p.runner, s)))
+		}
+	}
+	return sum
 }
 
 // contestantOf names what makes runs take equally long.

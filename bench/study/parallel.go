@@ -2,7 +2,6 @@ package study
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/leasestorm/leasestorm/bench"
@@ -10,17 +9,13 @@ import (
 	"go.uber.org/atomic"
 )
 
-// atOnce is how many of n runs are made at a time: one where they must be alone, else one per
-// processor, as far as memory goes. note says so, if it is more than one.
-func atOnce(runner bench.Runner, s scenario.Scenario, n int) (at int, note string) {
-	if runner.Alone() || n < 2 {
-		return 1, ""
+// atOnce is how many runs of a scenario are made at a time: one where they must be alone, else one
+// per processor, as far as memory goes. bytes is the least memory of each.
+func atOnce(runner bench.Runner, s scenario.Scenario) (at int, bytes int64) {
+	if runner.Alone() {
+		return 1, 0
 	}
-	at, bytes := bench.AtOnce(s)
-	if at = min(at, n); at < 2 {
-		return 1, ""
-	}
-	return at, fmt.Sprintf("%d runs at a time, one per processor as far as memory goes: about %.0f MB each", at, max(1, float64(bytes)/1e6))
+	return bench.AtOnce(s)
 }
 
 // parallel does n runs, begun in order, so many at a time. The first error, or ctx's, ends it and
@@ -45,10 +40,4 @@ func parallel(ctx context.Context, at, n int, do func(ctx context.Context, i int
 	}
 	all.Wait()
 	return context.Cause(ctx)
-}
-
-// runsAtOnce is atOnce for a study whose progress tells nothing but its count.
-func runsAtOnce(runner bench.Runner, s scenario.Scenario) int {
-	at, _ := atOnce(runner, s, scenario.MaxSeeds)
-	return at
 }

@@ -1,8 +1,8 @@
 package study
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -121,22 +121,24 @@ func surging(s *scenario.Scenario, what string) error {
 // NewRanking lays out the folder of a ranking of contestants by a scenario: queue, queue/admit or
 // queue/admit/retry.
 func NewRanking(dir string, s scenario.Scenario, contestants []string, how How) error {
-	if err := surging(&s, "a ranking"); err != nil {
+	suite, err := ranking("rank", s, contestants, nil)
+	if err != nil {
 		return err
 	}
-	if err := distinct(&s, contestants); err != nil {
-		return err
-	}
-	return ranking("rank", s, contestants, nil).begin(dir, how)
+	return suite.begin(dir, how)
 }
 
-// ranking is a suite with a cell for each contestant.
-func ranking(name string, s scenario.Scenario, contestants []string, more func(set []string) [][]string) Suite {
-	suite := Suite{Name: name, Seeds: leastSeeds, base: &s}
+// ranking is a suite with a cell for each contestant, or with those that more makes of what the
+// contestant sets. name is the verb's.
+func ranking(name string, s scenario.Scenario, contestants []string, more func(set []string) [][]string) (Suite, error) {
+	suite := Suite{Name: name, Seeds: LeastSeeds, base: &s}
+	if err := cmp.Or(surging(&s, name), distinct(&s, contestants)); err != nil {
+		return suite, err
+	}
 	for _, c := range contestants {
 		set, err := parts(&s, c)
 		if err != nil {
-			panic(err) // it was looked at
+			return suite, err
 		}
 		sets := [][]string{set}
 		if more != nil {
@@ -146,47 +148,45 @@ func ranking(name string, s scenario.Scenario, contestants []string, more func(s
 			suite.cells = append(suite.cells, contestant{s.Name, set})
 		}
 	}
-	return suite
+	return suite, nil
 }
 
 // NewFairness lays out the folder of a comparison of what each zone gets. The surge must be in a
 // part of the zones.
 func NewFairness(dir string, s scenario.Scenario, contestants []string, how How) error {
-	if err := surging(&s, "fairness"); err != nil {
+	suite, err := ranking("fairness", s, contestants, nil)
+	switch {
+	case err != nil:
 		return err
-	}
-	if s.SurgeZones == 0 || s.SurgeZones >= s.Zones {
+	case s.SurgeZones == 0 || s.SurgeZones >= s.Zones:
 		return scenario.Bad("surge_zones", fmt.Sprintf("the surge is in all %d zones, and nobody is without a part in it; set surge_zones below zones", s.Zones))
 	}
-	if err := distinct(&s, contestants); err != nil {
-		return err
-	}
-	return ranking("fairness", s, contestants, nil).begin(dir, how)
+	return suite.begin(dir, how)
 }
 
 // NewRemedy lays out the folder of a comparison of each contestant in place before the surge with
 // the same one switched on after the collapse.
 func NewRemedy(dir string, s scenario.Scenario, contestants []string, how How) error {
-	if err := surging(&s, "a remedy"); err != nil {
-		return err
-	}
-	if s.Operator != "none" {
-		return scenario.Bad("operator", fmt.Sprintf("%q acts already, and a remedy is what the operator switches on; set operator to none", s.Operator))
-	}
-	if err := distinct(&s, contestants); err != nil {
-		return err
-	}
-	if i := slices.IndexFunc(contestants, func(c string) bool { set, _ := parts(&s, c); return len(set) == 0 }); i >= 0 {
-		return fmt.Errorf("%w: contestant %q is what the scenario has already, and cannot be switched on: leave it out", scenario.ErrScenario, contestants[i])
-	}
 	after := s.Duration + s.OperatorAt // as long after the switch
-	return ranking("remedy", s, contestants, func(before []string) [][]string {
+	suite, err := ranking("remedy", s, contestants, func(before []string) [][]string {
 		then := []string{"operator=switch", "duration=" + after.String()}
 		for _, p := range before {
 			then = append(then, "then_"+p)
 		}
 		return [][]string{before, then}
-	}).begin(dir, how)
+	})
+	switch {
+	case err != nil:
+		return err
+	case s.Operator != "none":
+		return scenario.Bad("operator", fmt.Sprintf("%q acts already, and a remedy is what the operator switches on; set operator to none", s.Operator))
+	}
+	for i, c := range suite.cells {
+		if len(c.set) == 0 {
+			return fmt.Errorf("%w: contestant %q is what the scenario has already, and cannot be switched on: leave it out", scenario.ErrScenario, contestants[i/2])
+		}
+	}
+	return suite.begin(dir, how)
 }
 
 // forInstance begins a reason of which others differ in their numbers.

@@ -1,15 +1,11 @@
 package study
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -23,11 +19,11 @@ import (
 // again. Runs that leave files of their own are passed on.
 type Memory struct {
 	bench.Runner
-	redo int
-	held *files.Lock
-	mu   sync.Mutex
-	have map[string]*bench.Result
-	file files.File
+	redo    int
+	held    *files.Lock
+	journal *journal // nil: no folder
+	mu      sync.Mutex
+	have    map[string]*bench.Result
 }
 
 // RunsFile is the name, in a study's folder, of the runs that a Memory has, a line each.
@@ -52,43 +48,30 @@ func Remember(runner bench.Runner, dir string, redo int) (*Memory, error) {
 	}
 	m.held = held
 	path := filepath.Join(dir, RunsFile)
-	if err := m.open(path); err != nil {
+	if m.journal, err = openJournal(path, func(n int, row []byte) error { return m.take(path, n, row) }); err != nil {
 		held.Release()
 		return nil, err
 	}
 	return m, nil
 }
 
-func (m *Memory) open(path string) (err error) {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		m.file, err = files.Disk.Create(path)
-		return err
+// take keeps a run that the folder has.
+func (m *Memory) take(path string, n int, row []byte) error {
+	var l line
+	if err := json.Unmarshal(row, &l); err != nil || l.Result == nil {
+		return fmt.Errorf("%s:%d: not a run: move the file away, and its runs are made again", path, n)
 	}
-	text, err := files.Read(path)
-	if err != nil {
-		return err
-	}
-	whole := text[:bytes.LastIndexByte(text, '\n')+1] // a kill may have left a part of a line
-	n := 0
-	for row := range bytes.Lines(whole) {
-		n++
-		var l line
-		if err := json.Unmarshal(row, &l); err != nil || l.Result == nil {
-			return fmt.Errorf("%s:%d: not a run: move the file away, and its runs are made again", path, n)
-		}
-		m.have[l.Key] = l.Result
-	}
-	m.file, err = files.Disk.Append(path, int64(len(whole)))
-	return err
+	m.have[l.Key] = l.Result
+	return nil
 }
 
 // Close ends the writing. The folder is free again.
 func (m *Memory) Close() error {
-	if m.file == nil {
+	if m.journal == nil {
 		return nil
 	}
 	defer m.held.Release()
-	return m.file.Close()
+	return m.journal.close()
 }
 
 // Run implements bench.Runner.
@@ -105,37 +88,33 @@ func (m *Memory) Run(ctx context.Context, s scenario.Scenario, o bench.Options) 
 			return r, nil
 		}
 	}
+	res, err := m.try(ctx, s, o)
+	if err != nil || m.journal == nil || o.Folder != "" || !res.Valid {
+		return res, err
+	}
+	m.mu.Lock()
+	m.have[key] = res
+	m.mu.Unlock()
+	return res, m.journal.append(line{key, res}, false)
+}
+
+// try makes the run until it is valid, or there are no more tries.
+func (m *Memory) try(ctx context.Context, s scenario.Scenario, o bench.Options) (*bench.Result, error) {
+	var tries []*bench.Result
 	folder := o.Folder
-	var res *bench.Result
 	for try := 0; ; try++ {
-		if try > 0 && folder != "" {
-			o.Folder = fmt.Sprintf("%s-try%d", folder, try+1)
+		if folder != "" {
+			o.Folder = tryFolder(folder, try)
 		}
 		r, err := m.Runner.Run(ctx, s, o)
 		if err != nil {
 			return r, err
 		}
-		if res != nil {
-			r.Spoilt = append(res.Spoilt, res.Because)
-			r.Tries = try + 1
-		}
-		if res = r; r.Valid || try >= m.redo {
-			break
+		if tries = append(tries, r); r.Valid || try >= m.redo {
+			return settle(tries), nil
 		}
 		o.Say("invalid: %s; made again, try %d of %d", r.Because, try+2, m.redo+1)
 	}
-	if m.file == nil || folder != "" || !res.Valid {
-		return res, nil
-	}
-	text, err := json.Marshal(line{key, res})
-	if err != nil {
-		return nil, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.have[key] = res
-	_, err = m.file.Write(append(text, '\n'))
-	return res, err
 }
 
 // keyOf is the same for runs that are the same.

@@ -122,14 +122,14 @@ func TestSearchRunbookSeedZero(t *testing.T) {
 func TestContestantTwice(t *testing.T) {
 	for _, names := range [][]string{{"fifo", "lifo", "fifo"}, {"fifo", "fifo/none"}, {"lifo/none", "lifo/none/immediate"}} {
 		dir := filepath.Join(t.TempDir(), "suite")
-		if err := NewRanking(dir, surgeStudy(t), names, How{Engine: "virtual"}); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), names[len(names)-1]) {
+		if err := NewRanking(dir, surgeStudy(t), names, How{Method: Method{Engine: "virtual"}}); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), names[len(names)-1]) {
 			t.Errorf("%v: %v", names, err)
 		}
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("%v: the folder was made", names)
 		}
 	}
-	if err := NewRanking(filepath.Join(t.TempDir(), "suite"), surgeStudy(t), []string{"fifo", "fifo/none/backoff"}, How{Engine: "virtual"}); err != nil {
+	if err := NewRanking(filepath.Join(t.TempDir(), "suite"), surgeStudy(t), []string{"fifo", "fifo/none/backoff"}, How{Method: Method{Engine: "virtual"}}); err != nil {
 		t.Error(err)
 	}
 	// Two contestants whose names differ only in what a folder's name has not.

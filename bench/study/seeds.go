@@ -54,11 +54,7 @@ func unrecorded(o bench.Options) bench.Options {
 // allContest says whether each of the contestants can be in the scenario.
 func allContest(base scenario.Scenario, contestants []string) error {
 	for _, c := range contestants {
-		s := base
-		if err := s.Contest(c); err != nil {
-			return err
-		}
-		if err := s.Validate(); err != nil {
+		if _, err := contest(base, c); err != nil {
 			return err
 		}
 	}

@@ -26,14 +26,10 @@ type Suite struct {
 
 // How says how the runs of a suite are made.
 type How struct {
-	Engine   string   // of bench.Runners
-	Seed     uint64   // of the order and of the first repetition; 0 draws one
-	Seeds    int      // runs of each contestant; 0: the suite's own number
-	Set      []string // keys of every cell, as of --set
-	Idle     string   // as in bench.Options
-	MaxQueue int      // as in bench.Options
-	Wait     time.Duration
-	Redo     int // how often at most a run that the host spoilt is made again
+	Method
+	Seed  uint64   // of the order and of the first repetition; 0 draws one
+	Seeds int      // runs of each contestant; 0: the suite's own number
+	Set   []string // keys of every cell, as of --set
 }
 
 // contestant is a scenario with what differs from it.
@@ -62,9 +58,9 @@ var moreCells = []contestant{
 	{"load-ramp", []string{"queue=deadline"}}, {"load-ramp", []string{"queue=deadline:margin=0"}}, {"load-ramp", []string{"queue=codel"}},
 }
 
-// leastSeeds is the smallest number of runs of each of two contestants by which a rank test at
+// LeastSeeds is the smallest number of runs of each of two contestants by which a rank test at
 // the level of 0.05 can tell them apart: with three each the smallest p is 0.1.
-const leastSeeds = 4
+const LeastSeeds = 4
 
 // Suites are the built-in ones.
 func Suites() []Suite {
@@ -95,14 +91,10 @@ type SuiteManifest struct {
 	Schema  int       `json:"schema"`
 	Suite   string    `json:"suite"`
 	Started time.Time `json:"started"`
-	Seed    uint64    `json:"seed"`             // of the order; the cells have seeds of their own
-	Engine  string    `json:"engine,omitempty"` // real (the default) or virtual
+	Seed    uint64    `json:"seed"` // of the order; the cells have seeds of their own
+	Method            // real, if it names no engine
 	// Scenarios are the TOML of those that are not built in, by the name that cells have for them.
 	Scenarios map[string]string `json:"scenarios,omitempty"`
-	Idle      string            `json:"idle,omitempty"`
-	MaxQueue  int               `json:"max_queue,omitempty"`
-	Wait      float64           `json:"wait_s,omitempty"` // for a quiet host, before each run
-	Redo      int               `json:"redo,omitempty"`   // tries after the first of a run that the host spoils
 	Build     bench.BuildInfo   `json:"build"`
 	Cells     []Cell            `json:"cells"` // in the order in which they are run
 }
@@ -121,8 +113,7 @@ type Cell struct {
 func (s Suite) plan(how How) SuiteManifest {
 	seed := bench.DrawSeed(how.Seed)
 	taken := map[string]bool{}
-	m := SuiteManifest{Schema: bench.ManifestSchema, Suite: s.Name, Started: time.Now().UTC(), Seed: seed, Engine: how.Engine,
-		Idle: how.Idle, MaxQueue: how.MaxQueue, Wait: how.Wait.Seconds(), Redo: how.Redo, Build: bench.ReadBuildInfo()}
+	m := SuiteManifest{Schema: bench.ManifestSchema, Suite: s.Name, Started: time.Now().UTC(), Seed: seed, Method: how.Method, Build: bench.ReadBuildInfo()}
 	if s.base != nil {
 		m.Scenarios = map[string]string{s.base.Name: s.base.TOML()}
 	}
@@ -177,7 +168,7 @@ func (s Suite) begin(dir string, how How) error {
 			err = bench.Check(x)
 		}
 		if err == nil && !runner.Alone() {
-			err = bench.CheckVirtual(x)
+			err = bench.CheckVirtual(&x)
 		}
 		switch {
 		case scenario.Refused(err):
@@ -212,8 +203,8 @@ func readSuite(dir string) (m SuiteManifest, err error) {
 		return m, err
 	}
 	seen := map[string]bool{}
-	if m.Redo < 0 || m.Redo > MaxRedo || !(m.Wait >= 0 && m.Wait <= 3600) {
-		return m, fmt.Errorf("%s: redo %d or wait_s %g is out of range: 0 to %d, and 0 to 3600", path, m.Redo, m.Wait, MaxRedo)
+	if err := m.Method.validate(); err != nil {
+		return m, fmt.Errorf("%s: %w", path, err)
 	}
 	for _, c := range m.Cells {
 		if seen[c.Folder] {

@@ -28,26 +28,23 @@ type Bars interface {
 	Note(text string)
 }
 
-// MaxRedo is the largest number of further tries of a run that the host spoilt.
-const MaxRedo = 100
-
 // Runs are what a suite comes to.
 type Runs struct {
 	Results []*bench.Result // in the order of the manifest
 	Refused []Cell
-	Again   int // runs that were made again, since the host had spoilt them
 }
 
 // suiteRun is a suite on its way.
 type suiteRun struct {
 	SuiteManifest
-	dir    string
-	runner bench.Runner
-	bars   Bars
-	pace   pace
-	mu     sync.Mutex
-	tries  [][]*bench.Result // by cell, in the order in which they were made
-	wait   time.Duration     // of the next run, for a quiet host
+	dir       string
+	runner    bench.Runner
+	bars      Bars
+	pace      pace
+	scenarios []scenario.Scenario // by cell
+	mu        sync.Mutex
+	tries     [][]*bench.Result // by cell, in the order in which they were made
+	wait      time.Duration     // of the next run, for a quiet host
 }
 
 // RunSuite runs the cells of a suite's folder that are not finished. Then it runs those that the
@@ -70,7 +67,10 @@ func RunSuite(ctx context.Context, dir string, bars Bars) (Runs, error) {
 	if err != nil {
 		return Runs{}, fmt.Errorf("%s: %w", filepath.Join(dir, suiteFile), err)
 	}
-	r := &suiteRun{SuiteManifest: m, dir: dir, runner: runner, bars: bars, wait: time.Duration(m.Wait * float64(time.Second)), tries: make([][]*bench.Result, len(m.Cells))}
+	r := &suiteRun{
+		SuiteManifest: m, dir: dir, runner: runner, bars: bars, pace: pace{runner: runner}, wait: m.wait(),
+		scenarios: make([]scenario.Scenario, len(m.Cells)), tries: make([][]*bench.Result, len(m.Cells)),
+	}
 	var left []int
 	largest := scenario.Scenario{}
 	for i, c := range m.Cells {
@@ -87,21 +87,20 @@ func RunSuite(ctx context.Context, dir string, bars Bars) (Runs, error) {
 			}
 			r.tries[i] = append(r.tries[i], done)
 		}
-		s, err := m.scenario(c)
-		if err != nil {
+		if r.scenarios[i], err = m.scenario(c); err != nil {
 			return r.runs(), fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
-		if s.Leases > largest.Leases {
-			largest = s
+		if r.scenarios[i].Leases > largest.Leases {
+			largest = r.scenarios[i]
 		}
 		if len(r.tries[i]) == 0 {
 			left = append(left, i)
 		}
 	}
 	began := time.Now()
-	at, note := atOnce(runner, largest, len(left))
-	if note != "" {
-		bars.Note(note)
+	at, bytes := atOnce(runner, largest)
+	if at = min(at, max(1, len(left))); at > 1 {
+		bars.Note(fmt.Sprintf("%d runs at a time, one per processor as far as memory goes: about %.0f MB each", at, max(1, float64(bytes)/1e6)))
 	}
 	if err := r.run(ctx, left, at); err != nil {
 		return r.runs(), err
@@ -126,11 +125,7 @@ func RunSuite(ctx context.Context, dir string, bars Bars) (Runs, error) {
 
 // folder is that of a cell's try, from 0.
 func (r *suiteRun) folder(i, try int) string {
-	name := filepath.Join(r.dir, r.Cells[i].Folder)
-	if try > 0 {
-		name += fmt.Sprintf("-try%d", try+1)
-	}
-	return name
+	return tryFolder(filepath.Join(r.dir, r.Cells[i].Folder), try)
 }
 
 // read is a finished try of a cell, or nil if there is none.
@@ -167,25 +162,19 @@ func (r *suiteRun) spoilt(tries int) (all []int) {
 func (r *suiteRun) run(ctx context.Context, cells []int, at int) error {
 	return parallel(ctx, at, len(cells), func(ctx context.Context, k int) error {
 		i := cells[k]
-		c := r.Cells[i]
-		s, err := r.scenario(c)
-		if err != nil {
-			return fmt.Errorf("cell %s: %w", c.Folder, err)
-		}
-		var rest time.Duration
+		c, s := r.Cells[i], r.scenarios[i]
+		var later []scenario.Scenario
 		for _, j := range cells[k+1:] {
-			if later, err := r.scenario(r.Cells[j]); err == nil {
-				rest += r.pace.estimate(contestantOf(later), apriori(r.runner, later))
-			}
+			later = append(later, r.scenarios[j])
 		}
-		end := r.bars.Cell(k, len(cells), c.Folder, r.pace.estimate(contestantOf(s), apriori(r.runner, s)), rest/time.Duration(at))
+		end := r.bars.Cell(k, len(cells), c.Folder, r.pace.estimate(s), r.pace.estimate(later...)/time.Duration(at))
+		o := r.options(c.Seed)
+		o.Waiting = r.bars.Note
 		r.mu.Lock()
-		try, wait := len(r.tries[i]), r.wait
+		o.Folder, o.Wait = r.folder(i, len(r.tries[i])), r.wait
 		r.mu.Unlock()
 		began := time.Now()
-		res, err := r.runner.Run(ctx, s, bench.Options{
-			Seed: c.Seed, Idle: r.Idle, MaxQueue: r.MaxQueue, Folder: r.folder(i, try), Wait: wait, Progress: noteWriter{r.bars},
-		})
+		res, err := r.runner.Run(ctx, s, o)
 		if scenario.Refused(err) { // the host's numbers made it so
 			end("refused: " + err.Error())
 			r.mu.Lock()
@@ -197,7 +186,7 @@ func (r *suiteRun) run(ctx context.Context, cells []int, at int) error {
 			end("not finished: " + err.Error())
 			return fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
-		r.pace.done(contestantOf(s), apriori(r.runner, s), time.Since(began))
+		r.pace.done(s, time.Since(began))
 		text := fmt.Sprintf("%s, TTR %s", res.Verdict, show.Dash(res.TTR, "%.2f s"))
 		if !res.Valid {
 			text = fmt.Sprintf("invalid: %s", res.Because)
@@ -216,21 +205,11 @@ const shortestWait = 2 * time.Second
 
 // nextWait is how long the run after this one waits: half as long, if it was in vain this time.
 func (r *suiteRun) nextWait(res *bench.Result) time.Duration {
-	whole := time.Duration(r.Wait * float64(time.Second))
+	whole := r.Method.wait()
 	if q := res.Quiet; q != nil && q.Judged && !q.Quiet {
 		return min(whole, max(shortestWait, r.wait/2))
 	}
 	return whole
-}
-
-// noteWriter passes on what a run says while it waits.
-type noteWriter struct{ bars Bars }
-
-func (w noteWriter) Write(p []byte) (int, error) {
-	if text, waits := bench.IsWaiting(string(p)); waits {
-		w.bars.Note(text)
-	}
-	return len(p), nil
 }
 
 // runs are the results that there are: of each cell the first valid try, or else the last.
@@ -239,29 +218,9 @@ func (r *suiteRun) runs() (out Runs) {
 		if c.Refused != "" {
 			out.Refused = append(out.Refused, c)
 		}
-		tries := r.tries[i]
-		if len(tries) == 0 {
-			continue
+		if len(r.tries[i]) > 0 {
+			out.Results = append(out.Results, settle(r.tries[i]))
 		}
-		counts := tries[len(tries)-1]
-		for k, res := range tries {
-			if res.Valid {
-				counts, tries = res, tries[:k+1]
-				break
-			}
-		}
-		out.Again += len(tries) - 1
-		if len(tries) > 1 {
-			of := *counts
-			of.Tries = len(tries)
-			for _, res := range tries {
-				if !res.Valid {
-					of.Spoilt = append(of.Spoilt, res.Because)
-				}
-			}
-			counts = &of
-		}
-		out.Results = append(out.Results, counts)
 	}
 	return out
 }

@@ -12,16 +12,16 @@ import (
 
 // Sweep is the study of contestants side by side along one axis of a scenario.
 type Sweep struct {
-	Schema      int             `json:"schema"`
-	Scenario    string          `json:"scenario_toml"`
-	Title       string          `json:"title"`
-	X           scenario.Range  `json:"x"`
-	Contestants []string        `json:"contestants"`
-	Seeds       int             `json:"seeds"`
-	Seed        uint64          `json:"seed"`      // of the first; 0: Run draws one
-	MaxQueue    int             `json:"max_queue"` // as in bench.Options
-	Points      []SweepPoint    `json:"points"`    // by contestant, then X
-	Build       bench.BuildInfo `json:"build"`
+	Schema      int            `json:"schema"`
+	Scenario    string         `json:"scenario_toml"`
+	Title       string         `json:"title"`
+	X           scenario.Range `json:"x"`
+	Contestants []string       `json:"contestants"`
+	Seeds       int            `json:"seeds"`
+	Seed        uint64         `json:"seed"` // of the first; 0: Run draws one
+	Method
+	Points []SweepPoint    `json:"points"` // by contestant, then X
+	Build  bench.BuildInfo `json:"build"`
 }
 
 // SweepPoint is a contestant at a value of the axis.
@@ -54,12 +54,13 @@ func (l *Sweep) Run(ctx context.Context, runner bench.Runner, progress func(done
 	if err := allContest(base, l.Contestants); err != nil {
 		return err
 	}
+	at, _ := atOnce(runner, base)
 	l.Seed = bench.DrawSeed(l.Seed)
 	l.Schema, l.Build = bench.ManifestSchema, bench.ReadBuildInfo()
 	l.Title = fmt.Sprintf("%s: %s leases, %s broken, %d seeds, %s", base.Name, show.Count(base.Leases), show.Count(base.Broken), l.Seeds, runner.Name())
 	l.Points = make([]SweepPoint, len(l.Contestants)*l.X.N)
 	var done atomic.Int64
-	return parallel(ctx, runsAtOnce(runner, base), len(l.Points), func(ctx context.Context, i int) error {
+	return parallel(ctx, at, len(l.Points), func(ctx context.Context, i int) error {
 		p, err := l.point(ctx, runner, base, i/l.X.N, l.X.At(i%l.X.N))
 		l.Points[i] = p
 		if n := done.Inc(); progress != nil {
@@ -75,7 +76,7 @@ func (l *Sweep) point(ctx context.Context, runner bench.Runner, s scenario.Scena
 		p.Refused = err.Error()
 		return p, nil //nolint:nilerr // that there is no such scenario is a result
 	}
-	all, refused, err := point(ctx, runner, s, bench.Options{Seed: l.Seed, MaxQueue: l.MaxQueue}, l.Seeds)
+	all, refused, err := point(ctx, runner, s, l.options(l.Seed), l.Seeds)
 	if err != nil {
 		return p, err
 	}

@@ -146,7 +146,8 @@ func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, c
 		}
 		return err
 	}
-	err := parallel(ctx, runsAtOnce(runner, s), len(contestants)*seeds, one)
+	at, _ := atOnce(runner, s)
+	err := parallel(ctx, at, len(contestants)*seeds, one)
 	for i := range all {
 		all[i].sum(bounds[i])
 	}

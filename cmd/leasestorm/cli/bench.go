@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,49 +36,21 @@ Suites:
 	cmd.AddCommand(speedCommand(), generatorCommand())
 	cmd.Flags().StringVar(&suite, "suite", "standard", "suite to run, one of those above")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		dir := f.resume
-		if dir != "" {
-			if err := f.only(cmd, "resume", "json"); err != nil {
-				return err
-			}
-		} else {
-			if err := f.refused(cmd); err != nil {
-				return err
-			}
-			if f.out == "none" {
-				return usage(errors.New("a suite keeps a folder for each cell: name another folder than none"))
-			}
-			own := f.seeds == 0
-			f.seeds = max(1, f.seeds)
-			err := f.check()
-			if err == nil {
-				f.runner, err = bench.RunnerOf(f.on)
-			}
-			if err != nil {
-				return badScenario(err)
-			}
-			if f.runner.Alone() && !f.noWait {
-				f.opts.Wait = defaultWait
+		dir, err := f.folder(cmd, "a folder for each cell", func() (func(dir string) error, []string, error) {
+			if err := cmp.Or(f.refused(cmd), f.settle()); err != nil {
+				return nil, nil, err
 			}
 			how := f.how()
-			if how.Set = f.assignments(cmd); own {
-				how.Seeds = 0
-			}
-			if err := fresh(f.out, func(d string) error {
-				dir = d
-				return study.NewSuite(suite, dir, how)
-			}, hostName()); err != nil {
-				return badScenario(err)
-			}
-		}
-		hint.Store("to go on: leasestorm bench --resume " + dir)
-		bars := newBars(os.Stderr)
-		runs, err := study.RunSuite(cmd.Context(), dir, bars)
-		bars.close()
+			how.Set = f.assignments(cmd)
+			return func(dir string) error { return study.NewSuite(suite, dir, how) }, []string{hostName()}, nil
+		})
 		if err != nil {
-			return resumable(err)
+			return err
 		}
-		fmt.Fprint(os.Stderr, runs.RefusedText())
+		runs, err := f.suite(cmd, dir)
+		if err != nil {
+			return err
+		}
 		if f.asJSON {
 			err = report(cmd.Context(), io.Discard, dir, runs.Results)
 			err = errors.Join(err, printJSON(cmd.OutOrStdout(), map[string]any{"runs": runs.Results, "refused": runs.Refused}, record.JSON))
@@ -104,13 +77,11 @@ func suiteLines() string {
 // report writes what a finished suite comes to.
 func report(ctx context.Context, w io.Writer, dir string, all []*bench.Result) error {
 	table := study.Table(all)
-	for name, write := range map[string]func(io.Writer) error{
+	if err := writeAll(dir, map[string]func(io.Writer) error{
 		"bench.txt": func(w io.Writer) error { return study.WriteBenchmarks(w, all) },
-		"table.txt": func(w io.Writer) error { _, err := io.WriteString(w, table); return err },
-	} {
-		if err := record.WriteFile(filepath.Join(dir, name), write); err != nil {
-			return err
-		}
+		"table.txt": record.Text(table),
+	}); err != nil {
+		return err
 	}
 	fmt.Fprintf(w, "%s\nfiles: %s (bench.txt is for benchstat)\n", table, dir)
 	return drawAll(ctx, w, dir)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/plot"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
@@ -37,53 +36,30 @@ Axes:
 	cmd.Flags().StringVar(&g.Measure, "measure", "collapse", "what is counted: collapse (the leases do not come back), or healthy (leases lapse that had outlived the outage)")
 	cmd.Flags().BoolVar(&g.All, "all", false, "run every point, also far from a border")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		dir, on := f.resume, ""
-		if dir != "" {
-			if err := f.only(cmd, "resume", "json"); err != nil {
-				return err
-			}
-		} else {
+		dir, err := f.folder(cmd, "its points in a folder", func() (func(dir string) error, []string, error) {
 			s, err := f.load(cmd, args)
 			if err != nil {
-				return err
-			}
-			if f.out == "none" {
-				return usage(errors.New("map keeps its points in a folder: name another folder than none"))
+				return nil, nil, err
 			}
 			f.size(cmd, &s, manyRuns)
 			if err := f.pick(cmd, &s, study.WithOwn(&s, []string{"fifo", "lifo", "deadline", "slack"})); err != nil {
-				return err
+				return nil, nil, err
 			}
 			if g.X, err = scenario.ParseRange(x); err != nil {
-				return usage(err)
+				return nil, nil, err
 			}
 			if g.Y, err = scenario.ParseRange(y); err != nil {
-				return usage(err)
+				return nil, nil, err
 			}
-			g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Engine = s.TOML(), f.contestants, f.seeds, f.opts.Seed, f.on
-			g.MaxQueue, g.Idle, g.Wait = f.opts.MaxQueue, f.opts.Idle, f.opts.Wait.Seconds()
-			if f.runner.Alone() {
-				g.Redo = f.redo
-			}
+			g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Method = s.TOML(), f.contestants, f.seeds, f.opts.Seed, f.method()
 			f.tell(&s)
-			if err := fresh(f.out, func(d string) error {
-				dir = d
-				return study.NewMap(dir, g)
-			}, "map", s.Name); err != nil {
-				return badScenario(err)
-			}
-		}
-		on, err := study.MapEngine(dir)
+			return func(dir string) error { return study.NewMap(dir, g) }, []string{"map", s.Name}, nil
+		})
 		if err != nil {
 			return err
 		}
-		runner, err := bench.RunnerOf(on)
-		if err != nil {
-			return badScenario(err)
-		}
-		hint.Store("to go on: leasestorm map --resume " + dir)
 		bar := newBar(os.Stderr, "points")
-		res, err := study.RunMap(cmd.Context(), runner, dir, bar.set)
+		res, err := study.RunMap(cmd.Context(), dir, bar.set)
 		bar.close()
 		if err != nil {
 			return resumable(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/leasestorm/leasestorm/bench/record"
@@ -59,5 +60,13 @@ func mkdir(dir string) error {
 // writeNew writes a file that was not there when the command began. Where there is one by
 // now, the new one gets a number in its name, which is returned.
 func writeNew(path, text string) (string, error) {
-	return record.WriteNew(path, func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
+	return record.WriteNew(path, record.Text(text))
+}
+
+// writeAll writes files of a folder, by name.
+func writeAll(dir string, files map[string]func(io.Writer) error) (err error) {
+	for name, write := range files {
+		err = errors.Join(err, record.WriteFile(filepath.Join(dir, name), write))
+	}
+	return err
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -16,9 +14,6 @@ import (
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
 )
-
-// defaultSeeds is the number of runs by which a rank test can tell two contestants apart.
-const defaultSeeds = 4
 
 // ranked is a verb that compares contestants over seeds: rank, remedy, fairness.
 type ranked struct {
@@ -31,50 +26,33 @@ type ranked struct {
 func (f *ranked) command(use, scenarioName, short, long string) *cobra.Command {
 	cmd := &cobra.Command{Use: use + " [SCENARIO]", Short: short, Long: long, RunE: f.run}
 	f.fallback = scenarioName
-	f.add(cmd, "real", defaultSeeds)
+	f.add(cmd, "real", study.LeastSeeds)
 	return cmd
 }
 
 func (f *ranked) run(cmd *cobra.Command, args []string) error {
-	dir := f.resume
-	if dir != "" {
-		if err := f.only(cmd, "resume", "json"); err != nil {
-			return err
-		}
-	} else {
+	dir, err := f.folder(cmd, "a folder for each run", func() (func(dir string) error, []string, error) {
 		s, err := f.load(cmd, args)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		lay, err := f.lay(cmd, &s)
+		layOut, err := f.lay(cmd, &s)
 		if err != nil {
-			return badScenario(err)
-		}
-		if f.out == "none" {
-			return usage(fmt.Errorf("%s keeps a folder for each run: name another folder than none", cmd.Name()))
+			return nil, nil, err
 		}
 		f.tell(&s)
-		if err := fresh(f.out, func(d string) error {
-			dir = d
-			return lay(d)
-		}, f.verb, s.Name); err != nil {
-			return badScenario(err)
-		}
-	}
-	hint.Store(fmt.Sprintf("to go on: leasestorm %s --resume %s", cmd.Name(), dir))
-	bars := newBars(os.Stderr)
-	runs, err := study.RunSuite(cmd.Context(), dir, bars)
-	bars.close()
+		return layOut, []string{f.verb, s.Name}, nil
+	})
 	if err != nil {
-		return resumable(err)
+		return err
+	}
+	runs, err := f.suite(cmd, dir)
+	if err != nil {
+		return err
 	}
 	rows := study.Compare(runs.Results)
 	study.MeasureCosts(rows)
-	fmt.Fprint(os.Stderr, runs.RefusedText())
 	result := map[string]any{"schema": bench.ManifestSchema, "rows": rows, "refused": runs.Refused}
-	if err := record.WriteFile(filepath.Join(dir, plot.CompareFile), record.JSON(result)); err != nil {
-		return err
-	}
 	return errors.Join(f.finish(cmd.Context(), cmd.OutOrStdout(), dir, result, rows), whatNext(runs, f.verb, dir))
 }
 
@@ -86,15 +64,14 @@ func whatNext(runs study.Runs, verb, dir string) error {
 	return nil
 }
 
-// finish writes the tables, draws the figure and prints.
+// finish writes result and tables, draws the figure and prints.
 func (f *ranked) finish(ctx context.Context, w io.Writer, dir string, result any, rows []study.CompareRow) error {
-	for name, write := range map[string]func(io.Writer) error{
-		"compare.md":  func(w io.Writer) error { _, err := io.WriteString(w, f.text(rows, true)); return err },
-		"compare.csv": func(w io.Writer) error { return study.WriteCompareCSV(w, rows) },
-	} {
-		if err := record.WriteFile(filepath.Join(dir, name), write); err != nil {
-			return err
-		}
+	if err := writeAll(dir, map[string]func(io.Writer) error{
+		plot.CompareFile: record.JSON(result),
+		"compare.md":     record.Text(f.text(rows, true)),
+		"compare.csv":    func(w io.Writer) error { return study.WriteCompareCSV(w, rows) },
+	}); err != nil {
+		return err
 	}
 	if f.asJSON {
 		err := printJSON(w, result, record.JSON)

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,8 +49,10 @@ type shared struct {
 
 	verb     string
 	fallback string            // scenario, if none is named; "": one must be
+	searches bool              // for the number of broken leases
 	refuses  map[string]string // by flag: why
-	own      []string          // flags of the verb itself that --resume refuses
+	own      []string          // flags of the verb itself
+	fewest   int               // seeds
 	runner   bench.Runner
 	notes    []string // what the first lines say
 	saved    bool     // the study was begun in an earlier run
@@ -58,7 +60,7 @@ type shared struct {
 
 // add defines the flags.
 func (f *shared) add(cmd *cobra.Command, engineDefault string, seeds int) {
-	f.verb = cmd.Name()
+	f.verb, f.fewest = cmd.Name(), min(1, seeds)
 	cmd.Flags().VisitAll(func(own *pflag.Flag) { f.own = append(f.own, own.Name) })
 	for _, k := range keyFlags {
 		cmd.Flags().String(k.flag, "", keyDoc(k.key))
@@ -75,6 +77,9 @@ func (f *shared) add(cmd *cobra.Command, engineDefault string, seeds int) {
 	cmd.Flags().IntVar(&f.redo, "redo", defaultRedo, "real engine: how often a run that the host spoils is made again")
 	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "real engine: do not wait for a quiet host")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the result as one JSON object on stdout, and nothing else there")
+	if f.searches {
+		f.refuses["broken"] = "the number of broken leases is what is searched for"
+	}
 	for name := range f.refuses {
 		if cmd.Flags().Lookup(name) == nil {
 			panic(cmd.Name() + " refuses a flag that there is not: " + name)
@@ -108,7 +113,7 @@ func (f *shared) typed(cmd *cobra.Command, flag string) bool {
 
 // refused is the error for the first flag that the verb does not take.
 func (f *shared) refused(cmd *cobra.Command) error {
-	for _, name := range sortedKeys(f.refuses) {
+	for _, name := range slices.Sorted(maps.Keys(f.refuses)) {
 		if f.typed(cmd, name) {
 			return usage(fmt.Errorf("%s takes no --%s: %s", cmd.Name(), name, f.refuses[name]))
 		}
@@ -123,13 +128,24 @@ func (f *shared) refused(cmd *cobra.Command) error {
 	return nil
 }
 
+// settle takes the Runner that --engine names. Waits and further tries are a measured run's.
+func (f *shared) settle() (err error) {
+	if f.runner, err = bench.RunnerOf(f.on); err != nil {
+		return badScenario(err)
+	}
+	switch {
+	case !f.runner.Alone():
+		f.redo = 0
+	case !f.noWait:
+		f.opts.Wait = defaultWait
+	}
+	return f.check()
+}
+
 // load reads the scenario that is named, or the verb's own, and applies the flags.
 func (f *shared) load(cmd *cobra.Command, args []string) (s scenario.Scenario, err error) {
-	if err := f.refused(cmd); err != nil {
+	if err := cmp.Or(f.refused(cmd), f.settle()); err != nil {
 		return s, err
-	}
-	if f.runner, err = bench.RunnerOf(f.on); err != nil {
-		return s, badScenario(err)
 	}
 	name := f.fallback
 	if len(args) == 1 {
@@ -139,24 +155,20 @@ func (f *shared) load(cmd *cobra.Command, args []string) (s scenario.Scenario, e
 		return s, usage(err)
 	}
 	set := f.assignments(cmd)
-	if f.refuses["broken"] == searched {
+	if f.searches {
 		set = append([]string{"broken=1"}, set...) // any number of leases has one
 	}
 	if err := s.Set(set...); err != nil {
 		return s, usage(err)
 	}
-	if f.refuses["broken"] == searched {
+	if f.searches {
 		s.Broken = max(1, s.MostBroken()/10) // where a search on real cores begins
 	}
 	s.ServiceLaw = bench.AbsoluteService(s.ServiceLaw)
-	if f.runner.Alone() {
-		if !f.noWait {
-			f.opts.Wait = defaultWait
-		}
-	} else {
+	if !f.runner.Alone() {
 		s.Workers = max(1, s.Workers)
 	}
-	return s, f.check()
+	return s, nil
 }
 
 // assignments are the keys that flags set.
@@ -172,8 +184,8 @@ func (f *shared) assignments(cmd *cobra.Command) (all []string) {
 // check says which flag is out of range.
 func (f *shared) check() error {
 	switch {
-	case f.seeds < 1 || f.seeds > scenario.MaxSeeds:
-		return usage(fmt.Errorf("--seeds %d is out of range: 1 to 10000 seeds", f.seeds))
+	case f.seeds < f.fewest || f.seeds > scenario.MaxSeeds:
+		return usage(fmt.Errorf("--seeds %d is out of range: %d to 10000 seeds", f.seeds, f.fewest))
 	case f.opts.MaxQueue < 0:
 		return usage(fmt.Errorf("--max-queue %d is out of range: 0 (no limit) or more attempts", f.opts.MaxQueue))
 	case f.redo < 0 || f.redo > study.MaxRedo:
@@ -233,21 +245,59 @@ func (f *shared) note(format string, args ...any) {
 func (f *shared) tell(s *scenario.Scenario) {
 	shown := *s
 	shown.Workers = bench.WorkersOf(f.runner, s)
-	if !math.IsNaN(shown.Beta()) { // else the run says why there is no such scenario
-		fmt.Fprintln(os.Stderr, shown.Summary())
+	if text, err := shown.Summary(); err == nil { // else the run says why there is no such scenario
+		fmt.Fprintln(os.Stderr, text)
 	}
 	for _, n := range f.notes {
 		fmt.Fprintln(os.Stderr, n)
 	}
 }
 
+// method says how a study makes its runs.
+func (f *shared) method() study.Method {
+	return study.Method{Engine: f.on, Idle: f.opts.Idle, MaxQueue: f.opts.MaxQueue, Wait: f.opts.Wait.Seconds(), Redo: f.redo}
+}
+
 // how are the flags for a suite.
 func (f *shared) how() study.How {
-	h := study.How{Engine: f.on, Seed: f.opts.Seed, Seeds: f.seeds, Idle: f.opts.Idle, MaxQueue: f.opts.MaxQueue, Wait: f.opts.Wait}
-	if f.runner.Alone() {
-		h.Redo = f.redo
+	return study.How{Method: f.method(), Seed: f.opts.Seed, Seeds: f.seeds}
+}
+
+// folder is that of the study to go on with, or a fresh one, for which prepare settles what to lay
+// out and the name. keeps is what the study keeps in it, and cannot do without.
+func (f *shared) folder(cmd *cobra.Command, keeps string, prepare func() (layOut func(dir string) error, name []string, err error)) (dir string, err error) {
+	switch {
+	case f.resume != "":
+		dir, err = f.resume, f.only(cmd, "resume", "json")
+	case f.out == "none":
+		err = usage(fmt.Errorf("%s keeps %s: name another folder than none", cmd.Name(), keeps))
+	default:
+		var layOut func(dir string) error
+		var name []string
+		if layOut, name, err = prepare(); err == nil {
+			err = fresh(f.out, func(d string) error {
+				dir = d
+				return layOut(d)
+			}, name...)
+		}
 	}
-	return h
+	if err != nil {
+		return "", badScenario(err)
+	}
+	hint.Store(fmt.Sprintf("to go on: leasestorm %s --resume %s", cmd.Name(), dir))
+	return dir, nil
+}
+
+// suite runs the suite in a folder.
+func (f *shared) suite(cmd *cobra.Command, dir string) (study.Runs, error) {
+	bars := newBars(os.Stderr)
+	runs, err := study.RunSuite(cmd.Context(), dir, bars)
+	bars.close()
+	if err != nil {
+		return runs, resumable(err)
+	}
+	fmt.Fprint(os.Stderr, runs.RefusedText())
+	return runs, nil
 }
 
 // studyFile is what --resume reads: what was asked.
@@ -323,19 +373,14 @@ func (f *shared) goOn(cmd *cobra.Command, do func(s scenario.Scenario, runner be
 	if err != nil {
 		return err
 	}
-	for _, name := range sortedKeys(a.Flags) {
+	for _, name := range slices.Sorted(maps.Keys(a.Flags)) {
 		if err := cmd.Flags().Set(name, a.Flags[name]); err != nil {
 			return fmt.Errorf("%s: %s: %w", filepath.Join(f.resume, studyFile), name, err)
 		}
 	}
-	if f.contestants, f.saved = a.Many, true; f.check() != nil {
-		return f.check()
-	}
-	if f.runner, err = bench.RunnerOf(f.on); err != nil {
-		return badScenario(err)
-	}
-	if f.runner.Alone() && !f.noWait {
-		f.opts.Wait = defaultWait
+	f.contestants, f.saved = a.Many, true
+	if err := f.settle(); err != nil {
+		return err
 	}
 	return f.carryOut(cmd, s, f.resume, do)
 }
@@ -369,13 +414,10 @@ func (f *shared) save(w io.Writer, dir string, v any, text func() string) error 
 		return f.print(w, v, text)
 	}
 	shown := text()
-	var err error
-	for name, write := range map[string]func(io.Writer) error{
+	err := writeAll(dir, map[string]func(io.Writer) error{
 		f.verb + ".json": func(w io.Writer) error { return printJSON(w, v, record.JSON) },
-		f.verb + ".txt":  func(w io.Writer) error { _, err := io.WriteString(w, shown); return err },
-	} {
-		err = errors.Join(err, record.WriteFile(filepath.Join(dir, name), write))
-	}
+		f.verb + ".txt":  record.Text(shown),
+	})
 	return errors.Join(f.print(w, v, func() string { return shown + fmt.Sprintf("\nfiles: %s\n", dir) }), err)
 }
 
@@ -384,8 +426,7 @@ func (f *shared) print(w io.Writer, v any, text func() string) error {
 	if f.asJSON {
 		return printJSON(w, v, record.JSON)
 	}
-	_, err := io.WriteString(w, text())
-	return err
+	return record.Text(text())(w)
 }
 
 // printJSON prints v with the number of its schema first, where v is an object that has none: who
@@ -406,13 +447,4 @@ func printJSON(w io.Writer, v any, form func(any) func(io.Writer) error) error {
 		text = append(fmt.Appendf(nil, `{"schema":%d,`, bench.ManifestSchema), text[1:]...)
 	}
 	return form(json.RawMessage(text))(w)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	all := make([]string, 0, len(m))
-	for k := range m {
-		all = append(all, k)
-	}
-	slices.Sort(all)
-	return all
 }

@@ -42,7 +42,7 @@ Axes:
 			}
 			return f.pick(cmd, s, study.WithOwn(s, []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}))
 		}, func(s scenario.Scenario, runner bench.Runner, dir string) error {
-			l := study.Sweep{Scenario: s.TOML(), Contestants: f.contestants, Seeds: f.seeds, Seed: f.opts.Seed, MaxQueue: f.opts.MaxQueue}
+			l := study.Sweep{Scenario: s.TOML(), Contestants: f.contestants, Seeds: f.seeds, Seed: f.opts.Seed, Method: f.method()}
 			var err error
 			if l.X, err = scenario.ParseRange(x); err != nil {
 				return usage(err)

@@ -11,11 +11,8 @@ import (
 	"github.com/leasestorm/leasestorm/bench/study"
 )
 
-// searched is why --broken has no place where the surge is what is searched for.
-const searched = "the number of broken leases is what is searched for"
-
 func thresholdCommand() *cobra.Command {
-	f := shared{fallback: "surge", refuses: map[string]string{"broken": searched}}
+	f := shared{fallback: "surge", searches: true, refuses: map[string]string{}}
 	contestants := []string{"fifo", "edf", "codel", "pie", "fair+fifo", "fifo/none/backoff", "lifo", "deadline", "slack", "fifo/token-bucket/retry-after"}
 	cmd := &cobra.Command{
 		Use:   "threshold [SCENARIO]",
@@ -46,8 +43,7 @@ minutes. "border" does it for one contestant, and compares with the law in detai
 }
 
 func borderCommand() *cobra.Command {
-	f := shared{fallback: "surge", refuses: map[string]string{
-		"broken":      searched,
+	f := shared{fallback: "surge", searches: true, refuses: map[string]string{
 		"contestants": "a border is one contestant's, which --queue, --admit and --retry name; 'leasestorm threshold' takes many",
 	}}
 	cmd := &cobra.Command{
