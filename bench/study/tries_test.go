@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,17 +97,20 @@ func TestJournalStops(t *testing.T) {
 // What a study's method says reaches each run.
 func TestMethodReachesRuns(t *testing.T) {
 	s, want := surgeStudy(t), Method{Idle: "park", MaxQueue: 77, Wait: 1.5}
-	var got bench.Options
-	runner := runnerFunc(func(_ context.Context, _ scenario.Scenario, o bench.Options) (*bench.Result, error) {
-		got = o
+	var runs atomic.Int32
+	runner := runnerFunc(func(_ context.Context, _ scenario.Scenario, got bench.Options) (*bench.Result, error) {
+		runs.Add(1)
+		if got.Idle != "park" || got.MaxQueue != 77 || got.Wait != 1500*time.Millisecond {
+			t.Errorf("a sweep's run: %+v", got)
+		}
 		return &bench.Result{Valid: true}, nil
 	})
 	l := Sweep{Scenario: s.TOML(), X: scenario.Range{Axis: "rho", Low: .2, High: .3, N: 2}, Contestants: []string{"fifo"}, Seeds: 1, Seed: 1, Method: want}
 	if err := l.Run(t.Context(), runner, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got.Idle != "park" || got.MaxQueue != 77 || got.Wait != 1500*time.Millisecond {
-		t.Errorf("a sweep's run: %+v", got)
+	if runs.Load() != 2 {
+		t.Errorf("%d runs of 2", runs.Load())
 	}
 	for _, bad := range []Method{{Redo: -1}, {Redo: MaxRedo + 1}, {Wait: -1}, {Wait: 3601}} {
 		if bad.validate() == nil {
