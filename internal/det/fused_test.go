@@ -21,7 +21,7 @@ const module = "github.com/leasestorm/leasestorm/"
 
 // same are the packages whose arithmetic reaches a file or a decision of a virtual run.
 var same = strings.Fields(`internal/det internal/huge queue queue/internal/prefetch queue/catalog queue/chunk queue/pad queue/admit lease lease/dwfm
-	bench bench/engine bench/fleet bench/law bench/oracle bench/record bench/scenario bench/study
+	bench bench/engine bench/fleet bench/incident/dependency bench/law bench/oracle bench/record bench/scenario bench/study
 	bench/internal/axis bench/internal/bisect bench/internal/show cmd/leasestorm/cli`)
 
 // different are those that may differ: figures, what measures a host, and what computes nothing.
