@@ -14,7 +14,7 @@ const module = "github.com/leasestorm/leasestorm"
 // imports only from lines above its own. docs/architecture.md draws them.
 var layers = []string{
 	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/bisect internal/testseed internal/det docs",
-	"queue/pad bench/internal/axis bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services",
+	"queue/pad bench/internal/axis bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch",
 	"queue lease",
 	"queue/admit",
 	"queue/queuetest queue/admit/admittest lease/leasetest",
