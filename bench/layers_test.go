@@ -14,7 +14,7 @@ const module = "github.com/leasestorm/leasestorm"
 // imports only from lines above its own. docs/architecture.md draws them.
 var layers = []string{
 	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/bisect internal/testseed internal/det docs",
-	"queue/pad bench/internal/axis",
+	"queue/pad bench/internal/axis bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch",
 	"queue lease",
 	"queue/admit",
 	"queue/queuetest queue/admit/admittest lease/leasetest",
@@ -23,7 +23,7 @@ var layers = []string{
 	"bench/engine",
 	"bench/oracle bench/speed bench/plot",
 	"bench bench/internal/files/filestest",
-	"bench/study",
+	"bench/study bench/incident",
 	"cmd/leasestorm/cli",
 	"cmd/leasestorm",
 }
