@@ -249,3 +249,10 @@ func (s *Step) Restarts(i, n int) bool {
 	}
 	return s.Do == Restart && middle < s.From+s.Value
 }
+
+// Text returns a built-in runbook as the TOML file that it is, for a user to copy and change. ok is
+// false if there is no such runbook.
+func Text(name string) (text string, ok bool) {
+	b, err := builtin.ReadFile(name + ".toml")
+	return string(b), err == nil
+}
