@@ -218,7 +218,8 @@ func (b *Runbook) before(i int, do string) (n int) {
 	return n
 }
 
-// Due returns the steps whose time is from from up to but not including to.
+// Due returns the steps whose time is from from up to but not including to. Windows that tile the
+// day, one for each step of the replay, meet every step of the runbook once.
 func (b *Runbook) Due(from, to time.Duration) []Step {
 	at := func(s Step, t time.Duration) int { return int(max(-1, min(1, s.At-t))) }
 	i, _ := slices.BinarySearchFunc(b.Steps, from, at)
