@@ -203,7 +203,7 @@ func (b *Balancer) register(now time.Duration, in Inputs) {
 	}
 	each := b.cfg.Targets / float64(b.cfg.Zones)
 	for i := range b.zones {
-		n := min(float64(in.New*(shares[i]/sum)), each-b.zones[i].fresh)
+		n := max(0, min(float64(in.New*(shares[i]/sum)), each-b.zones[i].fresh))
 		shares[i] = n
 		b.zones[i].fresh += n
 	}

@@ -218,7 +218,8 @@ func (b *Runbook) before(i int, do string) (n int) {
 	return n
 }
 
-// Due returns the steps whose time is from from up to but not including to.
+// Due returns the steps whose time is from from up to but not including to. Windows that tile the
+// day, one for each step of the replay, meet every step of the runbook once.
 func (b *Runbook) Due(from, to time.Duration) []Step {
 	at := func(s Step, t time.Duration) int { return int(max(-1, min(1, s.At-t))) }
 	i, _ := slices.BinarySearchFunc(b.Steps, from, at)
@@ -248,4 +249,11 @@ func (s *Step) Restarts(i, n int) bool {
 		middle++
 	}
 	return s.Do == Restart && middle < s.From+s.Value
+}
+
+// Text returns a built-in runbook as the TOML file that it is, for a user to copy and change. ok is
+// false if there is no such runbook.
+func Text(name string) (text string, ok bool) {
+	b, err := builtin.ReadFile(name + ".toml")
+	return string(b), err == nil
 }

@@ -155,6 +155,23 @@ func TestLoadFile(t *testing.T) {
 	}
 }
 
+// A built-in runbook can be copied: its text reads back as the same runbook.
+func TestText(t *testing.T) {
+	for _, name := range operator.Names() {
+		want, err := operator.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, ok := operator.Text(name)
+		if b, err := operator.Parse("copy.toml", []byte(text)); !ok || err != nil || b.Name != name || !slices.Equal(b.Steps, want.Steps) {
+			t.Errorf("%s: %v, %v", name, ok, err)
+		}
+	}
+	if _, ok := operator.Text("nobody"); ok {
+		t.Error("there is a text of a runbook that does not exist")
+	}
+}
+
 func TestErrors(t *testing.T) {
 	step := func(at, do, more string) string {
 		return "[[step]]\nat = \"" + at + "\"\ndo = \"" + do + "\"\n" + more + "\n"

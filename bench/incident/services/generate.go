@@ -93,7 +93,7 @@ func (d drawer) service(g *Graph, name string, layer int) Service {
 	for _, base := range []struct {
 		on         int
 		like, hard float64
-	}{{DynamoDB, 0.8, 0.7}, {EC2, 0.45, 0.25}, {NLB, 0.35, 0.1}} {
+	}{{DynamoDB, 0.8, 0.7}, {EC2, 0.45, 0.25}, {NLB, 0.35, 0.3}} {
 		if d.with(base.like) {
 			add(base.on, base.hard)
 		}

@@ -87,12 +87,12 @@ var public = []struct {
 	{name: "outposts", need: []string{"ec2!", "dynamodb"}},
 	{name: "support", need: []string{"account-metadata!"}, global: true},
 	{name: "redshift", need: []string{"dynamodb!", "ec2", "iam"}},
-	{name: "dynamodb-global-tables", need: []string{"dynamodb!"}, recovery: 7 * time.Minute},  // 02:25 to 02:32
-	{name: "sts", need: []string{"dynamodb!", "nlb"}, inner: true, recovery: 4 * time.Minute}, // 01:15 to 01:19
-	{name: "lambda", need: []string{"dynamodb!", "sts", "nlb", "ec2"}},
+	{name: "dynamodb-global-tables", need: []string{"dynamodb!"}, recovery: 7 * time.Minute},   // 02:25 to 02:32
+	{name: "sts", need: []string{"dynamodb!", "nlb!"}, inner: true, recovery: 4 * time.Minute}, // 01:15 to 01:19
+	{name: "lambda", need: []string{"dynamodb!", "sts", "nlb!", "ec2"}},
 	{name: "fargate", need: []string{"ecs!", "ec2!"}, recovery: 20 * time.Minute},
 	{name: "lambda-sqs-pollers", need: []string{"lambda!", "sqs"}, hand: 2*time.Hour + 15*time.Minute}, // 02:25 to 04:40
-	{name: "connect", need: []string{"dynamodb!", "lambda", "nlb"}},
+	{name: "connect", need: []string{"dynamodb!", "lambda", "nlb!"}},
 	{name: "managed-airflow", need: []string{"fargate!", "dynamodb!", "lambda"}},
 }
 

@@ -142,6 +142,12 @@ func TestDay(t *testing.T) {
 				t.Errorf("seed %d: %s is back at %s; the day has %s", seed+1, name, operator.Clock(up[name]), clock)
 			}
 		}
+		// Their connection errors trouble STS, Lambda and Connect while the load balancers fail over.
+		for _, name := range []string{"sts", "lambda", "connect"} {
+			if !slices.Contains(m.Changes(), services.Transition{At: at(t, "06:52"), Service: name, To: services.Degraded, Because: "nlb"}) {
+				t.Errorf("seed %d: %s is not degraded by the load balancers at 06:52", seed+1, name)
+			}
+		}
 		if d := up["lambda-sqs-pollers"] - at(t, "04:40"); d < 0 || d > time.Hour {
 			t.Errorf("seed %d: the pollers are back at %s; the day has 04:40", seed+1, operator.Clock(up["lambda-sqs-pollers"]))
 		}
