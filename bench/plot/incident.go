@@ -128,7 +128,7 @@ func (f incidentFigure) save(dir, name string) error {
 			p.Y.Tick.Marker = few{}
 			p.X.Tick.Marker = clock{f.Begin, i == len(incidentPanels)-1}
 			if i == len(incidentPanels)-1 {
-				p.X.Label.Text = "time of day: " + f.Begin.Location().String() + " above, UTC below"
+				p.X.Label.Text = "time of day: PDT above, UTC below"
 			}
 			plots[i] = []*plot.Plot{p}
 		}

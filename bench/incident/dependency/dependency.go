@@ -84,7 +84,7 @@ type Config struct {
 
 	Away        []dwfm.Window // when the name has no records, in ascending order
 	TTL         time.Duration // of a cached record
-	NegativeTTL time.Duration // of a cached look-up that failed
+	NegativeTTL time.Duration // of a cached look-up that failed, at most: each resolver has a limit of its own
 	Connections int           // of the pool; a droplet's calls keep to one of them
 	Lifetime    time.Duration // of a connection; 0: a new connection for every call
 	// Hedge sends each look-up to two resolvers with caches of their own. The first that has
@@ -177,9 +177,10 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) view(away dwfm.Window, rng *rand.Rand) dwfm.Window {
 	w := dwfm.Window{From: away.From + upTo(c.cfg.TTL, rng)}
 	w.To = max(w.From, away.To)
-	if c.cfg.NegativeTTL > 0 && w.From < away.To {
+	// Resolvers cap how long they keep a missing record, each at its own limit.
+	if ttl := upTo(c.cfg.NegativeTTL, rng) + time.Second; c.cfg.NegativeTTL > 0 && w.From < away.To {
 		for w.To = w.From; c.away(w.To); {
-			w.To += c.cfg.NegativeTTL
+			w.To += ttl
 		}
 	}
 	return w
@@ -251,6 +252,15 @@ func (c *Client) Resume(now time.Duration, droplet uint32) time.Duration {
 		return 0
 	}
 	return s.To
+}
+
+// Back returns when the client resolves the name after it has come back at t: t, or the end of what
+// the client has cached as missing.
+func (c *Client) Back(t time.Duration) time.Duration {
+	if s := c.at(t); s != nil {
+		return s.To
+	}
+	return t
 }
 
 // Resolves reports whether the client can make a new connection.

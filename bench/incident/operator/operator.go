@@ -257,3 +257,44 @@ func Text(name string) (text string, ok bool) {
 	b, err := builtin.ReadFile(name + ".toml")
 	return string(b), err == nil
 }
+
+// What returns the step in a few words, for a legend.
+func (s *Step) What() string {
+	percent := fmt.Sprintf("%.0f %%", 100*s.Value)
+	switch s.Do {
+	case FindCause:
+		return "cause found"
+	case MendInternal:
+		return "name mended for internal callers"
+	case MendName:
+		return "name mended"
+	case Restart:
+		return "restart of " + percent + " of the partitions"
+	case Throttle:
+		return "throttle at " + percent
+	case Relax:
+		return "throttle off"
+	case ThrottleLaunch:
+		return "launches limited to " + percent
+	case RelaxLaunch:
+		return "launches free"
+	case FailOverOff:
+		return "fail-over off"
+	case FailOverOn:
+		return "fail-over on"
+	case AutomationOff:
+		return "DNS automation off"
+	case Attempt:
+		return "an attempt fails"
+	}
+	return "noticed"
+}
+
+// TOML returns the runbook as a file that [Parse] reads back.
+func (b Runbook) TOML() string {
+	text, err := toml.Marshal(b)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return string(text)
+}

@@ -148,7 +148,7 @@ func TestLoadFile(t *testing.T) {
 	if err != nil || b.Name != "mine" || len(b.Steps) != 1 {
 		t.Errorf("%+v, %v", b, err)
 	}
-	for name, want := range map[string]string{"nobody": "there are: day, none", "absent.toml": "absent.toml"} {
+	for name, want := range map[string]string{"nobody": "there are: day, early, none", "absent.toml": "absent.toml"} {
 		if _, err := operator.Load(name); !errors.Is(err, operator.ErrRunbook) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want …%s…", name, err, want)
 		}
