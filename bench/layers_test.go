@@ -14,11 +14,11 @@ const module = "github.com/leasestorm/leasestorm"
 // imports only from lines above its own. docs/architecture.md draws them.
 var layers = []string{
 	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/bisect internal/testseed internal/det docs",
-	"queue/pad bench/internal/axis bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch",
+	"queue/pad bench/internal/axis bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch bench/incident/dns",
 	"queue lease",
 	"queue/admit",
 	"queue/queuetest queue/admit/admittest lease/leasetest",
-	"lease/dwfm bench/host bench/scenario",
+	"lease/dwfm bench/host bench/scenario bench/incident/explore",
 	"bench/fleet bench/record bench/law bench/incident/dependency",
 	"bench/engine",
 	"bench/oracle bench/speed bench/plot",

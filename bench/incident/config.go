@@ -17,6 +17,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/incident/dependency"
+	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/operator"
 	"github.com/leasestorm/leasestorm/bench/incident/services"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -34,6 +35,7 @@ type Config struct {
 	Seed       uint64
 	Manager    scenario.Scenario // the managers together: leases, times, costs, queue, admission, retry
 	Partitions int
+	DNS        dns.Config
 	Client     dependency.Config
 	Runbook    operator.Runbook
 	Balancer   BalancerOptions
@@ -60,7 +62,7 @@ func Default() (Config, error) {
 		return Config{}, err
 	}
 	return Config{
-		Manager: s, Partitions: 24, Client: dependency.Default(), Runbook: b, Services: services.Count, End: End,
+		Manager: s, Partitions: 24, DNS: dns.Default(), Client: dependency.Default(), Runbook: b, Services: services.Count, End: End,
 	}, nil
 }
 

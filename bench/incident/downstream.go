@@ -50,7 +50,7 @@ func (r *replay) downstream() (*Result, error) {
 	}
 	demand := r.launchDemand()
 	limit := r.launchLimit()
-	net, err := network.New(network.Default(Step, 2*demand))
+	net, err := network.New(network.Default(Step, float64(2*demand)))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (r *replay) downstream() (*Result, error) {
 			steps = steps[1:]
 		}
 		p.lost = 1 - float64(p.Active)/float64(r.cfg.Manager.Leases)
-		p.plan, p.records = r.name.at(p.at)
+		p.plan, p.records = r.name.Record(p.at)
 		for _, c := range clients {
 			p.name += c.Reachable(p.at) / externals
 		}
@@ -105,7 +105,7 @@ func (r *replay) downstream() (*Result, error) {
 		carried := p.Done[queue.Good][queue.Launch]
 		ok := uint64(math.Round(float64(float64(carried) * p.name)))
 		res.NoMetadata += carried - ok
-		over := demand * Step.Seconds() * (1 - limit(p.at))
+		over := float64(demand * Step.Seconds() * (1 - limit(p.at)))
 		res.LaunchesAsked += offered + uint64(math.Round(over))
 		res.LaunchesOK += ok
 		res.NoCapacity += failed
@@ -217,7 +217,7 @@ func (r *replay) indicators(p *point) watch.Values {
 	if p.records == 0 {
 		v[watch.EmptyAnswers] = 1
 	}
-	v[watch.SlowEnactor] = r.name.slowness(p.at)
+	v[watch.SlowEnactor] = r.name.Slowness(p.at)
 	timeouts, asked := uint64(0), uint64(0)
 	for _, class := range []queue.Class{queue.Check, queue.Establish} {
 		asked += p.Offered[class]
@@ -264,7 +264,7 @@ func (r *replay) head() *Result {
 	res := &Result{
 		Schema: bench.ManifestSchema, Seed: c.Seed, Leases: c.Manager.Leases, Partitions: c.Partitions,
 		Manager: c.Manager.Queue + "/" + c.Manager.Admit + "/" + c.Manager.Retry, Runbook: c.Runbook.Name,
-		Outage: len(r.empty) > 0, DNSMend: c.mends(), empty: r.empty,
+		Outage: len(r.empty) > 0, DNSMend: c.DNS.Mends.String(), empty: r.empty,
 	}
 	for _, w := range r.empty {
 		res.OutageLength += (min(w.To, c.End) - w.From).Seconds()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/operator"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -84,6 +85,18 @@ func TestOrderOfTheDay(t *testing.T) {
 		}
 		if sum := res.LaunchesOK + res.NoCapacity + res.LimitExceeded + res.NoMetadata + res.LaunchesLate; sum != res.LaunchesAsked || res.LaunchesLate > res.LaunchesAsked {
 			t.Errorf("seed %d: %d of %d launches have an end", seed+1, sum, res.LaunchesAsked)
+		}
+	}
+}
+
+// With fencing there is no outage at any seed, in either form of the clean-up.
+func TestFencing(t *testing.T) {
+	for seed := range uint64(5) {
+		res := replayed(t, small(t, seed+1, func(c *Config) {
+			c.Manager.Leases, c.DNS.Mends, c.DNS.Form = 2400, dns.Fencing, dns.Forms[seed%2]
+		}))
+		if res.Outage || res.OutageAt != nil || res.LeasesOut != 0 || res.CollapsedAt != nil || res.Verdict != bench.Healthy || res.TTR != nil || res.ServicesDownMax != 0 {
+			t.Errorf("seed %d: outage %v, %d leases lapsed, %s, %d services down", seed+1, res.Outage, res.LeasesOut, res.Verdict, res.ServicesDownMax)
 		}
 	}
 }

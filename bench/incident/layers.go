@@ -7,17 +7,13 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/incident/dependency"
+	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/operator"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
 // Layers are the single changes that the table of counterfactuals tries.
-var Layers = []Layer{
-	mend("fencing", "the flip is refused if a newer plan has been applied"),
-	mend("recheck", "the plan's freshness is checked before each flip"),
-	mend("active-check", "clean-up spares the tree that is active"),
-	mend("nonempty-guard", "no plan without records is applied, and no active tree emptied"),
-	mend("one-lock", "clean-up takes the lock of the endpoint"),
+var Layers = append(dnsLayers(), []Layer{
 	{"--queue deadline", "expired attempts are dropped", func(c *Config) error { c.Manager.Queue = "deadline"; return nil }},
 	{"--queue lifo", "the newest attempt first", func(c *Config) error { c.Manager.Queue = "lifo"; return nil }},
 	{"--queue codel", "drops by the delay of the queue", func(c *Config) error { c.Manager.Queue = "codel"; return nil }},
@@ -38,10 +34,13 @@ var Layers = []Layer{
 		c.Runbook, err = operator.Load("none")
 		return err
 	}},
-}
+}...)
 
-func mend(name, doc string) Layer {
-	return Layer{"--dns-mend " + name, doc, func(c *Config) error { return c.AddMend(name) }}
+func dnsLayers() (all []Layer) {
+	for _, m := range dns.Mends {
+		all = append(all, Layer{"--dns-mend " + m.Name, m.Doc, func(c *Config) error { c.DNS.Mends |= m.Mend; return nil }})
+	}
+	return all
 }
 
 // changed names what is not as on the day, as the flags that set it.
@@ -51,8 +50,12 @@ func (c *Config) changed() (all []string) {
 			all = append(all, words...)
 		}
 	}
-	add(c.mends() != "", "--dns-mend", c.mends())
-	all = append(all, c.dnsChanged()...)
+	def := dns.Default()
+	add(c.DNS.Mends != 0, "--dns-mend", c.DNS.Mends.String())
+	add(c.DNS.RaceAt == 0, "--race", "drawn")
+	add(c.DNS.Cause != def.Cause, "--delay", string(c.DNS.Cause))
+	add(c.DNS.Form != def.Form, "--clean-up", string(c.DNS.Form))
+	add(c.DNS.Keep != def.Keep, "--keep", strconv.Itoa(c.DNS.Keep))
 	add(c.Manager.Queue != "fifo", "--queue", c.Manager.Queue)
 	add(c.Manager.Admit != "none", "--admit", c.Manager.Admit)
 	add(c.Manager.Retry != "immediate", "--retry", c.Manager.Retry)

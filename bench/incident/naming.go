@@ -3,37 +3,42 @@ package incident
 import (
 	"time"
 
+	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/operator"
 	"github.com/leasestorm/leasestorm/lease/dwfm"
 )
 
-// naming is what DNS did with the endpoint's name.
-type naming struct{ empty []dwfm.Window }
-
+// resolve carries the DNS automation through the day.
 func (r *replay) resolve() error {
-	at, ok := r.cfg.Runbook.First(operator.MendName)
-	if !ok {
-		at = r.cfg.End
+	cfg := r.cfg.DNS
+	cfg.Seed = r.cfg.Seed
+	y, err := dns.New(cfg)
+	if err != nil {
+		return err
 	}
-	r.windows(&naming{[]dwfm.Window{{From: raceAt, To: at}}})
-	return nil
-}
-func (n *naming) at(now time.Duration) (plan, records int) {
-	for _, w := range n.empty {
-		if w.Contains(now) {
-			return 0, 0
+	var hands []dns.Hand
+	for _, s := range r.cfg.Runbook.Steps {
+		switch s.Do {
+		case operator.MendName:
+			hands = append(hands, dns.Hand{At: s.At})
+		case operator.AutomationOff:
+			hands = append(hands, dns.Hand{At: s.At, Off: true})
 		}
 	}
-	return 1, 100
+	y.Run(r.cfg.End, hands)
+	r.name = y
+	for _, s := range y.Empties(r.cfg.End) {
+		r.empty = append(r.empty, dwfm.Window{From: s.From, To: s.To})
+	}
+	r.away = dwfm.Window{From: raceAt, To: returnAt} // without an outage: of the day, and nothing is away
+	if len(r.empty) == 0 {
+		r.cfg.Runbook.Steps = nil // the operator has nothing to do
+		return nil
+	}
+	r.away = r.empty[0]
+	r.away.To = min(r.away.To, r.cfg.End-time.Minute)
+	return nil
 }
-func (n *naming) slowness(time.Duration) float64 { return 1 }
-func (r *replay) drawn() bool                    { return false }
-func (c *Config) mends() string                  { return "" }
 
-// AddMend adds a mend of the DNS automation.
-func (c *Config) AddMend(string) error { return nil }
-
-func (c *Config) dnsChanged() []string                  { return nil }
-func (c *Config) SetDNS(race, cause, form string) error { return nil }
-func Mends() []string                                   { return []string{"fencing"} }
-func Forms() []string                                   { return []string{"delete-active", "apply-emptied"} }
+// drawn reports whether the race is left to chance.
+func (r *replay) drawn() bool { return r.cfg.DNS.RaceAt == 0 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/operator"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/lease/dwfm"
@@ -16,7 +17,7 @@ import (
 type replay struct {
 	cfg    Config
 	fitted scenario.Fitted // one partition, for its capacity
-	name   *naming         // what DNS did
+	name   *dns.System     // what DNS did
 	empty  []dwfm.Window   // when the endpoint's name had no records
 	away   dwfm.Window     // the first of them; without an outage, that of the day
 	dwfm   *managers
@@ -71,16 +72,6 @@ func replayKept(ctx context.Context, cfg Config, kept map[string]*managers) (*Re
 	return res, err
 }
 
-// windows are the spans in which a name has no records.
-func (r *replay) windows(n *naming) {
-	r.name, r.empty = n, n.empty
-	r.away = dwfm.Window{From: raceAt, To: returnAt} // without an outage: of the day, and nothing is away
-	if len(r.empty) > 0 {
-		r.away = r.empty[0]
-		r.away.To = min(r.away.To, r.cfg.End-time.Minute)
-	}
-}
-
 // The day's own times, as run time.
 const (
 	raceAt   = 18 * time.Minute
@@ -99,7 +90,7 @@ func (r *replay) acts() (all []time.Duration) {
 
 // launchDemand is the launches per second that users ask for, before any limit of the operator.
 func (r *replay) launchDemand() float64 {
-	return float64(r.cfg.Partitions) * r.fitted.Launches(r.cfg.Manager.Launch, r.fitted.Want)
+	return float64(float64(r.cfg.Partitions) * r.fitted.Launches(r.cfg.Manager.Launch, r.fitted.Want))
 }
 
 // judged fills in what the managers came to.
