@@ -150,7 +150,7 @@ func (r *replay) downstream() (*Result, error) {
 const runningPerLease = 10
 
 // wholeShare is the share of live leases from which on the managers hand configurations over.
-const wholeShare = 0.99
+const wholeShare = steadyShare
 
 // window is a sum over the last steps.
 type window struct {

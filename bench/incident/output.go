@@ -161,8 +161,9 @@ type figure struct {
 	Variants []variant `json:"variants"`
 	Result   *Result   `json:"result"`
 
-	Command string          `json:"command"` // makes the replay again
-	Build   bench.BuildInfo `json:"build"`
+	Command  string          `json:"command"` // makes the replay again
+	Scenario string          `json:"scenario_toml"`
+	Build    bench.BuildInfo `json:"build"`
 }
 
 type span struct {
@@ -190,7 +191,7 @@ func (res *Result) Save(dir string, cfg *Config, day *Result) error {
 	}
 	defer f.Abandon()
 	fig := figure{
-		Schema: bench.ManifestSchema, Begin: Begin, Result: res, Command: cfg.command(), Build: bench.ReadBuildInfo(),
+		Schema: bench.ManifestSchema, Begin: Begin, Result: res, Command: cfg.command(), Scenario: cfg.Manager.TOML(), Build: bench.ReadBuildInfo(),
 		Title: fmt.Sprintf("20 October 2025, replayed: %s leases, %d partitions, %s, seed %d", show.Count(res.Leases), res.Partitions, res.Manager, res.Seed),
 	}
 	of := res
@@ -223,7 +224,6 @@ func (res *Result) Save(dir string, cfg *Config, day *Result) error {
 	}{
 		{"incident.json", record.JSON(fig)},
 		{"incident.txt", record.Text(res.Text())},
-		{"scenario.toml", record.Text(cfg.Manager.TOML())},
 		{"runbook.toml", record.Text(cfg.Runbook.TOML())},
 	} {
 		if err == nil {

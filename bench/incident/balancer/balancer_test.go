@@ -79,7 +79,7 @@ func TestDay(t *testing.T) {
 	for seed := range uint64(5) {
 		all := day(t, balancer.Default(step, seed+1, 10), func(now time.Duration) bool { return now >= at(t, "09:36") && now < at(t, "14:09") })
 		first, last := when(all, func(o balancer.Outputs) bool { return o.ZonesOut > 0 })
-		if d := first - at(t, "06:52"); d.Abs() > 15*time.Minute || last >= at(t, "09:36") {
+		if d := first - at(t, "06:52"); d.Abs() > 20*time.Minute || last >= at(t, "09:36") {
 			t.Errorf("seed %d: zones are out from %s to %s; the day has 06:52 to 09:36", seed+1, operator.Clock(first), operator.Clock(last))
 		}
 		errors, _ := when(all, func(o balancer.Outputs) bool { return o.Errors > 0.001 })

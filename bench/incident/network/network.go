@@ -36,7 +36,7 @@ type Config struct {
 // Default returns the calibrated configuration for a usual rate of configurations per second,
 // launches and terminations together.
 func Default(step time.Duration, normal float64) Config {
-	return Config{Step: step, Normal: normal, Headroom: 1.33, Usual: 2 * time.Second, Release: 4*time.Hour + 20*time.Minute}
+	return Config{Step: step, Normal: normal, Headroom: 1.35, Usual: 2 * time.Second, Release: 4*time.Hour + 20*time.Minute}
 }
 
 // Validate returns an error that names the first field that is out of range.
