@@ -62,3 +62,63 @@ func TestMends(t *testing.T) {
 		}
 	}
 }
+
+// An enactor deletes no tree of a plan that is as new as its own, or newer, or one of the Keep before
+// it, however late it is.
+func TestCleanUp(t *testing.T) {
+	for _, form := range Forms {
+		for _, keep := range []int{0, 3, 10} {
+			r := Rules{Endpoints: 1, Keep: keep, Form: form}
+			for late := range uint16(Window - 4) {
+				s := Begin(&r)
+				for s.Newest < 200 {
+					s.Plan()
+				}
+				own := s.Newest
+				s.Enactor[0] = Enactor{Phase: Scan, Plan: own}
+				for s.Newest < own+late {
+					s.Plan()
+				}
+				s.Active[0], s.Applied[0], s.Trees[0] = s.Newest, s.Newest, ^uint64(0)
+				s.Step(&r, 0)
+				for s.Newest < own+Window-4 { // the planner goes on between scan and deletion
+					s.Plan()
+					s.Trees[0] |= bit(s.Newest)
+				}
+				s.Step(&r, 0)
+				for plan := int(own) - keep; plan <= int(s.Newest); plan++ {
+					if plan > int(s.Newest)-Window && (s.Trees[0]&bit(uint16(plan)) == 0 || s.Emptied&bit(uint16(plan)) != 0) {
+						t.Errorf("%s, keep %d, %d plans late: the clean-up of plan %d has deleted plan %d", form, keep, late, own, plan)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Left to chance, a name is emptied only after a stale flip, and by the clean-up of a plan that is more
+// than Keep newer than the one that was flipped to.
+func TestDrawn(t *testing.T) {
+	raced := 0
+	for seed := range uint64(40) {
+		c := Default()
+		c.Seed, c.RaceAt = seed+1, 0
+		y, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y.Run(day, nil)
+		for _, s := range y.Empties(day) {
+			raced++
+			active, _ := y.Record(s.From - 1)
+			for _, e := range y.Events() {
+				if e.At == s.From && e.Endpoint == 0 && e.Plan <= active+c.Keep && e.What == deleted {
+					t.Errorf("seed %d: at %v the clean-up of plan %d deletes the active plan %d", seed+1, s.From, e.Plan, active)
+				}
+			}
+		}
+	}
+	if raced == 0 {
+		t.Error("no race at 40 seeds")
+	}
+}

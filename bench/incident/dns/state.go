@@ -209,6 +209,9 @@ func (s *State) Plan() {
 	for e := range s.Trees {
 		s.Trees[e] &^= bit(s.Newest)
 	}
+	for i := range s.Enactor {
+		s.Enactor[i].Doomed &^= bit(s.Newest)
+	}
 }
 
 // Outcome is what a step came to.
@@ -302,10 +305,11 @@ func (s *State) flip(r *Rules, n *Enactor, e int) Outcome {
 	return out
 }
 
-// scan finds the endpoint's trees of plans that are more than Keep older than the enactor's.
+// scan finds the endpoint's trees of plans that are more than Keep older than the enactor's. It looks
+// no further back than Window plans before the newest one: there the numbers of newer plans begin.
 func (s *State) scan(r *Rules, n *Enactor, e int) {
 	n.Doomed = 0
-	for age := uint16(r.Keep) + 1; age < Window && age < n.Plan; age++ {
+	for age := uint16(r.Keep) + 1; age < n.Plan && s.Newest-(n.Plan-age) < Window; age++ {
 		n.Doomed |= bit(n.Plan - age)
 	}
 	if r.Form == DeleteActive {

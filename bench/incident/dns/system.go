@@ -294,6 +294,9 @@ const rareDelay = 1e-3
 // usualWalk is how long a walk over the endpoints takes.
 func (c *Config) usualWalk() time.Duration { return time.Duration(2*c.Endpoints) * c.StepTime }
 
+// deleted is the event of the race's end.
+const deleted = "the clean-up deletes the tree that is active: the name is empty"
+
 // step takes a step of the State, and notes what came of it.
 func (y *System) step(now time.Duration, i int) {
 	n := &y.s.Enactor[i]
@@ -320,7 +323,7 @@ func (y *System) step(now time.Duration, i int) {
 		y.say(now, "no enactor can apply a plan: the roll-back would point at nothing", i, int(before.Plan), e)
 	}
 	if !was && y.s.Empty(0) {
-		what := "the clean-up deletes the tree that is active: the name is empty"
+		what := deleted
 		if before.Phase == Flip {
 			what = "the late enactor points the name at a plan that the clean-up has emptied: the name is empty"
 		}
