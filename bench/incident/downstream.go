@@ -48,7 +48,7 @@ func (r *replay) downstream() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	demand := r.launchDemand()
+	demand := max(r.launchDemand(), 1e-9) // the network manager and the balancers are scaled by it
 	limit := r.launchLimit()
 	net, err := network.New(network.Default(Step, float64(2*demand)))
 	if err != nil {

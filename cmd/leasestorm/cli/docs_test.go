@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/incident/operator"
 )
 
 // notRun are the commands of the README and the docs that TestDocsCommands does not run, with the
@@ -65,6 +66,9 @@ var smaller = []struct{ verb, with, more string }{
 	{"fairness", "", "--engine virtual --leases 2000 --broken 200 --seeds 1"},
 	{"bench generator", "", "--leases 1000 --length 100ms"},
 	{"bench speed", "", "--leases 1000 --rounds 1 --length 1ms"},
+	{"incident explore", "", ""},
+	{"incident", "--counterfactuals", "--leases 100 --partitions 1 --seeds 1"},
+	{"incident", "", "--leases 200 --partitions 2"},
 	{"threshold", "", "--engine virtual --leases 2000 --seeds 1"},
 }
 
@@ -125,7 +129,7 @@ func schemas(t *testing.T, dir string) {
 		kinds[filepath.Base(path)] = true
 		return err
 	})
-	if all := "border.json compare.json drill.json find-collapse.json manifest.json map-result.json map.json speed.json study.json suite.json sweep.json threshold.json"; err != nil || strings.Join(slices.Sorted(maps.Keys(kinds)), " ") != all {
+	if all := "border.json compare.json counterfactuals.json drill.json find-collapse.json incident.json manifest.json map-result.json map.json speed.json study.json suite.json sweep.json threshold.json"; err != nil || strings.Join(slices.Sorted(maps.Keys(kinds)), " ") != all {
 		t.Errorf("the commands have made %v, want %s: %v", kinds, all, err)
 	}
 }
@@ -164,6 +168,9 @@ func docsFolder(t *testing.T) string {
 		}
 	}
 	write("my.toml", strings.Join(scenario, "\n"), 0o600)
+	if text, ok := operator.Text("day"); ok {
+		write("mine.toml", text, 0o600)
+	}
 	_, help, _ := call(t, "drill", "--help")
 	book := strings.Join(regexp.MustCompile(`(?m)^  (\[\[|[a-z]+ = ).*$`).FindAllString(help, -1), "\n")
 	write("runbook.toml", strings.ReplaceAll(book, `"8s"`, `"20ms"`), 0o600) // as soon as tinyRun is short

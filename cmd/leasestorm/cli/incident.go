@@ -34,7 +34,7 @@ type dayFlags struct {
 }
 
 func incidentCommand() *cobra.Command {
-	f := dayFlags{shared: shared{fallback: "incident", refuses: map[string]string{
+	f := dayFlags{shared: shared{fallback: "incident", breaks: true, refuses: map[string]string{
 		"broken":      "how many leases lapse follows from how long the name is empty and how long connections live",
 		"contestants": "a replay has one set of managers, which --queue, --admit and --retry name; 'leasestorm rank incident' compares many under the scripted trigger",
 		"engine":      "a replay of 14 hours runs in virtual time; 'make incident-live' has the parts as real software",

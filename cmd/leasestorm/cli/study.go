@@ -50,6 +50,7 @@ type shared struct {
 	verb     string
 	fallback string            // scenario, if none is named; "": one must be
 	searches bool              // for the number of broken leases
+	breaks   bool              // leases by a cause of its own: the scenario's number is not used
 	refuses  map[string]string // by flag: why
 	own      []string          // flags of the verb itself
 	fewest   int               // seeds
@@ -157,6 +158,9 @@ func (f *shared) load(cmd *cobra.Command, args []string) (s scenario.Scenario, e
 	set := f.assignments(cmd)
 	if f.searches {
 		set = append([]string{"broken=1"}, set...) // any number of leases has one
+	}
+	if f.breaks {
+		set = append([]string{"broken=0"}, set...)
 	}
 	if err := s.Set(set...); err != nil {
 		return s, usage(err)
