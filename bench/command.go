@@ -44,7 +44,7 @@ func (x *experiment) command(on string) string {
 		words = append(words, "--idle", x.how.Idle)
 	}
 	for i, w := range words {
-		words[i] = shellWord(w)
+		words[i] = ShellWord(w)
 	}
 	return strings.Join(words, " ")
 }
@@ -59,8 +59,8 @@ func AbsoluteService(service string) string {
 	return service
 }
 
-// shellWord quotes a word for a POSIX shell, if necessary.
-func shellWord(w string) string {
+// ShellWord quotes a word for a POSIX shell, if necessary.
+func ShellWord(w string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-+=:,./@%", r)
 	}

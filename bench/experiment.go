@@ -159,8 +159,12 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 		x.switchAdmit = admit.NewSwitch(c, then)
 		c = x.switchAdmit
 	}
+	var dependency dwfm.Dependency = dwfm.Away(x.outage)
+	if part := x.how.Part; part != nil && part.Dependency != nil && x.outage.To > 0 {
+		dependency = part.Dependency
+	}
 	return dwfm.New(dwfm.Config{
-		Droplets: x.Leases, TTL: ttl, Costs: x.costs, Dependency: dwfm.Away(x.outage), Table: table, Queue: q, Admit: c,
+		Droplets: x.Leases, TTL: ttl, Costs: x.costs, Dependency: dependency, Table: table, Queue: q, Admit: c,
 	})
 }
 
@@ -197,7 +201,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	f, err := fleet.New(fleet.Config{
 		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
 		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Launches: x.Launches(x.Launch, s), Zones: x.Zones, Seed: x.seed,
-		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace, Soon: m.Prefetch,
+		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace, Soon: m.Prefetch, Resume: x.resume(),
 	}, func(droplet uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, droplet) })
 	if err != nil {
 		return nil, nil, err
@@ -205,7 +209,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	if x.Leases >= manyLeases {
 		runtime.GC() // frees the set-up's garbage for the run; the heap has few pointers to scan
 	}
-	log := record.NewLog(record.Shape{Leases: x.Leases, Workers: x.Workers, Step: step, Phases: x.phases})
+	log := record.NewLog(record.Shape{Leases: x.Leases, Workers: x.Workers, Step: x.seriesStep(), Phases: x.phases})
 	f.Leased = log.Recorder(x.Workers).TimeToLease
 	j := &Judge{Leases: x.Leases, Timeout: x.Timeout, Capacity: x.Capacity(s), Return: x.outage.To, MaxQueue: maxQueue}
 	p := &engine.Plan{
@@ -223,6 +227,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 		p.Watch = j.Look
 		p.Events = x.rampEvents(m, f, s)
 	}
+	x.part(p, j, f, s)
 	return p, j, nil
 }
 

@@ -14,28 +14,29 @@ const module = "github.com/leasestorm/leasestorm"
 // imports only from lines above its own. docs/architecture.md draws them.
 var layers = []string{
 	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/bisect internal/testseed internal/det bench/metrics docs",
-	"queue/pad bench/internal/axis",
+	"queue/pad bench/internal/axis bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch bench/incident/dns",
 	"queue lease",
 	"queue/admit",
 	"queue/queuetest queue/admit/admittest lease/leasetest",
-	"lease/dwfm bench/host bench/scenario",
-	"bench/fleet bench/record bench/law",
+	"lease/dwfm bench/host bench/scenario bench/incident/explore",
+	"bench/fleet bench/record bench/law bench/incident/dependency",
 	"bench/engine",
 	"bench/oracle bench/speed bench/plot",
 	"bench bench/internal/files/filestest",
-	"bench/study",
+	"bench/study bench/incident",
 	"cmd/leasestorm/cli",
 	"cmd/leasestorm",
 }
 
 // What some packages know is narrower than what lies below them.
 var knows = map[string]string{
-	"queue/admit":    "queue queue/catalog queue/pad internal/det",
-	"lease":          "queue/catalog queue/pad internal/huge",
-	"lease/dwfm":     "lease queue queue/admit queue/pad internal/huge",
-	"bench/scenario": "queue queue/admit queue/catalog lease bench/internal/axis bench/internal/show",
-	"bench/law":      "queue queue/admit bench/scenario bench/internal/bisect internal/det",
-	"bench/plot":     "bench/internal/axis bench/internal/files bench/internal/show bench/record",
+	"queue/admit":               "queue queue/catalog queue/pad internal/det",
+	"lease":                     "queue/catalog queue/pad internal/huge",
+	"lease/dwfm":                "lease queue queue/admit queue/pad internal/huge",
+	"bench/scenario":            "queue queue/admit queue/catalog lease bench/internal/axis bench/internal/show",
+	"bench/law":                 "queue queue/admit bench/scenario bench/internal/bisect internal/det",
+	"bench/incident/dependency": "lease/dwfm",
+	"bench/plot":                "bench/internal/axis bench/internal/files bench/internal/show bench/record",
 }
 
 // Imports point down, and a new package has a place in the layers.

@@ -169,13 +169,14 @@ func gib(bytes int64) string { return fmt.Sprintf("%.3g GiB", float64(bytes)/(1<
 type memoryGuard struct {
 	b     *budget
 	watch func(time.Duration, engine.State) bool
+	step  time.Duration // of the series
 	next  int64
 	err   error
 }
 
 func (g *memoryGuard) Watch(now time.Duration, s engine.State) bool {
 	queued := int64(s.Queued) * itemBytes
-	if grown := queued + int64(now/step)*rowBytes; grown > g.next {
+	if grown := queued + int64(now/g.step)*rowBytes; grown > g.next {
 		g.next = grown + memoryStep
 		// A queue in one array grows by a copy into an array of twice its size.
 		if limit, over := g.b.over(queued + memoryStep); over {

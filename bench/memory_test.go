@@ -113,7 +113,7 @@ func TestMemoryGuard(t *testing.T) {
 	used := int64(0)
 	b := &budget{limit: func() int64 { return 1 << 30 }, inUse: func() int64 { used++; return 0 }}
 	looks := 0
-	g := &memoryGuard{b: b, next: memoryStep, watch: func(time.Duration, engine.State) bool { looks++; return false }}
+	g := &memoryGuard{b: b, step: step, next: memoryStep, watch: func(time.Duration, engine.State) bool { looks++; return false }}
 	queued := 0
 	for i := 0; i < 1000 && !g.Watch(0, engine.State{Queued: queued}); i++ {
 		queued += 100_000

@@ -241,6 +241,7 @@ func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration
 	var t record.Tally
 	var good record.Counts
 	var launched, asked uint64
+	step := x.seriesStep()
 	from := x.outage.To.Truncate(step)
 	for _, row := range log.Rows() {
 		if at := time.Duration(row.Step) * step; at >= x.outage.From {

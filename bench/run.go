@@ -35,6 +35,9 @@ type Options struct {
 	// Wait is how long Real waits, at most, for the host to be quiet before it calibrates; 0: it does
 	// not look.
 	Wait time.Duration
+	// Part, if set, makes the run a part of a longer replay. Its files could not be made again from
+	// a scenario alone, so Folder must be empty.
+	Part *Part
 	// Waiting is told, in a line each time, what Real waits for; nil: Progress is.
 	Waiting  func(text string)
 	Progress io.Writer // receives one line per event; nil: no progress is written
@@ -221,7 +224,7 @@ func (x *experiment) drift(log *record.Log, j *Judge, calibrated engine.Service,
 		until = x.outage.To + ttr
 	}
 	for _, row := range log.Rows() {
-		if at := time.Duration(row.Step) * step; at >= x.outage.To && at < until {
+		if at := time.Duration(row.Step) * x.seriesStep(); at >= x.outage.To && at < until {
 			recovery.Busy += row.Busy
 			recovery.Planned += row.Planned
 		}

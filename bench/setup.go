@@ -22,6 +22,9 @@ func layOut(s scenario.Scenario, o Options, shortest time.Duration) (*experiment
 	if x.how = o; o.Runbook != nil {
 		err = x.play(*o.Runbook)
 	}
+	if o.Part != nil && o.Folder != "" {
+		panic("bench: a part of a longer replay has no folder of its own")
+	}
 	return x, err
 }
 
@@ -54,11 +57,14 @@ func (x *experiment) run(service engine.Service, drive func(*engine.Plan) (engin
 		return nil, nil, nil, err
 	}
 	x.release()
-	guard := &memoryGuard{b: memory, watch: p.Watch, next: memoryStep}
+	guard := &memoryGuard{b: memory, watch: p.Watch, step: p.Log.Step, next: memoryStep}
 	p.Watch = guard.Watch
 	run, err := drive(p)
 	if err = cmp.Or(err, guard.err); err != nil {
 		return nil, nil, nil, err
+	}
+	if part := x.how.Part; part != nil && part.Done != nil {
+		part.Done(p.Log)
 	}
 	res, err := x.result(run, p, judge, service)
 	return res, p, judge, err

@@ -6,6 +6,7 @@
 package engine
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/record"
@@ -78,9 +79,13 @@ type Plan struct {
 	// Watch returns true.
 	Watch       func(now time.Duration, s State) bool
 	WatchPeriod time.Duration // run time
+	// ExpirePeriod is the run time between two calls of Manager.Expire; 0: [ExpirePeriod].
+	ExpirePeriod time.Duration
 	// Events are carried out on the generator's goroutine. They must be in ascending order of At.
 	Events []Event
 }
+
+func (p *Plan) expirePeriod() time.Duration { return cmp.Or(p.ExpirePeriod, ExpirePeriod) }
 
 // Event is an action at a set run time, such as an operator's step or a change of load.
 type Event struct {

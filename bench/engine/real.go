@@ -222,7 +222,7 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 	w.rec.Tick(now)
 	if w.index == 0 && now >= w.expireAt {
 		w.plan.Manager.Expire(now)
-		w.expireAt = now + ExpirePeriod
+		w.expireAt = now + w.plan.expirePeriod()
 	}
 	for shed := w.side.Drain(now, w.items); shed > 0; shed = w.side.Drain(now, w.items) {
 		w.rec.Shed(w.items[:shed])

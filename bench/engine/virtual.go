@@ -173,7 +173,7 @@ func (r *virtualRun) instant(now time.Duration) bool {
 	}
 	if now >= r.expireAt {
 		r.m.Expire(now)
-		r.expireAt = now + ExpirePeriod
+		r.expireAt = now + r.plan.expirePeriod()
 	}
 	if r.tick(now) {
 		return true

@@ -55,11 +55,27 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 		case queue.Good:
 			f.good(now, d, a)
 		case queue.Failed:
-			if a.Class != queue.Launch && f.isOut(d, a.Born) {
-				f.refused(now, d, a.Droplet, 0)
+			if a.Class == queue.Launch || !f.isOut(d, a.Born) {
+				continue
 			}
+			if f.cfg.Resume != nil {
+				if at := f.cfg.Resume(now, a.Droplet); at > now {
+					f.park(d, a.Droplet, at)
+					continue
+				}
+			}
+			f.refused(now, d, a.Droplet, 0)
 		}
 	}
+}
+
+// park keeps a droplet whose call failed silent until the dependency is back.
+func (f *Fleet) park(d *droplet, i uint32, until time.Duration) {
+	f.catchUp(d)
+	f.out.end(d.place)
+	d.state &^= out | followed | charged
+	d.tries, d.wait = 0, 0
+	f.schedule(d, i, until+f.jitter(f.cfg.Spread))
 }
 
 func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {

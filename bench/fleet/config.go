@@ -26,7 +26,11 @@ type Config struct {
 	Surge    int           // number of zones, from the first, with broken leases; 0: all zones
 	Jitter   float64       // check intervals are uniform from 1 − Jitter to 1 times Interval
 	Grace    time.Duration // broken leases live until To + Grace; 0: they lapse in the outage
-	Seed     uint64        // of all random numbers
+	// Resume, if set, returns when a droplet may ask again whose call failed at now, since the
+	// dependency did not answer. Until then, and for a random part of Spread after, the droplet is
+	// silent. A time up to now leaves the droplet to its retry policy.
+	Resume func(now time.Duration, droplet uint32) time.Duration
+	Seed   uint64 // of all random numbers
 	// Soon, if set, is called with droplets that will be seeded next, before they are.
 	Soon func(droplets []uint32)
 }

@@ -456,3 +456,32 @@ func TestRareLaunches(t *testing.T) {
 		}
 	}
 }
+
+// A droplet whose check failed is silent until the dependency is back. Then it checks its lease, or
+// asks for a new one if the lease has lapsed.
+func TestResume(t *testing.T) {
+	for back, want := range map[time.Duration]queue.Class{30 * sec: queue.Check, 200 * sec: queue.Establish} {
+		cfg := config(50, 0)
+		cfg.Resume = func(time.Duration, uint32) time.Duration { return back }
+		f := newFleet(t, cfg)
+		for now := time.Duration(0); now < back; now += sec / 4 {
+			items := drain(f, now)
+			if now >= 21*sec && len(items) > 0 {
+				t.Fatalf("at %v, before %v: %v asks", now, back, items[0].Class)
+			}
+			for i := range items {
+				f.Answers(now, []dwfm.Answer{{Born: items[i].Born, Droplet: items[i].Droplet, Class: items[i].Class, Outcome: queue.Failed}})
+			}
+		}
+		cfg.Resume, f.cfg.Resume = nil, nil
+		items := drain(f, back+cfg.Spread)
+		if len(items) != 50 {
+			t.Errorf("%d of 50 ask after the dependency's return at %v", len(items), back)
+		}
+		for i := range items {
+			if it := &items[i]; it.Class != want || it.Born < back || it.Born > back+cfg.Spread || it.Try != 0 {
+				t.Errorf("after the return at %v: %+v, want a first %v", back, it, want)
+			}
+		}
+	}
+}

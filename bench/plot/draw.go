@@ -69,7 +69,7 @@ func plural(n int) string {
 // their names. The error is that of ctx if Draw was interrupted.
 func Draw(ctx context.Context, dir string) ([]string, error) {
 	var made []string
-	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap, drawSweep} {
+	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap, drawSweep, drawIncident} {
 		if err := ctx.Err(); err != nil {
 			return made, err
 		}

@@ -196,7 +196,27 @@ func spreadsheet(text []byte) string {
 	return ""
 }
 
+// parseSeries reads a run's series.csv.
 func parseSeries(text []byte) (Series, error) {
+	s, err := parseTable(text, func(name string) bool { // a quantile of nothing; no figure has these
+		return strings.HasPrefix(name, "sojourn_") || strings.HasPrefix(name, "slip_")
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range needed {
+		if s[name] == nil {
+			return nil, fmt.Errorf("no column %s", name)
+		}
+	}
+	if (s["good_launch"] == nil) != (s["offered_launch"] == nil) {
+		return nil, errors.New("only one of the columns good_launch and offered_launch")
+	}
+	return s, nil
+}
+
+// parseTable reads columns of numbers. Where blank allows it a value may be missing; it is NaN.
+func parseTable(text []byte, blank func(column string) bool) (Series, error) {
 	if how := spreadsheet(text); how != "" {
 		return nil, fmt.Errorf("the file %s, as when a spreadsheet has saved it: put the original back, or save it as CSV in UTF-8 without a byte-order mark, with commas between columns and points in numbers", how)
 	}
@@ -214,8 +234,8 @@ func parseSeries(text []byte) (Series, error) {
 			if name == "phase" {
 				continue
 			}
-			if text == "" && (strings.HasPrefix(name, "sojourn_") || strings.HasPrefix(name, "slip_")) {
-				s[name] = append(s[name], math.NaN()) // a quantile of nothing; no figure has these
+			if text == "" && blank(name) {
+				s[name] = append(s[name], math.NaN())
 				continue
 			}
 			x, err := strconv.ParseFloat(text, 64)
@@ -229,14 +249,6 @@ func parseSeries(text []byte) (Series, error) {
 		if len(column) != len(rows)-1 {
 			return nil, fmt.Errorf("column %q stands twice", name)
 		}
-	}
-	for _, name := range needed {
-		if s[name] == nil {
-			return nil, fmt.Errorf("no column %s", name)
-		}
-	}
-	if (s["good_launch"] == nil) != (s["offered_launch"] == nil) {
-		return nil, errors.New("only one of the columns good_launch and offered_launch")
 	}
 	return s, nil
 }

@@ -272,6 +272,11 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 
 // save draws a figure and writes it to dir/name.svg and dir/name.png.
 func save(dir, name string, height vg.Length, paint func(draw.Canvas) error) error {
+	return saveAs(dir, name, width, height, paint)
+}
+
+// saveAs is save for a figure of another width.
+func saveAs(dir, name string, width, height vg.Length, paint func(draw.Canvas) error) error {
 	svg := vgsvg.New(width, height)
 	// Arial and Helvetica are as wide, letter by letter, as the face that the layout is made for.
 	// A reader without any of the three would see another face, in which labels run into lines.

@@ -202,7 +202,7 @@ func RemedyText(rows []CompareRow, markdown bool) string {
 // tableText is a table for a terminal, or in Markdown.
 func tableText(table [][]string, markdown bool) string {
 	if !markdown {
-		return columns(table)
+		return show.Columns(table)
 	}
 	var b strings.Builder
 	for i, row := range table {

@@ -110,5 +110,5 @@ func DrillTable(all []DrillScore, best int) string {
 			rows = append(rows, []string{fmt.Sprint(i + 1), show.Dash(d.Score, "%.2f"), show.Count(d.Shed), show.Count(d.HealthyLost), d.Runbook.About})
 		}
 	}
-	return columns(rows) + fmt.Sprintf("%d of %d runbooks did not bring all leases back\n", len(all)-worked, len(all))
+	return show.Columns(rows) + fmt.Sprintf("%d of %d runbooks did not bring all leases back\n", len(all)-worked, len(all))
 }

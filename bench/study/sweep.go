@@ -132,5 +132,5 @@ func (l *Sweep) Text() string {
 		}
 		rows = append(rows, row)
 	}
-	return "TTR (s) and the workers' idle share in the recovery\n" + columns(rows)
+	return "TTR (s) and the workers' idle share in the recovery\n" + show.Columns(rows)
 }

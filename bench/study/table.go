@@ -23,7 +23,7 @@ func Table(all []*bench.Result) string {
 			show.Dash(percent(good.median(launches)), "%.0f %%"), show.Dash(good.median(slip), "%.2f ms"),
 		})
 	}
-	return columns(rows) + spoiltNote(all)
+	return show.Columns(rows) + spoiltNote(all)
 }
 
 // groups puts the runs of one contestant together.
@@ -41,28 +41,6 @@ func groups(all []*bench.Result) []sample {
 		out[len(out)-1] = append(out[len(out)-1], r)
 	}
 	return out
-}
-
-// columns aligns cells under each other.
-func columns(rows [][]string) string {
-	var widths []int
-	for _, row := range rows {
-		for i, c := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], len([]rune(c)))
-		}
-	}
-	var b strings.Builder
-	for _, row := range rows {
-		line := ""
-		for i, c := range row {
-			line += c + strings.Repeat(" ", widths[i]-len([]rune(c))+2)
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return b.String()
 }
 
 // WriteBenchmarks writes results in Go's benchmark format, a line a valid run, so that

@@ -207,5 +207,5 @@ func ThresholdText(all []Threshold) string {
 		}
 		rows = append(rows, row)
 	}
-	return columns(rows)
+	return show.Columns(rows)
 }

@@ -63,6 +63,7 @@ type Manager struct {
 	even   bool            // the cost of an attempt depends on its class and on whether it is dead
 	plain  bool            // even, no admission control, and a queue that keeps the order
 	waits  bool            // the dependency's answer takes time, in addition to the work
+	checks bool            // checks ask the dependency, too
 
 	// The operator's levers. The throttle is a second admission controller, in front of
 	// cfg.Admit; nil: off. A worker carries out a restart.
@@ -104,6 +105,7 @@ func New(cfg Config) (*Manager, error) {
 	m.stale, _ = cfg.Queue.(queue.Rechecker)
 	q, ok := cfg.Queue.(queue.InOrder)
 	m.waits = !atOnce(cfg.Dependency)
+	_, m.checks = cfg.Dependency.(Checked)
 	m.even = cfg.Costs.Backlog == 0 && cfg.Costs.Slow == 0 && cfg.Costs.Paused.To == 0 && !m.waits
 	m.plain = m.even && ok && q.InOrder() && admit.IsNone(cfg.Admit)
 	return m, nil
@@ -166,7 +168,7 @@ func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	if m.cfg.Costs.Paused.Contains(now) {
 		cost += float64(m.cfg.Costs.Paused.To-now) / float64(m.cfg.Costs.Check)
 	}
-	if m.waits && it.Class == queue.Establish {
+	if m.waits && (it.Class == queue.Establish || m.checks && it.Class == queue.Check) {
 		_, takes := m.cfg.Dependency.Ask(now, it.Droplet)
 		cost += float64(takes) / float64(max(1, m.cfg.Costs.Check))
 	}

@@ -177,9 +177,30 @@ func (d far) Ask(_ time.Duration, droplet uint32) (bool, time.Duration) {
 	return droplet%2 == 0, d.takes
 }
 
+// checked is far for checks, too.
+type checked struct{ far }
+
+func (c checked) AtOnce() bool { return c.takes == 0 }
+
 // An establish takes as long as the dependency's answer on top of its work, and fails if that
-// says no; a check calls nobody.
+// says no. A check calls nobody, unless the dependency is a Checked one.
 func TestDependency(t *testing.T) {
+	slow := far{30 * time.Millisecond}
+	for _, tt := range []struct {
+		d          dwfm.Dependency
+		plain      bool
+		check, est float64
+		failed     queue.Outcome // of a check on a droplet for which the dependency is not there
+	}{
+		{slow, false, 1, 4 + 3, queue.Good},
+		{checked{slow}, false, 1 + 3, 4 + 3, queue.Failed},
+		{checked{}, true, 1, 4, queue.Failed},
+	} {
+		testDependency(t, tt.d, tt.plain, tt.check, tt.est, tt.failed)
+	}
+}
+
+func testDependency(t *testing.T, d dwfm.Dependency, plain bool, check, est float64, failed queue.Outcome) {
 	tab, err := lease.Make("mutex", lease.Env{Leases: 10, Workers: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -193,16 +214,16 @@ func TestDependency(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, err := dwfm.New(dwfm.Config{
-		Droplets: 10, TTL: time.Minute, Table: tab, Queue: q, Admit: c, Dependency: far{30 * time.Millisecond},
+		Droplets: 10, TTL: time.Minute, Table: tab, Queue: q, Admit: c, Dependency: d,
 		Costs: dwfm.Costs{Class: [queue.Classes]float64{1, 4, 2}, Dead: 1, Check: 10 * time.Millisecond},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Plain() {
-		t.Error("a manager whose dependency takes its time is no plain one")
+	if m.Plain() != plain {
+		t.Errorf("%T: plain %v; a manager whose dependency takes its time is no plain one", d, !plain)
 	}
-	for class, want := range map[queue.Class]float64{queue.Check: 1, queue.Establish: 4 + 3, queue.Launch: 2} {
+	for class, want := range map[queue.Class]float64{queue.Check: check, queue.Establish: est, queue.Launch: 2} {
 		it := queue.Item{Class: class, Timeout: queue.ToMicros(sec)}
 		if got := m.Cost(0, &it); got != want {
 			t.Errorf("a %v costs %v checks, want %v", class, got, want)
@@ -214,6 +235,17 @@ func TestDependency(t *testing.T) {
 		var a dwfm.Answer
 		if w.Complete(0, 0, &it, &a); a.Outcome != want {
 			t.Errorf("droplet %d: %v, want %v", droplet, a.Outcome, want)
+		}
+	}
+	for droplet, want := range []queue.Outcome{queue.Good, failed} {
+		id, err := m.Seed(0, time.Minute, uint32(droplet))
+		if err != nil {
+			t.Fatal(err)
+		}
+		it := queue.Item{Class: queue.Check, Timeout: queue.ToMicros(sec), Droplet: uint32(droplet), Lease: uint64(id)}
+		var a dwfm.Answer
+		if w.Complete(0, 0, &it, &a); a.Outcome != want {
+			t.Errorf("%T: a check of droplet %d: %v, want %v", d, droplet, a.Outcome, want)
 		}
 	}
 }

@@ -108,12 +108,16 @@ func (w *Worker) apply(now time.Duration, it *queue.Item, a *Answer) {
 	held := lease.ID(it.Lease)
 	switch it.Class {
 	case queue.Check:
+		if w.m.checks && !w.m.reaches(now, it) {
+			a.Outcome = queue.Failed
+			return
+		}
 		if w.m.cfg.Table.Renew(held, now, until) != nil {
 			a.Outcome = queue.Late // the lease lapsed, or the epoch moved on
 			return
 		}
 	case queue.Establish:
-		if ok, _ := w.m.cfg.Dependency.Ask(now, it.Droplet); !ok {
+		if !w.m.reaches(now, it) {
 			a.Outcome = queue.Failed
 			return
 		}
@@ -127,6 +131,12 @@ func (w *Worker) apply(now time.Duration, it *queue.Item, a *Answer) {
 		}
 	}
 	a.Lease, a.Until = uint64(held), until
+}
+
+// reaches reports whether the dependency answers the call of an attempt whose work is done.
+func (m *Manager) reaches(now time.Duration, it *queue.Item) bool {
+	ok, _ := m.cfg.Dependency.Ask(now, it.Droplet)
+	return ok
 }
 
 // establish grants the droplet a new lease, in its old slot if it still has one.

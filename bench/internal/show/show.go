@@ -67,3 +67,33 @@ func Dash(x *float64, format string) string {
 	}
 	return fmt.Sprintf(format, *x)
 }
+
+// Columns aligns cells under each other.
+func Columns(rows [][]string) string {
+	var widths []int
+	for _, row := range rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], len([]rune(c)))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, c := range row {
+			line += c + strings.Repeat(" ", widths[i]-len([]rune(c))+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// Plural is the ending of a noun for n things.
+func Plural(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return "s"
+}

@@ -129,7 +129,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w\ntry '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(benchCommand(), borderCommand(), doctorCommand(), drillCommand(), fairnessCommand(), findCommand(), listCommand(), mapCommand(), plotCommand(), rankCommand(), remedyCommand(), runCommand(), simCommand(), sweepCommand(), thresholdCommand(), validateCommand(), versionCommand())
+	root.AddCommand(benchCommand(), borderCommand(), doctorCommand(), drillCommand(), fairnessCommand(), findCommand(), incidentCommand(), listCommand(), mapCommand(), plotCommand(), rankCommand(), remedyCommand(), runCommand(), simCommand(), sweepCommand(), thresholdCommand(), validateCommand(), versionCommand())
 	decimals(root)
 	return root
 }

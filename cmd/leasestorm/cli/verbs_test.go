@@ -29,6 +29,7 @@ var quickly = map[string][]string{
 	"threshold": {"tiny.toml", "--contestants", "fifo"}, "border": {"tiny.toml"}, "find-collapse": {"tiny.toml"},
 	"sweep": {"tiny.toml", "--x", "rho=0.2:0.3:2", "--contestants", "fifo"},
 	"map":   {"tiny.toml", "--x", "rho=0.2:0.3:2", "--y", "delta=0.5:1:2", "--contestants", "fifo"}, "drill": {"tiny.toml"},
+	"incident": {"slow.toml", "--partitions", "2"},
 }
 
 // Each verb honours each shared flag, so that it is seen in the study's files, or refuses it by
@@ -40,6 +41,9 @@ func TestVerbsHonourFlags(t *testing.T) {
 	t.Chdir(t.TempDir())
 	text := "leases = 400\nbroken = 40\ntimeout = \"100ms\"\nrho = 0.3\nduration = \"1s\"\n"
 	if err := os.WriteFile("tiny.toml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("slow.toml", []byte("leases = 200\ntimeout = \"30s\"\ninterval = \"180s\"\nlaunch = 0.05\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

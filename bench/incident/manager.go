@@ -1,0 +1,225 @@
+package incident
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/engine"
+	"github.com/leasestorm/leasestorm/bench/incident/dependency"
+	"github.com/leasestorm/leasestorm/bench/incident/operator"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/queue"
+)
+
+// Step is the length of a step of the replay's series.
+const Step = 30 * time.Second
+
+// Moment is one step of the managers' series, summed over the partitions.
+type Moment struct {
+	Active, Queued int                           // live leases and waiting attempts, at the step's end
+	Offered        record.Counts                 // attempts by class
+	Done           [queue.Outcomes]record.Counts // attempts by outcome and class
+	Refused        record.Counts                 // by the operator's throttle or the controller; also in Done
+	Busy, Wasted   time.Duration                 // of all workers
+}
+
+// managers is what the partitions of the lease manager did in a replay.
+type managers struct {
+	Moments    []Moment
+	partitions int
+	samples    []sample // a hundredth of the timeout apart
+	period     time.Duration
+	// collapsed are the times at which partitions had collapsed, by bench.Judge, with the return of
+	// the name as each partition's client saw it; in no order.
+	collapsed []time.Duration
+}
+
+// sample is the sum of one sample of all partitions.
+type sample struct {
+	active, queued int
+	good           uint64
+}
+
+func (m *managers) add(o *managers) {
+	m.collapsed = append(m.collapsed, o.collapsed...)
+	for i, x := range o.Moments {
+		if i == len(m.Moments) {
+			m.Moments = append(m.Moments, Moment{})
+		}
+		y := &m.Moments[i]
+		y.Active += x.Active
+		y.Queued += x.Queued
+		y.Busy += x.Busy
+		y.Wasted += x.Wasted
+		for class := range queue.Classes {
+			y.Offered[class] += x.Offered[class]
+			y.Refused[class] += x.Refused[class]
+			for outcome := range queue.Outcomes {
+				y.Done[outcome][class] += x.Done[outcome][class]
+			}
+		}
+	}
+	for i, s := range o.samples {
+		if i == len(m.samples) {
+			m.samples = append(m.samples, sample{})
+		}
+		m.samples[i].active += s.active
+		m.samples[i].queued += s.queued
+		m.samples[i].good += s.good
+	}
+}
+
+// partition is one of the managers: its scenario and what happens to it.
+type partition struct {
+	scenario scenario.Scenario
+	runbook  *scenario.Runbook // nil: the operator does nothing
+	launches []bench.LaunchChange
+	client   *dependency.Client
+	seed     uint64
+	back     time.Duration // the name's return as the client sees it
+}
+
+// partitions divides the region's leases among the managers.
+func (r *replay) partitions() ([]partition, error) {
+	all := make([]partition, r.cfg.Partitions)
+	for i := range all {
+		p := &all[i]
+		p.scenario = r.cfg.Manager
+		p.scenario.Leases = share(r.cfg.Manager.Leases, r.cfg.Partitions, i)
+		p.scenario.Broken = 0 // they lapse because the dependency is away
+		p.seed = r.cfg.Seed + uint64(i)<<32
+		p.launches = r.launchChanges()
+		cfg := r.cfg.Client
+		cfg.Seed, cfg.Client, cfg.Away = r.cfg.Seed, uint64(i)+1, r.empty
+		cfg.Connections = max(1, min(cfg.Connections, p.scenario.Leases))
+		var err error
+		if p.client, err = dependency.New(cfg); err != nil {
+			return nil, err
+		}
+		if p.back = p.client.Back(r.away.To); p.back > r.cfg.End-time.Minute {
+			p.back = r.cfg.End - time.Minute
+		}
+		p.scenario.Steady, p.scenario.Outage = r.away.From, p.back-r.away.From
+		p.scenario.Duration = r.cfg.End - p.back
+		p.runbook = r.managerSteps(i, p.back)
+	}
+	return all, nil
+}
+
+// share is the i-th of n nearly equal parts of all.
+func share(all, n, i int) int { return all*(i+1)/n - all*i/n }
+
+// runManagers runs the partitions, several at a time. They are independent of one another, since
+// what the operator does and when the name is empty are known before.
+func (r *replay) runManagers(ctx context.Context) (*managers, error) {
+	parts, err := r.partitions()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sum := &managers{partitions: len(parts), period: r.cfg.Manager.Timeout / samplesPerTimeout}
+	atOnce, _ := bench.AtOnce(parts[0].scenario)
+	next, done := make(chan int), 0
+	var mu sync.Mutex
+	var first error
+	var wg sync.WaitGroup
+	for range min(atOnce, len(parts)) {
+		wg.Go(func() {
+			for i := range next {
+				m, err := parts[i].run(ctx)
+				mu.Lock()
+				if done++; err == nil {
+					sum.add(m)
+					r.say("partition %d of %d is through the day", done, len(parts))
+				} else if first == nil {
+					first = fmt.Errorf("partition %d: %w", i+1, err)
+					cancel()
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range parts {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	wg.Wait()
+	if first == nil {
+		first = ctx.Err()
+	}
+	return sum, first
+}
+
+// samplesPerTimeout is that of bench.Judge.
+const samplesPerTimeout = 100
+
+// run takes one partition through the day.
+func (p *partition) run(ctx context.Context) (*managers, error) {
+	m := &managers{}
+	res, err := bench.Virtual{}.Run(ctx, p.scenario, bench.Options{
+		Seed: p.seed, Runbook: p.runbook,
+		Part: &bench.Part{
+			Dependency: p.client, Resume: p.client.Resume, Step: Step, Launches: p.launches,
+			Watch: func(_ time.Duration, s engine.State) {
+				m.samples = append(m.samples, sample{s.Active, s.Queued, s.Good})
+			},
+			Done: func(log *record.Log) {
+				for _, row := range log.Rows() {
+					m.Moments = append(m.Moments, Moment{
+						Active: row.Active, Queued: row.Queued, Offered: row.Offered, Refused: row.Refused, Done: row.Done, Busy: row.Busy, Wasted: row.Wasted,
+					})
+				}
+			},
+		},
+	})
+	if err == nil && res.CollapsedAt != nil {
+		m.collapsed = append(m.collapsed, p.back+time.Duration(*res.CollapsedAt*float64(time.Second)))
+	}
+	return m, err
+}
+
+// managerSteps is the i-th partition's share of the operator's runbook; nil: nothing is done at it.
+// What the operator does before the name's return at back takes effect with it.
+func (r *replay) managerSteps(i int, back time.Duration) *scenario.Runbook {
+	b := &scenario.Runbook{Name: r.cfg.Runbook.Name}
+	for _, s := range r.cfg.Runbook.Steps {
+		step := scenario.Step{At: max(0, s.At-back).String(), Do: s.Do, Value: s.Value}
+		switch {
+		case s.At >= r.cfg.End:
+			continue
+		case s.Do == operator.Restart:
+			if !s.Restarts(i, r.cfg.Partitions) {
+				continue
+			}
+			step.Value = 1 // of this partition's queue
+		case s.Do != operator.Throttle && s.Do != operator.Relax:
+			continue
+		}
+		b.Steps = append(b.Steps, step)
+	}
+	if len(b.Steps) == 0 {
+		return nil
+	}
+	return b
+}
+
+// launchChanges are the rates of launches that the operator's limit leaves.
+func (r *replay) launchChanges() (all []bench.LaunchChange) {
+	for _, s := range r.cfg.Runbook.Steps {
+		switch s.Do {
+		case operator.ThrottleLaunch:
+			all = append(all, bench.LaunchChange{At: s.At, Share: r.cfg.Manager.Launch * s.Value})
+		case operator.RelaxLaunch:
+			all = append(all, bench.LaunchChange{At: s.At, Share: r.cfg.Manager.Launch})
+		}
+	}
+	return all
+}
