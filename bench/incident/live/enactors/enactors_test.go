@@ -1,25 +1,21 @@
 package enactors
 
 import (
-	"context"
 	"errors"
 	"net/netip"
-	"slices"
-	"sync"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/live/dnsserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const (
-	region = "dynamodb.us-east-1.leasestorm.test."
-	fips   = "dynamodb-fips.us-east-1.leasestorm.test."
-)
+const region = "dynamodb.us-east-1.leasestorm.test."
 
 var home = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
 
@@ -35,23 +31,6 @@ func wire(t *testing.T) *Wire {
 	return w
 }
 
-// told collects events.
-type told struct {
-	mu  sync.Mutex
-	all []Kind
-	on  map[Kind]chan struct{} // closed at the first of the kind
-}
-
-func (o *told) say(e Event) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.all = append(o.all, e.Kind)
-	if c := o.on[e.Kind]; c != nil {
-		close(c)
-		delete(o.on, e.Kind)
-	}
-}
-
 // TestWire makes each change once, and refuses what its prerequisites forbid.
 func TestWire(t *testing.T) {
 	w := wire(t)
@@ -65,6 +44,12 @@ func TestWire(t *testing.T) {
 		}
 		return active, len(ips)
 	}
+	flip := func(plan int, ips []netip.Addr, was int, fence bool) error {
+		if err := w.Build(ctx, region, plan, ips); err != nil {
+			return err
+		}
+		return w.Flip(ctx, region, plan, was, fence)
+	}
 	type is struct{ active, addresses int }
 	for _, c := range []struct {
 		what    string
@@ -72,14 +57,14 @@ func TestWire(t *testing.T) {
 		refused bool
 		is
 	}{
-		{"the first plan", func() error { return w.Apply(ctx, region, 1, home, 0, true) }, false, is{1, 2}},
-		{"a fence that wants no plan", func() error { return w.Apply(ctx, region, 2, home, 0, true) }, true, is{1, 2}},
-		{"a fence that holds", func() error { return w.Apply(ctx, region, 2, home[:1], 1, true) }, false, is{2, 1}},
-		{"a fence that does not", func() error { return w.Apply(ctx, region, 1, home, 1, true) }, true, is{2, 1}},
-		{"an old plan without a fence", func() error { return w.Apply(ctx, region, 1, home, 2, false) }, false, is{1, 2}},
+		{"the first plan", func() error { return flip(1, home, 0, true) }, false, is{1, 2}},
+		{"a fence that wants no plan", func() error { return flip(2, home, 0, true) }, true, is{1, 2}},
+		{"a fence that holds", func() error { return flip(2, home[:1], 1, true) }, false, is{2, 1}},
+		{"a fence that does not", func() error { return flip(3, home, 1, true) }, true, is{2, 1}},
+		{"an old plan without a fence", func() error { return flip(1, home, 2, false) }, false, is{1, 2}},
 		{"its tree is deleted", func() error { return w.Delete(ctx, region, 1) }, false, is{1, 0}},
-		{"a roll-back to nothing", func() error { return w.Apply(ctx, region, 3, home, 1, false) }, true, is{1, 0}},
-		{"a mend", func() error { return w.Apply(ctx, region, 3, home, 0, false) }, false, is{3, 2}},
+		{"a roll-back to nothing", func() error { return flip(3, home, 1, false) }, true, is{1, 0}},
+		{"a mend", func() error { return flip(3, home, 0, false) }, false, is{3, 2}},
 	} {
 		err := c.do()
 		if _, refused := errors.AsType[*FencedError](err); refused != c.refused || !refused && err != nil {
@@ -95,97 +80,50 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// TestRace lets one enactor be held up until the others have replaced its plan, without and with
-// fencing.
-func TestRace(t *testing.T) {
-	for _, fencing := range []bool{false, true} {
-		w, until := wire(t), make(chan struct{})
-		said := &told{on: map[Kind]chan struct{}{Held: make(chan struct{})}}
-		held := said.on[Held]
-		a := New(Config{
-			Wire: w, Endpoints: []string{region, fips}, Balancers: func() []netip.Addr { return home }, Keep: 2, Fencing: fencing,
-			Pause: time.Nanosecond, Late: 2, Until: until, Say: said.say,
-		})
-		walk := func(enactor int) {
-			t.Helper()
-			if err := a.Walk(t.Context(), enactor); err != nil {
+// TestMirror carries the replay's system through the race on the wire, without and with fencing. The
+// mirror itself compares each answer of the server with the model.
+func TestMirror(t *testing.T) {
+	for _, mends := range []dns.Mend{0, dns.Fencing} {
+		for seed := range uint64(3) {
+			w := wire(t)
+			cfg := dns.Default()
+			cfg.Mends, cfg.Seed = mends, seed
+			y, err := dns.New(cfg)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		walk(1)
-		a.Plan()
-		ended := make(chan error)
-		go func() { ended <- a.Walk(t.Context(), 0) }()
-		<-held
-		for range 4 {
-			a.Plan()
-			walk(1)
-			walk(2)
-		}
-		close(until)
-		// The walk goes on when the others next pass, which they do until it has ended.
-		for over := false; !over; {
-			select {
-			case err := <-ended:
-				if over = true; err != nil {
+			var said []string
+			m, err := NewMirror(t.Context(), w, cfg.Rules, []string{region, "fips." + region, "dual." + region}, home, func(e Event) { said = append(said, e.What) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			look := func(to time.Duration, hands ...dns.Hand) int {
+				t.Helper()
+				if err := m.Run(t.Context(), y, to, hands); err != nil {
 					t.Fatal(err)
 				}
-			default:
-				a.Plan()
-				walk(1)
-				walk(2)
+				plan, _ := y.Record(to)
+				ips, err := w.Addresses(t.Context(), region)
+				if active, err2 := w.Active(t.Context(), region); err != nil || err2 != nil || (plan > 0) != (len(ips) > 0) || plan > 0 && plan != active {
+					t.Errorf("mends %q, seed %d, %v: the model has plan %d, the server plan %d with %v", mends, seed, to, plan, active, ips)
+				}
+				return len(ips)
 			}
-		}
-		if err := a.clean(t.Context(), 1, a.newest().number); err != nil {
-			t.Fatal(err)
-		}
-		ips, err := w.Addresses(t.Context(), region)
-		if err != nil || (len(ips) == 0) == fencing {
-			t.Errorf("fencing %v: the addresses are %v: %v", fencing, ips, err)
-		}
-		other, err := w.Addresses(t.Context(), fips)
-		if err != nil || fencing && len(other) == 0 {
-			t.Errorf("fencing %v: the other endpoint has %v: %v", fencing, other, err)
-		}
-		a.Plan()
-		walk(1)
-		want := map[bool][]Kind{false: {Held, Stale, Deleted, Stuck}, true: {Held, Fenced}}[fencing]
-		if !slices.Equal(said.all, want) {
-			t.Errorf("fencing %v: %v, want %v", fencing, said.all, want)
-		}
-		if _, err := a.Mend(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		a.Plan()
-		walk(2)
-		active, err := w.Active(t.Context(), region)
-		if ips, _ := w.Addresses(t.Context(), region); len(ips) != 2 || active != a.newest().number || err != nil {
-			t.Errorf("fencing %v: after the mend plan %d with %v: %v", fencing, active, ips, err)
-		}
-	}
-}
-
-// TestStart runs planner and enactors by themselves, until the end.
-func TestStart(t *testing.T) {
-	w := wire(t)
-	said := &told{}
-	a := New(Config{
-		Wire: w, Endpoints: []string{region, fips}, Balancers: func() []netip.Addr { return home }, Keep: 3,
-		Period: time.Millisecond, Pause: time.Microsecond, Say: said.say,
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	a.Start(ctx)
-	for active := 0; active < 10; {
-		var err error
-		if active, err = w.Active(t.Context(), fips); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cancel()
-	a.Wait()
-	for _, k := range said.all {
-		if k == Failed {
-			t.Error("an enactor has failed")
+			if n := look(15 * time.Minute); n == 0 {
+				t.Errorf("mends %q, seed %d: empty before the race", mends, seed)
+			}
+			if n := look(25 * time.Minute); (n == 0) != (mends == 0) {
+				t.Errorf("mends %q, seed %d: %d addresses after the race", mends, seed, n)
+			}
+			if n := look(27*time.Minute, dns.Hand{At: 26 * time.Minute}); n == 0 {
+				t.Errorf("mends %q, seed %d: empty after the mend", mends, seed)
+			}
+			text := strings.Join(said, "\n")
+			for _, want := range map[dns.Mend][]string{0: {"older than plan", "which is in use", "roll-back would point"}, dns.Fencing: {"by now"}}[mends] {
+				if !strings.Contains(text, want) {
+					t.Errorf("mends %q, seed %d: nothing says %q:\n%s", mends, seed, want, text)
+				}
+			}
 		}
 	}
 }

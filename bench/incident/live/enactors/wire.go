@@ -82,16 +82,23 @@ func (w *Wire) Delete(ctx context.Context, endpoint string, plan int) error {
 	})
 }
 
-// Apply builds an endpoint's tree of one plan, an address record per load balancer, and points the
-// endpoint's alias at it and its roll-back record at the tree of plan was. That tree must have
-// addresses: a roll-back to nothing cannot be built. With fence, the alias must still point at the
-// tree of plan was. All of it is one update, and the server checks what must hold in the same
-// moment. was is 0 where there is no alias yet.
-func (w *Wire) Apply(ctx context.Context, endpoint string, plan int, balancers []netip.Addr, was int, fence bool) error {
+// Build makes an endpoint's tree of one plan: an address record per load balancer.
+func (w *Wire) Build(ctx context.Context, endpoint string, plan int, balancers []netip.Addr) error {
+	return w.Update(ctx, func(m *dns.Msg) {
+		m.RemoveRRset(set(tree(endpoint, plan), dns.TypeA))
+		for _, ip := range balancers {
+			head := dns.RR_Header{Name: tree(endpoint, plan), Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: w.TTL}
+			m.Insert([]dns.RR{&dns.A{Hdr: head, A: net.IP(ip.AsSlice())}})
+		}
+	})
+}
+
+// Flip points an endpoint's alias at a plan's tree and its roll-back record at the tree of plan was.
+// That tree must have addresses: a roll-back to nothing cannot be built. With fence, the alias must
+// still point at the tree of plan was. The server checks in the same moment what must hold. was is
+// 0 where nothing was there, or does not matter.
+func (w *Wire) Flip(ctx context.Context, endpoint string, plan, was int, fence bool) error {
 	alias := dnsserver.Alias + endpoint
-	set := func(name string, kind uint16) []dns.RR {
-		return []dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET}}}
-	}
 	return w.Update(ctx, func(m *dns.Msg) {
 		switch {
 		case was > 0:
@@ -104,14 +111,14 @@ func (w *Wire) Apply(ctx context.Context, endpoint string, plan int, balancers [
 		case fence:
 			m.RRsetNotUsed(set(alias, dns.TypeTXT))
 		}
-		m.RemoveRRset(set(tree(endpoint, plan), dns.TypeA))
-		for _, ip := range balancers {
-			head := dns.RR_Header{Name: tree(endpoint, plan), Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: w.TTL}
-			m.Insert([]dns.RR{&dns.A{Hdr: head, A: net.IP(ip.AsSlice())}})
-		}
 		m.RemoveRRset(set(alias, dns.TypeTXT))
 		m.Insert([]dns.RR{w.text(alias, tree(endpoint, plan))})
 	})
+}
+
+// set names a set of records.
+func set(name string, kind uint16) []dns.RR {
+	return []dns.RR{&dns.ANY{Hdr: dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET}}}
 }
 
 // Active is the plan at whose tree an endpoint's alias points; 0: there is no alias.
