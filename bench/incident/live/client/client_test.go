@@ -177,7 +177,7 @@ func TestProbe(t *testing.T) {
 		"a page":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
 		"an error": http.NotFound,
 		"S3's form": func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(400)
+			w.WriteHeader(http.StatusBadRequest)
 			_, _ = w.Write([]byte(`<Error><Code>MethodNotAllowed</Code></Error>`))
 		},
 	} {
