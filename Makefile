@@ -2,7 +2,7 @@
 # the race detector in `make test` a C compiler. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build bench bench-full bench-speed bench-peers bench-contestants bench-sim test lint fmt fuzz clean
+.PHONY: help need-go build bench bench-full bench-speed bench-peers bench-contestants incident-live bench-sim test lint fmt fuzz clean
 
 # Arguments for the benchmark: make bench ARGS='--seeds 3'
 ARGS ?=
@@ -44,6 +44,9 @@ bench-peers: need-go ## measure our tables and queues beside others' (JSON=FILE 
 bench-contestants: need-go ## rank the limiters, breakers and queues of known libraries by the surge (downloads them)
 	cd bench/contestants && CGO_ENABLED=0 go build -trimpath -o ../../bin/leasestorm-contestants .
 	bin/leasestorm-contestants rank --contestants $(CONTESTANTS) $(ARGS)
+
+incident-live: need-go ## build bin/leasestorm-incident: the race with a real name server and the AWS SDK (downloads them)
+	cd bench/incident/live && CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o ../../../bin/leasestorm-incident .
 
 bench-sim: need-go ## measure the virtual engine beside a calendar in a heap
 	@scripts/bench-sim

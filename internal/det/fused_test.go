@@ -26,7 +26,7 @@ var same = strings.Fields(`internal/det internal/huge queue queue/internal/prefe
 	bench/incident bench/incident/dns bench/incident/explore bench/incident/dependency bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch`)
 
 // different are those that may differ: figures, what measures a host, and what computes nothing.
-var different = strings.Fields(`bench/host bench/plot bench/speed bench/internal/files docs`)
+var different = strings.Fields(`bench/host bench/plot bench/speed bench/internal/files bench/metrics docs`)
 
 // exact are the functions of package math that have one result on every architecture.
 var exact = strings.Fields(`Abs Ceil Copysign Float32bits Float32frombits Float64bits Float64frombits Floor Frexp Inf

@@ -88,6 +88,10 @@ type walk struct{ from, to time.Duration }
 
 // System is planner, enactors and clean-up with times of their own.
 type System struct {
+	// Each, if set, sees every step of an enactor and the operator's restoration (enactor -1), with
+	// the state before and after it.
+	Each func(now time.Duration, enactor int, before, after *State, out Outcome)
+
 	cfg     Config
 	s       State
 	rng     *rand.Rand
@@ -300,9 +304,12 @@ const deleted = "the clean-up deletes the tree that is active: the name is empty
 // step takes a step of the State, and notes what came of it.
 func (y *System) step(now time.Duration, i int) {
 	n := &y.s.Enactor[i]
-	before := *n
+	before, state := *n, y.s
 	was := y.s.Empty(0)
 	out := y.s.Step(&y.cfg.Rules, i)
+	if y.Each != nil {
+		y.Each(now, i, &state, &y.s, out)
+	}
 	e := int(before.Endpoint)
 	switch {
 	case before.Phase == Idle && n.Phase != Idle:
@@ -345,7 +352,11 @@ func (y *System) hand(now time.Duration, h Hand) {
 	for i := range y.s.Enactor { // what they hold is older than what the operator sets
 		y.s.Enactor[i], y.began[i] = Enactor{}, -1
 	}
+	state := y.s
 	y.s.Restore(0)
+	if y.Each != nil {
+		y.Each(now, -1, &state, &y.s, Done)
+	}
 	y.stuck = false
 	y.say(now, "the name is restored by hand", -1, int(y.s.Newest), 0)
 	y.note(now)
