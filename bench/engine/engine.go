@@ -32,6 +32,7 @@ type State struct {
 	Active int    // live leases
 	Queued int    // waiting attempts
 	Good   uint64 // good establishes since the start
+	Checks uint64 // good checks since the start
 }
 
 // ExpirePeriod is the run time between two calls of Manager.Expire.
@@ -104,7 +105,7 @@ type watcher struct {
 	plan *Plan
 	rec  *record.Recorder // the generator's
 	next time.Duration
-	good uint64
+	good [queue.Classes]uint64 // good answers
 	left []Event
 }
 
@@ -112,11 +113,11 @@ func newWatcher(p *Plan) *watcher {
 	return &watcher{plan: p, rec: p.Log.Recorder(p.Log.Workers), left: p.Events}
 }
 
-// answers counts the good establishes and delivers the answers to the source.
+// answers counts the good answers and delivers all answers to the source.
 func (w *watcher) answers(now time.Duration, answers []dwfm.Answer) {
 	for i := range answers {
-		if answers[i].Class == queue.Establish && answers[i].Outcome == queue.Good {
-			w.good++
+		if answers[i].Outcome == queue.Good {
+			w.good[answers[i].Class]++
 		}
 	}
 	w.plan.Source.Answers(now, answers)
@@ -134,7 +135,7 @@ func (w *watcher) tick(now time.Duration) bool {
 		return false
 	}
 	w.next = now + w.plan.WatchPeriod
-	s := State{Active: w.plan.Manager.Live(), Queued: w.plan.Manager.Queued(), Good: w.good}
+	s := State{Active: w.plan.Manager.Live(), Queued: w.plan.Manager.Queued(), Good: w.good[queue.Establish], Checks: w.good[queue.Check]}
 	w.rec.Sample(s.Active, s.Queued)
 	return now >= w.plan.End || w.plan.Watch != nil && w.plan.Watch(now, s)
 }

@@ -9,12 +9,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/leasestorm/leasestorm/bench/incident/dependency"
 	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/live/client"
 	"github.com/leasestorm/leasestorm/bench/incident/live/dnsserver"
 	"github.com/leasestorm/leasestorm/bench/incident/live/dynamo"
 	"github.com/leasestorm/leasestorm/bench/incident/live/enactors"
 	"github.com/leasestorm/leasestorm/bench/metrics"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
 // config is what a run is asked for.
@@ -27,17 +29,52 @@ type config struct {
 	DynamoDB string
 	Clients  int
 	Rate     float64
+	Retries  string // the SDK's
+
+	Leases   int // 0: no manager
+	Queue    string
+	Admit    string
+	Retry    string
+	Workers  int
+	Operator string // time of the day, or none
+	NoWait   bool
 }
 
 func defaults() config {
-	return config{Seconds: 60, Seed: 1, Mend: "none", DNS: "127.0.0.1:0", Clients: 64, Rate: 400}
+	d := scenario.Default()
+	return config{
+		Seed: 1, Mend: "none", DNS: "127.0.0.1:0", Clients: 64, Rate: 100, Retries: string(dependency.Before),
+		Leases: d.Leases, Queue: d.Queue, Admit: d.Admit, Retry: d.Retry, Operator: "04:14",
+	}
 }
+
+// dayLength is how much of the day is replayed: with the manager, until its leases are back.
+func (c *config) dayLength() time.Duration {
+	if c.Leases > 0 {
+		return 6*time.Hour + 30*time.Minute
+	}
+	return 3*time.Hour + 30*time.Minute
+}
+
+// length is the length of the run in seconds.
+func (c *config) length() int {
+	switch {
+	case c.Seconds > 0:
+		return c.Seconds
+	case c.Leases > 0:
+		return 180
+	}
+	return 60
+}
+
+// speed is how many times the day's speed the run has.
+func (c *config) speed() float64 { return c.dayLength().Seconds() / float64(c.length()) }
 
 // Times of the day's clock, since 23:30 PDT of 19 October 2025.
 const (
-	dayLength = 3*time.Hour + 30*time.Minute
-	mendAt    = 2*time.Hour + 55*time.Minute // 02:25, public
-	offAt     = mendAt - time.Minute
+	raceAt = 18 * time.Minute             // 23:48, public
+	mendAt = 2*time.Hour + 55*time.Minute // 02:25, public
+	offAt  = mendAt - time.Minute
 	// The client's times are those of the replay (bench/incident/dependency): the lifetime of
 	// connections is calibrated so that about a tenth of them end while the name is empty.
 	recordTTL   = time.Minute
@@ -56,7 +93,7 @@ func (c *config) validate() (dns.Config, error) {
 	d := dns.Default()
 	d.Seed = c.Seed
 	switch {
-	case c.Seconds < 10 || c.Seconds > 3600:
+	case c.Seconds != 0 && (c.Seconds < 10 || c.Seconds > 3600):
 		return d, usageError{fmt.Errorf("--seconds %d: want 10 to 3600", c.Seconds)}
 	case c.Mend != "none" && c.Mend != "fencing":
 		return d, usageError{fmt.Errorf("--dns-mend %q: want none or fencing; the other mends are in leasestorm incident", c.Mend)}
@@ -64,6 +101,10 @@ func (c *config) validate() (dns.Config, error) {
 		return d, usageError{fmt.Errorf("--clients %d: want 1 to 1000", c.Clients)}
 	case !(c.Rate >= 1 && c.Rate <= 5000):
 		return d, usageError{fmt.Errorf("--rate %g: want 1 to 5000 checks per second", c.Rate)}
+	case c.Retries != string(dependency.Before) && c.Retries != string(dependency.Since):
+		return d, usageError{fmt.Errorf("--client %q: want %s or %s", c.Retries, dependency.Before, dependency.Since)}
+	case c.Leases < 0:
+		return d, usageError{fmt.Errorf("--leases %d: want 0 for no manager, or a number of leases", c.Leases)}
 	}
 	for flag, addr := range map[string]string{"--listen": c.Metrics, "--dns": c.DNS} {
 		if _, err := metrics.Loopback(addr); addr != "" && err != nil {
@@ -90,6 +131,8 @@ type live struct {
 	registry *metrics.Registry
 	say      func(text string)
 	sum      *summary
+	manager  *manager // nil: there is none
+	watched  *indicators
 	looks    int64 // of the run itself at the name
 	empty    int64 // of these, those that found nothing
 }
@@ -123,7 +166,13 @@ func run(ctx context.Context, cfg config, say func(string)) (*summary, error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	l := &live{cfg: cfg, say: say, speed: dayLength.Seconds() / float64(cfg.Seconds), registry: metrics.New(), sum: &summary{Seconds: cfg.Seconds, Seed: cfg.Seed, Mend: cfg.Mend}}
+	l := &live{cfg: cfg, say: say, speed: cfg.speed(), registry: metrics.New(), sum: &summary{Seconds: cfg.length(), Seed: cfg.Seed, Mend: cfg.Mend, Client: cfg.Retries}}
+	l.watched = &indicators{usual: time.Duration(2*model.Endpoints) * model.StepTime}
+	if cfg.Leases > 0 {
+		if l.manager, err = newManager(&cfg); err != nil {
+			return nil, err
+		}
+	}
 	l.sum.Compression = l.speed
 	if l.system, err = dns.New(model); err != nil {
 		return nil, err
@@ -143,7 +192,11 @@ func run(ctx context.Context, cfg config, say func(string)) (*summary, error) {
 	}
 	checks := client.Config{
 		DNS: l.names.Addr(), URL: where, Allowed: ips, Table: "leasestorm-leases",
-		TTL: l.wall(recordTTL), NegativeTTL: l.wall(negativeTTL), Lifetime: l.wall(lifetime),
+		TTL: l.wall(recordTTL), NegativeTTL: l.wall(negativeTTL), Lifetime: l.wall(lifetime), Retries: dependency.Retries(cfg.Retries),
+	}
+	if l.manager != nil {
+		// One manager has one resolver: its droplets find the name again at the same time.
+		checks.Names = new(client.Names)
 	}
 	if err := prepare(ctx, checks, cfg.DynamoDB); err != nil {
 		return nil, err
@@ -155,6 +208,7 @@ func run(ctx context.Context, cfg config, say func(string)) (*summary, error) {
 			l.store.Metrics(l.registry)
 		}
 		l.sample.Metrics(l.registry)
+		l.metrics()
 		s, err := l.registry.Listen(ctx, cfg.Metrics)
 		if err != nil {
 			return nil, err
@@ -164,11 +218,37 @@ func run(ctx context.Context, cfg config, say func(string)) (*summary, error) {
 	}
 	host, port, _ := net.SplitHostPort(l.names.Addr())
 	l.say(fmt.Sprintf("%.0f times the day's speed; ask the name server by: dig @%s -p %s %s", l.speed, host, port, endpoint))
-	l.began = time.Now()
+	if l.manager == nil {
+		l.began = time.Now()
+		return l.through(ctx)
+	}
+	m := l.manager
+	m.sample, m.names = l.sample, checks.Names
+	m.start(ctx, cfg.Seed, say)
+	defer func() { stop(); <-m.ended }()
+	select {
+	case l.began = <-m.started:
+		return l.through(ctx)
+	case <-m.ended:
+		if scenario.Refused(m.err) {
+			return nil, usageError{m.err}
+		}
+		return nil, m.err
+	}
+}
+
+// through goes through the day, whose clock has begun.
+func (l *live) through(ctx context.Context) (*summary, error) {
 	l.sample.Start(ctx)
 	defer l.sample.Close()
 	if err := l.replay(ctx); err != nil {
 		return nil, err
+	}
+	if m := l.manager; m != nil {
+		<-m.ended
+		if m.err != nil {
+			return nil, m.err
+		}
 	}
 	l.finish()
 	return l.sum, nil
@@ -222,16 +302,24 @@ func prepare(ctx context.Context, cfg client.Config, named string) error {
 // replay goes through the day, a step every few milliseconds.
 func (l *live) replay(ctx context.Context) error {
 	hands := []dns.Hand{{At: offAt, Off: true}, {At: mendAt}}
-	tick := time.NewTicker(5 * time.Millisecond)
+	// Beside a manager the run looks at the name less often: both share the processors.
+	every, lines, end := 5*time.Millisecond, 15*time.Minute, l.cfg.dayLength()
+	if l.manager != nil {
+		every, lines = 20*time.Millisecond, 5*time.Minute
+		for _, at := range l.manager.acts {
+			defer time.AfterFunc(time.Until(l.began.Add(at)), func() { l.watched.acts.Add(2) }).Stop()
+		}
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	next := time.Duration(0) // of the lines that come every 15 minutes
+	next := time.Duration(0) // of the lines that come at regular times
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
-		now := min(l.day(), dayLength)
+		now := min(l.day(), end)
 		if err := l.mirror.Run(ctx, l.system, now, hands); err != nil {
 			return err
 		}
@@ -243,11 +331,12 @@ func (l *live) replay(ctx context.Context) error {
 			return err
 		}
 		l.look(now, len(ips))
+		l.observe(now)
 		if now >= next {
-			next += 15 * time.Minute
+			next += lines
 			l.state(now)
 		}
-		if now >= dayLength {
+		if now >= end {
 			return nil
 		}
 	}

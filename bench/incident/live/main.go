@@ -65,9 +65,11 @@ func liveCommand(out, progress io.Writer) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "live", Short: "the race, the empty answer, and the way back, as requests on the wire", Args: cobra.NoArgs,
-		Long: `Replays 23:30 to 03:00 of the day in some seconds. A name server, a store with DynamoDB's HTTP
-API and a sample of state checks through the AWS SDK run on loopback. The race empties the name at
-23:48 of the day's clock, and the operator restores it at 02:25.`,
+		Long: `Replays 23:30 to 06:00 of the day in three minutes. A name server, a store with DynamoDB's HTTP
+API and a sample of state checks through the AWS SDK run on loopback, beside a lease manager on this
+host's cores, whose droplets find DynamoDB as the sample does. The race empties the name at 23:48 of
+the day's clock, the operator restores it at 02:25, and throttles and restarts the manager at 04:14.
+With --leases 0 there is no manager, and the replay ends at 03:00.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			lines := out
 			if asJSON {
@@ -87,7 +89,7 @@ API and a sample of state checks through the AWS SDK run on loopback. The race e
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&cfg.Seconds, "seconds", cfg.Seconds, "length of the run in seconds, 10 to 3600; the day's 3.5 hours are compressed to it")
+	f.IntVar(&cfg.Seconds, "seconds", cfg.Seconds, "length of the run in seconds, 10 to 3600, to which the day is compressed; 0: 180, or 60 without a manager")
 	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "seed of the DNS automation's times")
 	f.StringVar(&cfg.Mend, "dns-mend", cfg.Mend, "none, or fencing: the name server refuses a plan that others have replaced")
 	f.StringVar(&cfg.Metrics, "listen", cfg.Metrics, "HOST:PORT of the metrics for Prometheus; empty: none")
@@ -95,6 +97,14 @@ API and a sample of state checks through the AWS SDK run on loopback. The race e
 	f.StringVar(&cfg.DynamoDB, "dynamodb", cfg.DynamoDB, "URL of another DynamoDB endpoint; empty: the store of this program")
 	f.IntVar(&cfg.Clients, "clients", cfg.Clients, "clients of the sample, each with a connection of its own, 1 to 1000")
 	f.Float64Var(&cfg.Rate, "rate", cfg.Rate, "sampled state checks per second, 1 to 5000")
+	f.StringVar(&cfg.Retries, "client", cfg.Retries, "the SDK's retries: before-2026 or since-2026")
+	f.IntVar(&cfg.Leases, "leases", cfg.Leases, "leases of the manager; 0: no manager")
+	f.StringVar(&cfg.Queue, "queue", cfg.Queue, "the manager's queue discipline, as in leasestorm run")
+	f.StringVar(&cfg.Admit, "admit", cfg.Admit, "the manager's admission controller, as in leasestorm run")
+	f.StringVar(&cfg.Retry, "retry", cfg.Retry, "the droplets' retry policy, as in leasestorm run")
+	f.IntVar(&cfg.Workers, "workers", cfg.Workers, "the manager's workers; 0: as many as fit beside the generator")
+	f.StringVar(&cfg.Operator, "operator-at", cfg.Operator, "PDT time at which the operator throttles and restarts the manager, or none")
+	f.BoolVar(&cfg.NoWait, "no-wait", false, "do not wait for a quiet host before the manager is calibrated")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object; the timeline goes to stderr")
 	return cmd
 }

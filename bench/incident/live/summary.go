@@ -13,6 +13,7 @@ type summary struct {
 	Seconds     int      `json:"seconds"`
 	Seed        uint64   `json:"seed"`
 	Mend        string   `json:"dns_mend"`
+	Client      string   `json:"client"`
 	Compression float64  `json:"compression"`
 	Outage      bool     `json:"outage"`
 	EmptiedAt   *float64 `json:"emptied_at_s"`
@@ -22,6 +23,7 @@ type summary struct {
 	FailingMost float64  `json:"failing_max"` // share of the clients
 	Checks      checks   `json:"checks"`
 	DNS         names    `json:"dns"`
+	Manager     *managed `json:"manager"` // null: there was none
 	Timeline    []moment `json:"timeline"`
 }
 
@@ -81,9 +83,13 @@ func failing(st client.Stats) string {
 	return fmt.Sprintf("the checks of %d of %d clients fail", st.Failing, st.Clients)
 }
 
-// state is the line that comes every quarter of an hour.
+// state is the line that comes at regular times.
 func (l *live) state(now time.Duration) {
 	st := l.sample.Stats()
+	if l.manager != nil {
+		l.tell(now, fmt.Sprintf("%s; %s", failing(st), l.rates(now)))
+		return
+	}
 	l.tell(now, fmt.Sprintf("%s; %d checks so far, %d connections", failing(st), st.Checks(), st.Dials))
 }
 
@@ -99,6 +105,9 @@ func (l *live) finish() {
 	if l.sum.Outage && l.sum.MendedAt == nil {
 		l.sum.OutageTime = took - *l.sum.EmptiedAt
 	}
+	if l.manager != nil {
+		l.sum.Manager = l.manager.summary(l.speed, l.sum.Checks.PerSecond)
+	}
 	d := l.names.Stats()
 	// Without what the run itself has asked, to see the name.
 	l.sum.DNS = names{d.Queries - l.looks, d.Empty - l.empty, d.Updates, d.Fenced, d.Refused}
@@ -111,10 +120,37 @@ func (s *summary) text() string {
 	fmt.Fprintf(&b, "\nchecks       %d through the AWS SDK, %.0f per second; p50 %.2f ms, p99 %.2f ms\n", c.Total, c.PerSecond, c.P50, c.P99)
 	fmt.Fprintf(&b, "failed       %d without an address, %d unreachable, %d otherwise\n", c.NoAddress, c.Unreachable, c.Other)
 	fmt.Fprintf(&b, "name server  %d queries, %d empty answers, %d updates, %d refused by a prerequisite\n", d.Queries, d.Empty, d.Updates, d.Fenced)
-	if !s.Outage {
+	if s.Outage {
+		fmt.Fprintf(&b, "outage       %.1f s (%s of the day); at most %.0f %% of the clients failed\n", s.OutageTime, (time.Duration(s.OutageTime*s.Compression) * time.Second).Round(time.Minute), 100*s.FailingMost)
+	} else {
 		fmt.Fprintln(&b, "no outage: the name had addresses at all times")
-		return b.String()
 	}
-	fmt.Fprintf(&b, "outage       %.1f s (%s of the day); at most %.0f %% of the clients failed\n", s.OutageTime, (time.Duration(s.OutageTime*s.Compression) * time.Second).Round(time.Minute), 100*s.FailingMost)
+	if s.Manager != nil {
+		b.WriteString(s.Manager.text())
+	}
 	return b.String()
+}
+
+// text is the manager's part for a person.
+func (m *managed) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "manager      %d leases, queue %s, admit %s, retry %s, %d workers; τ %.2g s, H %.3g s, TTL %.3g s\n", m.Leases, m.Queue, m.Admit, m.Retry, m.Workers, m.Timeout, m.Interval, m.TTL)
+	fmt.Fprintf(&b, "sampled      %.2g %% of its checks in the steady state\n", 100*m.Sampled)
+	fmt.Fprintf(&b, "verdict      %s; %d leases had lapsed at the mend, β %.2f; at most %d were lost\n", strings.ToUpper(string(m.Verdict)), m.Lapsed, m.Beta, m.Lost)
+	fmt.Fprintf(&b, "after 02:25  collapse seen %s; the operator acts %s; all leases back %s, which is %s after the operator\n", after(m.Collapse), after(m.Operator), after(m.TTR), after(m.Rescue))
+	if !m.Run.Valid {
+		fmt.Fprintf(&b, "INVALID      %s\n", m.Run.Because)
+	}
+	for _, text := range m.Run.Noisy {
+		fmt.Fprintf(&b, "noisy        %s\n", text)
+	}
+	return b.String()
+}
+
+// after is a time that may be missing.
+func after(s *float64) string {
+	if s == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f s", *s)
 }

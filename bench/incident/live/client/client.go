@@ -22,10 +22,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 	"go.uber.org/atomic"
+
+	"github.com/leasestorm/leasestorm/bench/incident/dependency"
 )
 
 // Config is the configuration of a Client.
@@ -43,6 +46,10 @@ type Config struct {
 	Age              time.Duration // of the first connection when it is made
 	Timeout          time.Duration // of one call with its retries; 0: 2 s
 	Table            string
+	// Names is the cache of look-ups, which the clients of one host share; nil: the client has its own.
+	Names *Names
+	// Retries is the version of the SDK's retries; "": that of the SDK in use, which is since-2026.
+	Retries dependency.Retries
 }
 
 // Client is one caller's way to DynamoDB. Its calls must not overlap.
@@ -54,23 +61,40 @@ type Client struct {
 	dials atomic.Int64
 
 	// The pool dials on a goroutine of its own, which may outlive the call.
-	mu    sync.Mutex
-	cache cached
-	born  time.Time // of the connection that was made last
+	mu   sync.Mutex
+	born time.Time // of the connection that was made last
 }
 
-// cached is what a client remembers of its last look-up.
-type cached struct {
+// Names is what one host remembers of its last look-up. It is safe for concurrent use.
+type Names struct {
+	mu    sync.Mutex
 	host  string
 	ips   []netip.Addr
 	err   error
 	until time.Time
+	// missing is when a missing name is looked up again, since epoch.
+	missing atomic.Duration
+}
+
+// epoch keeps the monotonic clock in the times that are counted from it.
+var epoch = time.Now()
+
+// Missing returns when the name that was missing at the last look-up is looked up again; zero: it
+// was there. It takes no lock.
+func (n *Names) Missing() time.Time {
+	if d := n.missing.Load(); d != 0 {
+		return epoch.Add(d)
+	}
+	return time.Time{}
 }
 
 // New returns a client. It does not connect.
 func New(cfg Config) *Client {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 2 * time.Second
+	}
+	if cfg.Names == nil {
+		cfg.Names = new(Names)
 	}
 	c := &Client{cfg: cfg}
 	c.names = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -82,6 +106,7 @@ func New(cfg Config) *Client {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local", Source: "static"}, nil
 		}),
+		Retryer: retryer(cfg.Retries),
 	})
 	return c
 }
@@ -112,6 +137,19 @@ func (c *Client) Dials() int64 { return c.dials.Load() }
 
 // Close ends the client's connection.
 func (c *Client) Close() { c.pool.CloseIdleConnections() }
+
+// retryer is a version of the SDK's retries; nil: the SDK's own.
+func retryer(version dependency.Retries) aws.Retryer {
+	if version != dependency.Before {
+		return nil
+	}
+	// The standard mode of aws-sdk-go-v2 before 1.48.0: three attempts, a wait of up to 2 s and then
+	// of up to 4 s, five tokens a retry.
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.RetryCost = retry.DefaultMaxAttempts, retry.DefaultRetryCost
+		o.Backoff = retry.NewExponentialJitterBackoff(retry.DefaultMaxBackoff)
+	})
+}
 
 // ErrNotAllowed is the error of a connection to an address that nobody named.
 var ErrNotAllowed = errors.New("an address that is not the harness's own")
@@ -146,10 +184,11 @@ func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, erro
 
 // resolve looks a name up, or remembers what it found last.
 func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.cache.host == host && time.Now().Before(c.cache.until) {
-		return c.cache.ips, c.cache.err
+	n := c.cfg.Names
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.host == host && time.Now().Before(n.until) {
+		return n.ips, n.err
 	}
 	// The dot at the end keeps the host's search list out.
 	ips, err := c.names.LookupNetIP(ctx, "ip4", host+".")
@@ -159,11 +198,13 @@ func (c *Client) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	e, isDNS := errors.AsType[*net.DNSError](err)
 	switch {
 	case err == nil:
-		c.cache = cached{host: host, ips: ips, until: time.Now().Add(c.cfg.TTL)}
+		n.host, n.ips, n.err, n.until = host, ips, nil, time.Now().Add(c.cfg.TTL)
+		n.missing.Store(0)
 	case isDNS && e.IsNotFound:
 		// The error's text names the system's server, which nobody asked.
 		err = &net.DNSError{Err: "no such host", Name: host, Server: c.cfg.DNS, IsNotFound: true}
-		c.cache = cached{host: host, err: err, until: time.Now().Add(c.cfg.NegativeTTL)}
+		n.host, n.ips, n.err, n.until = host, nil, err, time.Now().Add(c.cfg.NegativeTTL)
+		n.missing.Store(n.until.Sub(epoch))
 	}
 	return ips, err
 }

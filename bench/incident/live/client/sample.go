@@ -51,6 +51,7 @@ func outcome(err error) Outcome {
 // Sample makes state checks at a steady rate by many clients.
 type Sample struct {
 	clients []*Client
+	names   *Names // of all clients; nil: each has its own
 	seen    []seen
 	every   time.Duration // between two checks of a client
 	began   time.Time
@@ -74,7 +75,7 @@ type seen struct {
 func NewSample(cfg Config, clients int, rate float64) *Sample {
 	s := &Sample{
 		seen: make([]seen, clients), every: time.Duration(float64(clients) / rate * float64(time.Second)),
-		times: hdrhistogram.New(1, int64(time.Minute), 3),
+		times: hdrhistogram.New(1, int64(time.Minute), 3), names: cfg.Names,
 	}
 	for i := range clients {
 		// The connections are of all ages when the sample begins, as they are later.
@@ -113,10 +114,24 @@ func (s *Sample) loop(ctx context.Context, i int) {
 		if ctx.Err() != nil {
 			return // an interrupted check says nothing
 		}
-		s.saw(i, outcome(err), time.Since(began))
-		next.Reset(max(0, s.every-time.Since(began)))
+		o := outcome(err)
+		s.saw(i, o, time.Since(began))
+		next.Reset(s.wait(o, began))
 	}
 }
+
+// wait is the time to a client's next check. A client that has no address looks the name up as soon
+// as the shared cache lets it.
+func (s *Sample) wait(o Outcome, began time.Time) time.Duration {
+	rest := s.every - time.Since(began)
+	if o == NoAddress && s.names != nil {
+		rest = min(rest, time.Until(s.names.Missing()))
+	}
+	return max(0, rest)
+}
+
+// Every is the time between two checks of a client.
+func (s *Sample) Every() time.Duration { return s.every }
 
 // saw enters how a client's check ended.
 func (s *Sample) saw(i int, o Outcome, takes time.Duration) {
@@ -138,7 +153,7 @@ func (s *Sample) Ask(_ time.Duration, droplet uint32) (ok bool, takes time.Durat
 	return !c.bad.Load(), c.takes.Load()
 }
 
-// AtOnce reports that calls take time.
+// AtOnce reports that calls take time. Who leaves the time out of a service wraps the Sample.
 func (s *Sample) AtOnce() bool { return false }
 
 // Close ends the checks and their connections.
