@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestLive(t *testing.T) {
 	for _, mend := range []string{"none", "fencing"} {
 		var out bytes.Buffer
 		cmd := root(&out, io.Discard)
-		cmd.SetArgs([]string{"live", "--seconds", "10", "--clients", "16", "--rate", "50", "--dns-mend", mend, "--listen", ":0", "--json"})
+		cmd.SetArgs([]string{"live", "--leases", "0", "--seconds", "10", "--clients", "16", "--rate", "50", "--dns-mend", mend, "--listen", ":0", "--json"})
 		if err := cmd.ExecuteContext(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -56,6 +57,10 @@ func TestRefused(t *testing.T) {
 		"none or fencing":     {"--dns-mend", "prayer"},
 		"1 to 1000":           {"--clients", "0"},
 		"checks per second":   {"--rate", "NaN"},
+		"before-2026":         {"--client", "yesterday"},
+		"--leases -1":         {"--leases", "-1"},
+		"the processors":      {"--workers", "5000"},
+		"--operator-at":       {"--operator-at", "23:00"},
 		"want HOST:PORT":      {"--listen", "9100"},
 		"--dns: address":      {"--dns", "53"},
 		"dns: address":        {"--dns", taken.Addr().String()},
@@ -72,8 +77,23 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// checkUsage wants a mistake in the arguments that names what is wrong.
+func checkUsage(t *testing.T, err error, want string) {
+	t.Helper()
+	if _, ok := errors.AsType[usageError](err); !ok || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v; want a mistake in the arguments, with %q", err, want)
+	}
+}
+
 // TestInterrupted ends a run in its middle: its port is free, and goleak finds nothing left.
 func TestInterrupted(t *testing.T) {
+	for _, leases := range []int{0, 2000} {
+		t.Run(strconv.Itoa(leases)+" leases", func(t *testing.T) { interrupted(t, leases) })
+	}
+}
+
+func interrupted(t *testing.T, leases int) {
+	t.Helper()
 	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +102,7 @@ func TestInterrupted(t *testing.T) {
 	_ = free.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cfg := defaults()
-	cfg.DNS = addr
+	cfg.DNS, cfg.Leases, cfg.NoWait = addr, leases, true
 	_, err = run(ctx, cfg, func(text string) {
 		if strings.Contains(text, "23:30") {
 			cancel()

@@ -92,7 +92,7 @@ func newManager(cfg *config) (*manager, error) {
 		return nil, usageError{err}
 	}
 	m.capacity = x.Capacity(x.Want)
-	if cfg.Operator == "none" || cfg.Mend != "none" {
+	if cfg.Operator == "none" {
 		return m, nil
 	}
 	at, err := operator.At(cfg.Operator)
@@ -101,6 +101,9 @@ func newManager(cfg *config) (*manager, error) {
 	}
 	if at < backAt || at >= cfg.dayLength()-5*time.Minute {
 		return nil, usageError{fmt.Errorf("--operator-at %s: want %s to %s, or none", cfg.Operator, clock(backAt)[:5], clock(cfg.dayLength() - 6*time.Minute)[:5])}
+	}
+	if cfg.Mend != "none" { // without an outage the operator has nothing to do
+		return m, nil
 	}
 	after := (wall(at) - s.Steady - s.Outage).Truncate(time.Microsecond).String()
 	m.acts = []time.Duration{wall(at)}
@@ -149,16 +152,20 @@ func (m *manager) resume(now time.Duration, droplet uint32) time.Duration {
 	if ok, _ := m.sample.Ask(now, droplet); ok {
 		return 0 // as its retry policy says
 	}
-	margin := m.scenario.Timeout / resumeMargin
 	missing := m.names.Missing()
 	if missing.IsZero() { // found already, and its client's check is under way
-		return now + margin
+		return now + m.scenario.Timeout/resumeMargin
 	}
-	at := missing.Sub(m.zero)
-	if at < m.mend {
-		at += (m.mend - at + m.negative - 1) / m.negative * m.negative
+	return m.after(missing.Sub(m.zero), now)
+}
+
+// after is resume for a client that looks the name up again at missing, and then whenever what it
+// has cached expires.
+func (m *manager) after(missing, now time.Duration) time.Duration {
+	if missing < m.mend {
+		missing += (m.mend - missing + m.negative - 1) / m.negative * m.negative
 	}
-	return max(at, now) + margin
+	return max(missing, now) + m.scenario.Timeout/resumeMargin
 }
 
 // watch takes a sample of the manager. The first one starts the day's clock.

@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 
+	"github.com/leasestorm/leasestorm/bench/incident/dependency"
 	"github.com/leasestorm/leasestorm/bench/incident/live/dnsserver"
 	"github.com/leasestorm/leasestorm/bench/incident/live/dynamo"
 )
@@ -244,5 +245,46 @@ func TestSample(t *testing.T) {
 	s.Close()
 	if st := s.Stats(); st.Dials != 4 {
 		t.Errorf("%d connections by 4 clients", st.Dials)
+	}
+}
+
+// The two versions of the SDK's retries differ in their attempts and in their waits.
+func TestRetries(t *testing.T) {
+	for version, want := range map[dependency.Retries]struct {
+		attempts int
+		longest  time.Duration // wait after the first attempt
+	}{dependency.Before: {3, 2 * time.Second}, dependency.Since: {4, 25 * time.Millisecond}} {
+		r := New(Config{Retries: version}).DB().Options().Retryer
+		longest := time.Duration(0)
+		for range 1000 {
+			wait, err := r.RetryDelay(1, errors.New("no answer"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			longest = max(longest, wait)
+		}
+		if r.MaxAttempts() != want.attempts || longest > want.longest || longest < want.longest/2 {
+			t.Errorf("%s: %d attempts, waits up to %v; want %d and %v", version, r.MaxAttempts(), longest, want.attempts, want.longest)
+		}
+	}
+}
+
+// Clients of one host share what they remember: one of them asks, and all are told when to ask again.
+func TestShared(t *testing.T) {
+	w := open(t)
+	w.set(t)
+	w.cfg.NegativeTTL, w.cfg.Names = time.Hour, new(Names)
+	before := time.Now()
+	for range 3 {
+		c := New(w.cfg)
+		if o := outcome(c.Check(t.Context(), Lease{Manager: "m", Deadline: 1})); o != NoAddress {
+			t.Errorf("a check is %v", o)
+		}
+	}
+	if n := w.dns.Stats().Empty; n != 1 {
+		t.Errorf("%d empty answers, want 1", n)
+	}
+	if at := w.cfg.Names.Missing(); at.Before(before.Add(time.Hour)) {
+		t.Errorf("the name is looked up again at %v", at)
 	}
 }

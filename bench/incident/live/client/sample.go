@@ -78,8 +78,9 @@ func NewSample(cfg Config, clients int, rate float64) *Sample {
 		times: hdrhistogram.New(1, int64(time.Minute), 3), names: cfg.Names,
 	}
 	for i := range clients {
-		// The connections are of all ages when the sample begins, as they are later.
-		cfg.Age = cfg.Lifetime * time.Duration(i) / time.Duration(clients)
+		// The connections are of all ages when the sample begins, as they are later: each is in the
+		// middle of its part of the lifetime.
+		cfg.Age = cfg.Lifetime * time.Duration(2*i+1) / time.Duration(2*clients)
 		s.clients = append(s.clients, New(cfg))
 	}
 	return s
