@@ -32,6 +32,15 @@ func small(t *testing.T, seed uint64, change func(*Config)) Config {
 	return c
 }
 
+// long skips a test of whole days under the race detector, which costs ten times as much.
+// TestReplayIsTheSame stands for them there.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("replays whole days")
+	}
+}
+
 func replayed(t *testing.T, c Config) *Result {
 	t.Helper()
 	res, err := Replay(t.Context(), c)
@@ -52,6 +61,7 @@ func runbook(t *testing.T, name string) operator.Runbook {
 
 // The order of the day, whatever the seed.
 func TestOrderOfTheDay(t *testing.T) {
+	long(t)
 	for seed := range uint64(5) {
 		res := replayed(t, small(t, seed+1, nil))
 		if share := float64(res.LeasesOut) / float64(res.Leases); !res.Outage || *res.OutageAt != raceAt.Seconds() || share < .05 || share > .3 {
@@ -91,6 +101,7 @@ func TestOrderOfTheDay(t *testing.T) {
 
 // With fencing there is no outage at any seed, in either form of the clean-up.
 func TestFencing(t *testing.T) {
+	long(t)
 	for seed := range uint64(5) {
 		res := replayed(t, small(t, seed+1, func(c *Config) {
 			c.Manager.Leases, c.DNS.Mends, c.DNS.Form = 2400, dns.Fencing, dns.Forms[seed%2]
@@ -103,6 +114,7 @@ func TestFencing(t *testing.T) {
 
 // Without an operator the managers live or die by their queue and admission control.
 func TestWithoutAnOperator(t *testing.T) {
+	long(t)
 	for _, tt := range []struct {
 		queue, admit string
 		survives     bool
@@ -152,6 +164,7 @@ func TestReplayIsTheSame(t *testing.T) {
 
 // What --json prints has the fields that others build on.
 func TestResultJSON(t *testing.T) {
+	long(t)
 	res := replayed(t, small(t, 2, func(c *Config) { c.Manager.Leases, c.Partitions = 800, 2 }))
 	var b bytes.Buffer
 	if err := record.JSON(res)(&b); err != nil {
@@ -185,6 +198,7 @@ func TestConfigRefused(t *testing.T) {
 
 // A layer is tried alone and in pairs with those that set something else.
 func TestCounterfactuals(t *testing.T) {
+	long(t)
 	c := small(t, 1, func(c *Config) { c.Manager.Leases, c.Partitions = 1200, 2 })
 	layers := slices.DeleteFunc(slices.Clone(Layers), func(l Layer) bool {
 		return !slices.Contains([]string{"--queue deadline", "--queue lifo", "--static-stability", "--regions 2"}, l.Name)
