@@ -48,8 +48,9 @@ func TestMends(t *testing.T) {
 	}{
 		{Fencing, false}, {Recheck, false}, {ActiveCheck, true}, {NonemptyGuard, false}, {OneLock, true}, {ActiveCheck | OneLock, true},
 	} {
-		for seed := range uint64(6) {
-			y := run(t, func(c *Config) { c.Seed, c.Mends = seed+1, tt.mend })
+		for seed := range uint64(12) {
+			cause := []Cause{Lock, Slow}[seed%2]
+			y := run(t, func(c *Config) { c.Seed, c.Mends, c.Cause = seed+1, tt.mend, cause })
 			if all := y.Empties(day); (len(all) > 0) != tt.empty {
 				t.Errorf("%s, seed %d: empty %v", tt.mend, seed+1, all)
 				for _, e := range y.Events() {
