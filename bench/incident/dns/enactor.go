@@ -43,8 +43,8 @@ type Loss struct {
 // Losses returns the attempts at locks that were lost, in order.
 func (y *System) Losses() []Loss { return y.losses }
 
-// letter is an enactor's name.
-func letter(i int) string { return string(rune('A' + i)) }
+// Letter is an enactor's name.
+func Letter(i int) string { return string(rune('A' + i)) }
 
 // locks reports whether a step is a batch that takes the endpoint's lock, or begins one. Check and
 // build of an endpoint are one batch.
@@ -163,7 +163,7 @@ func (y *System) free(now time.Duration, i int) {
 	if h.wait == 0 && h.lost > 0 {
 		y.did(now, i, fmt.Sprintf("has the lock at last: lost %s in %v", times(h.lost), (h.until-h.from).Round(time.Second)), int(y.s.Enactor[i].Plan), 0)
 	} else if h.lost > 0 {
-		y.did(now, i, fmt.Sprintf("has outlived its lock %s in %v, and goes on", times(h.lost), (h.until-h.from).Round(time.Second)), int(y.s.Enactor[i].Plan), 0)
+		y.did(now, i, fmt.Sprintf("has lost its lock %s, in %v, before a slow step was done; now it holds", times(h.lost), (h.until-h.from).Round(time.Second)), int(y.s.Enactor[i].Plan), 0)
 	}
 	h.begun, y.tries[i] = false, 0
 }

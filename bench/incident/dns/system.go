@@ -211,23 +211,23 @@ func (y *System) hand(now time.Duration, h Hand) {
 func (y *System) passed(now time.Duration, i int, before Enactor) {
 	for k := range Enactors {
 		n, h := &y.s.Enactor[k], &y.hold[k]
-		if k == i || n.Phase == Idle || h.until == 0 || now < h.from || before.Endpoint != 0 || n.Endpoint != 0 {
+		if k == i || n.Phase == Idle || n.Phase > Flip || n.Endpoint != 0 || h.until == 0 || now < h.from || before.Endpoint != 0 {
 			continue
 		}
 		switch {
 		case before.Phase == Flip && y.s.Applied[0] > n.Plan && !h.overtaken:
 			h.overtaken = true
-			y.did(now, k, fmt.Sprintf("is overtaken: enactor %s has applied plan %d", letter(i), before.Plan), int(n.Plan), 0)
+			y.did(now, k, fmt.Sprintf("is overtaken: enactor %s has applied plan %d", Letter(i), before.Plan), int(n.Plan), 0)
 		case before.Phase == Scan && int(before.Plan)-int(n.Plan) > y.cfg.Keep && !h.old:
 			h.old = true
-			y.did(now, i, fmt.Sprintf("cleans up: plan %d, which enactor %s still holds, is old enough to go", n.Plan, letter(k)), int(before.Plan), 0)
+			y.did(now, i, fmt.Sprintf("cleans up: plan %d, which enactor %s still holds, is old enough to go", n.Plan, Letter(k)), int(before.Plan), 0)
 		}
 	}
 }
 
 // did is say of what an enactor did.
 func (y *System) did(at time.Duration, enactor int, what string, plan, endpoint int) {
-	y.say(at, "enactor "+letter(enactor)+" "+what, enactor, plan, endpoint)
+	y.say(at, "enactor "+Letter(enactor)+" "+what, enactor, plan, endpoint)
 }
 
 func (y *System) say(at time.Duration, what string, enactor, plan, endpoint int) {
