@@ -13,7 +13,7 @@ const (
 	// Lock: it loses the endpoint's lock again and again, and backs off (DAT453).
 	Lock Cause = "lock"
 	// Slow: each of its steps takes 10 to 100 times as long as usual. Its lock expires before the step
-	// is done, so that it has to begin again if another enactor has taken the lock.
+	// is done. It takes the lock again then, and begins the step anew if another enactor has it.
 	Slow Cause = "slow"
 )
 

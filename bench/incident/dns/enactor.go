@@ -64,7 +64,7 @@ func (y *System) take(now time.Duration, i int) bool {
 	if l.holder >= 0 && l.holder != i && now < l.until {
 		return false
 	}
-	*l = lock{i, now + time.Duration(lockSteps*y.slow[i]*float64(y.cfg.StepTime))} // a slow enactor renews it, once it has it
+	*l = lock{i, now + lockSteps*y.cfg.StepTime}
 	return true
 }
 
@@ -86,8 +86,8 @@ func (y *System) act(now time.Duration, i int) {
 			y.delay(now, i)
 			y.request(now, i)
 		}
-	case h.begun, y.locks(n.Phase) && y.lock[n.Endpoint].holder != i:
-		y.request(now, i) // the lock has been lost, or was never taken
+	case h.begun, y.locks(n.Phase) && y.lock[n.Endpoint].holder != i && (y.slow[i] == 1 || !y.take(now, i)):
+		y.request(now, i) // the lock is another's, or was never taken; a slow enactor takes it at the step's end again
 	default:
 		y.step(now, i)
 		y.request(now, i)
@@ -115,7 +115,7 @@ func (y *System) request(now time.Duration, i int) {
 		y.tries[i] = 0
 		return
 	}
-	y.lost(now, i, y.backOff(i))
+	y.noteLoss(now, i, y.backOff(i))
 }
 
 // backOff draws how long an enactor waits that has lost a lock.
@@ -123,8 +123,8 @@ func (y *System) backOff(i int) time.Duration {
 	return y.spread(y.cfg.StepTime * time.Duration(min(mostWaitStep, 1<<min(y.tries[i], 10))))
 }
 
-// lost notes that an attempt at a lock was lost.
-func (y *System) lost(now time.Duration, i int, wait time.Duration) {
+// noteLoss notes that an attempt at a lock was lost.
+func (y *System) noteLoss(now time.Duration, i int, wait time.Duration) {
 	y.tries[i]++
 	y.losses = append(y.losses, Loss{now, wait, i, int(y.s.Enactor[i].Endpoint), y.tries[i]})
 	y.next[i] = now + wait
@@ -141,7 +141,7 @@ func (y *System) lose(now time.Duration, i int) {
 	if h.until-now-wait < y.cfg.StepTime/2 {
 		wait = h.until - now
 	}
-	y.lost(now, i, wait)
+	y.noteLoss(now, i, wait)
 	if h.lost++; h.wait == 0 && h.lost&(h.lost-1) == 0 && h.lost%3 == 1 { // 1, 4, 16 and so on
 		y.did(now, i, fmt.Sprintf("has lost the endpoint's lock %s, and backs off", times(h.lost)), int(y.s.Enactor[i].Plan), 0)
 	}
@@ -184,7 +184,7 @@ func (y *System) delay(now time.Duration, i int) {
 		d = c.Delay
 	case y.rng.Float64() >= rareDelay:
 		return
-	default:
+	default: // as if the whole walk were slow
 		d = time.Duration(y.factor() * float64(c.usualWalk()))
 	}
 	y.delayed = true

@@ -149,7 +149,7 @@ func (y *System) step(now time.Duration, i int) {
 	was := y.s.Empty(0)
 	out := y.s.Step(&y.cfg.Rules, i)
 	e := int(before.Endpoint)
-	if y.lock[e].holder == i && !(before.Phase == Check && n.Phase == Build) {
+	if y.lock[e].holder == i && (before.Phase != Check || n.Phase != Build) {
 		y.lock[e].holder = -1
 	}
 	switch {
