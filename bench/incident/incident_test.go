@@ -2,6 +2,7 @@ package incident
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"os"
@@ -99,6 +100,47 @@ func TestOrderOfTheDay(t *testing.T) {
 	}
 }
 
+// What DNS did is in the order of the day, for both causes and forms, and is short enough to read.
+func TestEvents(t *testing.T) {
+	for i, words := range [][]string{
+		{"takes a plan", "lost the endpoint's lock once", "is overtaken", "cleans up", "has the lock at last", "is empty", "stuck", "restored by hand", "switched off"},
+		{"times as long as usual", "is overtaken", "cleans up", "is empty", "stuck", "restored by hand", "switched off"},
+	} {
+		for _, form := range dns.Forms {
+			res := replayed(t, small(t, 2, func(c *Config) {
+				c.Manager.Leases, c.Partitions, c.DNS.Form, c.DNS.Cause = 800, 2, form, []dns.Cause{dns.Lock, dns.Slow}[i]
+			}))
+			text := res.eventsText()
+			if n := strings.Count(text, "\n"); n > mostEvents+2 || !strings.Contains(text, "lock") {
+				t.Errorf("%d lines:\n%s", n, text)
+			}
+			at := 0
+			for _, w := range words {
+				k := strings.Index(text[at:], w)
+				if k < 0 {
+					t.Fatalf("no %q, or too early:\n%s", w, text)
+				}
+				at += k
+			}
+			if !slices.IsSortedFunc(res.Events, func(a, b Event) int { return cmp.Compare(a.At, b.At) }) {
+				t.Errorf("out of order:\n%s", text)
+			}
+			for _, e := range res.Events {
+				if e.Plan < 1 || e.Plan > 1000 || len(e.Enactor) > 1 || strings.Contains(e.What, "by hand") != (e.Enactor == "" && *res.ReturnAt == e.At) {
+					t.Errorf("%+v", e)
+				}
+			}
+		}
+	}
+	res := Result{Events: make([]Event, mostEvents+5)}
+	if text := res.eventsText(); strings.Count(text, "\n") != mostEvents+2 || !strings.Contains(text, "and 6 more") {
+		t.Error(text)
+	}
+	if text := (&Result{}).eventsText(); text != "" {
+		t.Errorf("nothing happened: %q", text)
+	}
+}
+
 // With fencing there is no outage at any seed, in either form of the clean-up.
 func TestFencing(t *testing.T) {
 	long(t)
@@ -174,7 +216,7 @@ func TestResultJSON(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.Fields("schema seed outage outage_s leases_lost collapsed_at_s verdict ttr_s ttr_after_operator_s services_down_max timeline") {
+	for _, name := range strings.Fields("schema seed outage outage_s leases_lost collapsed_at_s verdict ttr_s ttr_after_operator_s services_down_max timeline events") {
 		if _, ok := got[name]; !ok {
 			t.Errorf("no %s", name)
 		}
