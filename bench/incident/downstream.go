@@ -264,7 +264,7 @@ func (r *replay) head() *Result {
 	res := &Result{
 		Schema: bench.ManifestSchema, Seed: c.Seed, Leases: c.Manager.Leases, Partitions: c.Partitions,
 		Manager: c.Manager.Queue + "/" + c.Manager.Admit + "/" + c.Manager.Retry, Runbook: c.Runbook.Name,
-		Outage: len(r.empty) > 0, DNSMend: c.DNS.Mends.String(), empty: r.empty,
+		Outage: len(r.empty) > 0, DNSMend: c.DNS.Mends.String(), Events: eventsOf(r.name), empty: r.empty,
 	}
 	for _, w := range r.empty {
 		res.OutageLength += (min(w.To, c.End) - w.From).Seconds()

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"os"
@@ -32,6 +33,15 @@ func small(t *testing.T, seed uint64, change func(*Config)) Config {
 	return c
 }
 
+// long skips a test of whole days under the race detector, which costs ten times as much.
+// TestReplayIsTheSame stands for them there.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("replays whole days")
+	}
+}
+
 func replayed(t *testing.T, c Config) *Result {
 	t.Helper()
 	res, err := Replay(t.Context(), c)
@@ -52,6 +62,7 @@ func runbook(t *testing.T, name string) operator.Runbook {
 
 // The order of the day, whatever the seed.
 func TestOrderOfTheDay(t *testing.T) {
+	long(t)
 	for seed := range uint64(5) {
 		res := replayed(t, small(t, seed+1, nil))
 		if share := float64(res.LeasesOut) / float64(res.Leases); !res.Outage || *res.OutageAt != raceAt.Seconds() || share < .05 || share > .3 {
@@ -89,8 +100,50 @@ func TestOrderOfTheDay(t *testing.T) {
 	}
 }
 
+// What DNS did is in the order of the day, for both causes and forms, and is short enough to read.
+func TestEvents(t *testing.T) {
+	for i, words := range [][]string{
+		{"takes a plan", "lost the endpoint's lock once", "is overtaken", "cleans up", "has the lock at last", "is empty", "stuck", "restored by hand", "switched off"},
+		{"times as long as usual", "is overtaken", "cleans up", "is empty", "stuck", "restored by hand", "switched off"},
+	} {
+		for _, form := range dns.Forms {
+			res := replayed(t, small(t, 2, func(c *Config) {
+				c.Manager.Leases, c.Partitions, c.DNS.Form, c.DNS.Cause = 800, 2, form, []dns.Cause{dns.Lock, dns.Slow}[i]
+			}))
+			text := res.eventsText()
+			if n := strings.Count(text, "\n"); n > mostEvents+2 || !strings.Contains(text, "lock") {
+				t.Errorf("%d lines:\n%s", n, text)
+			}
+			at := 0
+			for _, w := range words {
+				k := strings.Index(text[at:], w)
+				if k < 0 {
+					t.Fatalf("no %q, or too early:\n%s", w, text)
+				}
+				at += k
+			}
+			if !slices.IsSortedFunc(res.Events, func(a, b Event) int { return cmp.Compare(a.At, b.At) }) {
+				t.Errorf("out of order:\n%s", text)
+			}
+			for _, e := range res.Events {
+				if e.Plan < 1 || e.Plan > 1000 || len(e.Enactor) > 1 || strings.Contains(e.What, "by hand") != (e.Enactor == "" && *res.ReturnAt == e.At) {
+					t.Errorf("%+v", e)
+				}
+			}
+		}
+	}
+	res := Result{Events: make([]Event, mostEvents+5)}
+	if text := res.eventsText(); strings.Count(text, "\n") != mostEvents+2 || !strings.Contains(text, "and 6 more") {
+		t.Error(text)
+	}
+	if text := (&Result{}).eventsText(); text != "" {
+		t.Errorf("nothing happened: %q", text)
+	}
+}
+
 // With fencing there is no outage at any seed, in either form of the clean-up.
 func TestFencing(t *testing.T) {
+	long(t)
 	for seed := range uint64(5) {
 		res := replayed(t, small(t, seed+1, func(c *Config) {
 			c.Manager.Leases, c.DNS.Mends, c.DNS.Form = 2400, dns.Fencing, dns.Forms[seed%2]
@@ -103,6 +156,7 @@ func TestFencing(t *testing.T) {
 
 // Without an operator the managers live or die by their queue and admission control.
 func TestWithoutAnOperator(t *testing.T) {
+	long(t)
 	for _, tt := range []struct {
 		queue, admit string
 		survives     bool
@@ -152,6 +206,7 @@ func TestReplayIsTheSame(t *testing.T) {
 
 // What --json prints has the fields that others build on.
 func TestResultJSON(t *testing.T) {
+	long(t)
 	res := replayed(t, small(t, 2, func(c *Config) { c.Manager.Leases, c.Partitions = 800, 2 }))
 	var b bytes.Buffer
 	if err := record.JSON(res)(&b); err != nil {
@@ -161,7 +216,7 @@ func TestResultJSON(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.Fields("schema seed outage outage_s leases_lost collapsed_at_s verdict ttr_s ttr_after_operator_s services_down_max timeline") {
+	for _, name := range strings.Fields("schema seed outage outage_s leases_lost collapsed_at_s verdict ttr_s ttr_after_operator_s services_down_max timeline events") {
 		if _, ok := got[name]; !ok {
 			t.Errorf("no %s", name)
 		}
@@ -185,6 +240,7 @@ func TestConfigRefused(t *testing.T) {
 
 // A layer is tried alone and in pairs with those that set something else.
 func TestCounterfactuals(t *testing.T) {
+	long(t)
 	c := small(t, 1, func(c *Config) { c.Manager.Leases, c.Partitions = 1200, 2 })
 	layers := slices.DeleteFunc(slices.Clone(Layers), func(l Layer) bool {
 		return !slices.Contains([]string{"--queue deadline", "--queue lifo", "--static-stability", "--regions 2"}, l.Name)

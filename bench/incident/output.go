@@ -41,7 +41,7 @@ func (res *Result) Text() string {
 	if n := len(res.Services.Hands); n > 0 {
 		line("%d circle%s of services needed a hand", n, show.Plural(n))
 	}
-	b.WriteString("\n" + res.timelineText() + "\n" + res.alertsText())
+	b.WriteString("\n" + res.timelineText() + res.eventsText() + "\n" + res.alertsText())
 	return b.String()
 }
 
@@ -76,6 +76,26 @@ func (res *Result) timelineText() string {
 		rows = append(rows, []string{r.Public, clock(r.Ours), off, kind, r.What})
 	}
 	return show.Columns(rows)
+}
+
+// mostEvents is the largest number of lines of eventsText.
+const mostEvents = 12
+
+// eventsText is what DNS did; nothing if nothing happened. It follows a table.
+func (res *Result) eventsText() string {
+	if len(res.Events) == 0 {
+		return ""
+	}
+	rows := [][]string{{"PDT", "plan", "what DNS did"}}
+	for i, e := range res.Events {
+		if left := len(res.Events) - i; i == mostEvents-1 && left > 1 {
+			rows = append(rows, []string{"", "", fmt.Sprintf("and %d more: events in incident.json", left)})
+			break
+		}
+		at := Begin.Add(time.Duration(e.At * float64(time.Second)))
+		rows = append(rows, []string{at.Format("15:04:05"), strconv.Itoa(e.Plan), e.What})
+	}
+	return "\n" + show.Columns(rows)
 }
 
 func (res *Result) alertsText() string {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/services"
 	"github.com/leasestorm/leasestorm/lease/dwfm"
 )
@@ -57,6 +58,7 @@ type Result struct {
 	ServiceHours float64 `json:"service_hours_lost"`
 
 	Timeline []Row    `json:"timeline"`
+	Events   []Event  `json:"events"` // what DNS did
 	Services Services `json:"services"`
 	Alerts   []Alert  `json:"alerts"`
 	Elapsed  float64  `json:"elapsed_s"` // wall time
@@ -127,6 +129,26 @@ type Row struct {
 	By     string   `json:"calibrated_by,omitempty"`
 	Ours   *float64 `json:"ours_at_s"` // null: it did not happen
 	Off    *float64 `json:"off_s"`     // ours less the public time
+}
+
+// Event is something that happened in the DNS automation.
+type Event struct {
+	At      float64 `json:"at_s"` // negative: before 23:30
+	What    string  `json:"what"`
+	Enactor string  `json:"enactor"` // A, B or C; empty: the operator
+	Plan    int     `json:"plan"`
+}
+
+func eventsOf(y *dns.System) []Event {
+	all := []Event{}
+	for _, e := range y.Events() {
+		one := Event{At: e.At.Seconds(), What: e.What, Plan: e.Plan}
+		if e.Enactor >= 0 {
+			one.Enactor = dns.Letter(e.Enactor)
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // Alert is one alert rule: when it would have fired, and when the people of that day knew.

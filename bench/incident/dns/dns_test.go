@@ -48,8 +48,9 @@ func TestMends(t *testing.T) {
 	}{
 		{Fencing, false}, {Recheck, false}, {ActiveCheck, true}, {NonemptyGuard, false}, {OneLock, true}, {ActiveCheck | OneLock, true},
 	} {
-		for seed := range uint64(6) {
-			y := run(t, func(c *Config) { c.Seed, c.Mends = seed+1, tt.mend })
+		for seed := range uint64(12) {
+			cause := []Cause{Lock, Slow}[seed%2]
+			y := run(t, func(c *Config) { c.Seed, c.Mends, c.Cause = seed+1, tt.mend, cause })
 			if all := y.Empties(day); (len(all) > 0) != tt.empty {
 				t.Errorf("%s, seed %d: empty %v", tt.mend, seed+1, all)
 				for _, e := range y.Events() {
@@ -99,26 +100,28 @@ func TestCleanUp(t *testing.T) {
 // Left to chance, a name is emptied only after a stale flip, and by the clean-up of a plan that is more
 // than Keep newer than the one that was flipped to.
 func TestDrawn(t *testing.T) {
-	raced := 0
-	for seed := range uint64(40) {
-		c := Default()
-		c.Seed, c.RaceAt = seed+1, 0
-		y, err := New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		y.Run(day, nil)
-		for _, s := range y.Empties(day) {
-			raced++
-			active, _ := y.Record(s.From - 1)
-			for _, e := range y.Events() {
-				if e.At == s.From && e.Endpoint == 0 && e.Plan <= active+c.Keep && e.What == deleted {
-					t.Errorf("seed %d: at %v the clean-up of plan %d deletes the active plan %d", seed+1, s.From, e.Plan, active)
+	for _, cause := range []Cause{Lock, Slow} {
+		raced := 0
+		for seed := range uint64(100) {
+			c := Default()
+			c.Seed, c.RaceAt, c.Cause = seed+1, 0, cause
+			y, err := New(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			y.Run(day, nil)
+			for _, s := range y.Empties(day) {
+				raced++
+				active, _ := y.Record(s.From - 1)
+				for _, e := range y.Events() {
+					if e.At == s.From && e.Endpoint == 0 && e.Plan <= active+c.Keep && e.What == deleted {
+						t.Errorf("%s, seed %d: at %v the clean-up of plan %d deletes the active plan %d", cause, seed+1, s.From, e.Plan, active)
+					}
 				}
 			}
 		}
-	}
-	if raced == 0 {
-		t.Error("no race at 40 seeds")
+		if raced == 0 {
+			t.Errorf("%s: no race", cause)
+		}
 	}
 }

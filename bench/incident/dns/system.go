@@ -8,59 +8,6 @@ import (
 	"time"
 )
 
-// Cause is why an enactor is late.
-type Cause string
-
-// The causes.
-const (
-	// Lock: it loses the endpoint's lock again and again, and backs off (DAT453).
-	Lock Cause = "lock"
-	// Slow: all that it does takes 10 to 100 times as long.
-	Slow Cause = "slow"
-)
-
-// Config is the configuration of a System. Times are run time.
-type Config struct {
-	Rules
-	Seed     uint64
-	Period   time.Duration // between two plans, on average
-	StepTime time.Duration // of a step of an enactor, on average
-	Records  int           // of an endpoint's tree: its load balancers
-	Cause    Cause
-	// RaceAt is when the endpoint 0 loses its records: one enactor is delayed so that it does, at
-	// every seed. 0: races are left to chance.
-	RaceAt time.Duration
-	// Delay, if not 0, delays one walk by so much, from a random time in the first period on.
-	Delay time.Duration
-}
-
-// Default returns the values of the replay. That plans come about once a minute, and that clean-up
-// keeps ten, are estimates; neither is public.
-func Default() Config {
-	return Config{
-		Rules:  Rules{Endpoints: 3, Keep: 10, Form: DeleteActive},
-		Period: time.Minute, StepTime: 1500 * time.Millisecond, Records: 240, Cause: Lock, RaceAt: 18 * time.Minute,
-	}
-}
-
-// Validate returns an error for the first value that is out of range.
-func (c *Config) Validate() error {
-	switch {
-	case c.Period < time.Second || c.StepTime <= 0 || c.StepTime > c.Period/10:
-		return fmt.Errorf("dns: a plan every %v and a step in %v: want a second or more, and a step of a tenth of it at most", c.Period, c.StepTime)
-	case c.Records < 1:
-		return fmt.Errorf("dns: %d records: want at least 1", c.Records)
-	case c.Cause != Lock && c.Cause != Slow:
-		return fmt.Errorf("dns: delay %q: want %s or %s", c.Cause, Lock, Slow)
-	case c.RaceAt != 0 && c.RaceAt < c.overtake()+2*c.Period:
-		return fmt.Errorf("dns: a race at %v: an enactor has to be overtaken by %d plans first, one every %v; want %v or later", c.RaceAt, c.Keep+4, c.Period, c.overtake()+2*c.Period)
-	}
-	return c.Rules.Validate()
-}
-
-// overtake is how long an enactor has to be late for its plan to be old enough.
-func (c *Config) overtake() time.Duration { return time.Duration(c.Keep+4) * c.Period }
-
 // Event is something that a person would put on a timeline.
 type Event struct {
 	At       time.Duration
@@ -73,7 +20,7 @@ type Event struct {
 // Hand is an action of the operator.
 type Hand struct {
 	At  time.Duration
-	Off bool // the automation is switched off; else endpoint 0 is restored
+	Off bool // the automation is switched off; else what is empty is restored, if the name is
 }
 
 // change is a new state of endpoint 0's record.
@@ -97,22 +44,22 @@ type System struct {
 	rng     *rand.Rand
 	planAt  time.Duration
 	next    [Enactors]time.Duration
-	began   [Enactors]time.Duration // of the present walk; -1: there is none
-	late    int                     // the enactor that is delayed
-	script  []scripted              // what is left of the scripted race
-	quiet   [2]time.Duration        // in this span nobody takes a plan but by the script
-	held    bool                    // the late enactor waits for its script, or for the end of its delay
+	began   [Enactors]time.Duration // of the present walk
+	walking [Enactors]bool
+	slow    [Enactors]float64 // how many times as long as usual its steps take
+	hold    [Enactors]hold
+	lock    [MaxEndpoints]lock
+	tries   [Enactors]int // attempts at the present lock that were lost
+	script  script
+	delayed bool // a walk has been held up
+	missed  int  // locks that the script did not get: always 0
+	planner Planner
 	off     bool
 	stuck   bool
 	changes []change
 	walks   []walk
+	losses  []Loss
 	events  []Event
-}
-
-// scripted is a step of the scripted race.
-type scripted struct {
-	at      time.Duration
-	enactor int
 }
 
 // New returns a system whose first plan is in force, or an error if the configuration is out of
@@ -121,63 +68,26 @@ func New(cfg Config) (*System, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	y := &System{cfg: cfg, s: Begin(&cfg.Rules), rng: rand.New(rand.NewPCG(cfg.Seed, 0x646e73)), late: -1}
-	y.planAt = y.spread(cfg.Period)
-	for i := range Enactors {
-		y.next[i], y.began[i] = y.spread(cfg.Period/4), -1
-	}
-	y.note(0)
+	y := &System{cfg: cfg, s: Begin(&cfg.Rules), rng: rand.New(rand.NewPCG(cfg.Seed, 0x646e73)), planner: Planner{cfg.Seed, cfg.Records}}
+	begin := time.Duration(0)
 	if cfg.RaceAt > 0 {
 		y.write()
+		begin = min(0, y.script.lateIdle, y.script.idle)
 	}
+	y.planAt = begin + y.spread(cfg.Period)
+	for i := range Enactors {
+		y.next[i], y.walking[i], y.slow[i] = begin+y.spread(cfg.Period/4), false, 1
+	}
+	for e := range y.lock {
+		y.lock[e].holder = -1
+	}
+	y.note(begin)
 	return y, nil
 }
 
 // spread draws a time around d: 0.8 to 1.2 times.
 func (y *System) spread(d time.Duration) time.Duration {
 	return d*4/5 + time.Duration(y.rng.Int64N(int64(d*2/5)+1))
-}
-
-// write writes the script of the race. One enactor takes a plan, and is held up at the first
-// endpoint until that plan is too old. Then another one applies the newest plan and cleans up. The
-// late one's flip comes between the scan and the deletion. In the form ApplyEmptied it comes after
-// the deletion.
-func (y *System) write() {
-	c := &y.cfg
-	y.late = int(c.Seed % Enactors)
-	fast := (y.late + 1) % Enactors
-	start := c.RaceAt - c.overtake()
-	add := func(at time.Duration, who, steps int) {
-		for k := range steps {
-			y.script = append(y.script, scripted{at + time.Duration(k), who})
-		}
-	}
-	first := 2 // of an endpoint's steps
-	if c.Mends&Recheck != 0 {
-		first = 3
-	}
-	add(start, y.late, 1)
-	at := c.RaceAt - c.StepTime // of the scan
-	if c.Form == ApplyEmptied {
-		at -= c.StepTime
-	}
-	walk := at - time.Duration(first*c.Endpoints+1)*c.StepTime
-	add(walk, fast, 1)
-	for k := range first * c.Endpoints {
-		add(walk+time.Duration(k+1)*c.StepTime, fast, 1)
-	}
-	late := at - c.StepTime/4
-	add(late, y.late, first-1)
-	add(at, fast, 1) // scan
-	if c.Form == DeleteActive {
-		add(at+c.StepTime/2, y.late, 1)
-		add(at+c.StepTime, fast, 1)
-	} else {
-		add(at+c.StepTime, fast, 1)
-		add(at+2*c.StepTime, y.late, 1)
-	}
-	y.quiet = [2]time.Duration{walk - 2*c.Period, c.RaceAt}
-	slices.SortStableFunc(y.script, func(a, b scripted) int { return cmp.Compare(a.at, b.at) })
 }
 
 // Run carries the system to end, with the operator's actions in the order of their times.
@@ -189,8 +99,8 @@ func (y *System) Run(end time.Duration, hands []Hand) {
 				at, what = t, i
 			}
 		}
-		if len(y.script) > 0 && y.script[0].at <= at {
-			at, what = y.script[0].at, Enactors
+		if left := y.script.left; len(left) > 0 && left[0].at <= at {
+			at, what = left[0].at, Enactors
 		}
 		if len(hands) > 0 && hands[0].At <= at {
 			at, what = hands[0].At, Enactors+1
@@ -203,8 +113,7 @@ func (y *System) Run(end time.Duration, hands []Hand) {
 			y.hand(at, hands[0])
 			hands = hands[1:]
 		case what == Enactors:
-			y.play(at, y.script[0].enactor)
-			y.script = y.script[1:]
+			y.play(at, y.script.left[0].enactor)
 		case what >= 0:
 			y.act(at, what)
 		default:
@@ -234,70 +143,6 @@ func (y *System) plan() {
 	}
 }
 
-// play takes a step of the scripted race. A plan is made for an enactor that takes one.
-func (y *System) play(now time.Duration, i int) {
-	if y.s.Enactor[i].Phase == Idle {
-		y.s.Plan()
-		y.held = y.held || i == y.late
-		if i == y.late {
-			y.say(now, "an enactor takes a plan, and is held up at the first endpoint", i, int(y.s.Newest), 0)
-		}
-	}
-	y.step(now, i)
-	if len(y.script) == 1 {
-		y.held = false
-	}
-	y.next[i] = now + y.cfg.StepTime
-}
-
-// act takes the next step of an enactor at its own pace.
-func (y *System) act(now time.Duration, i int) {
-	n := &y.s.Enactor[i]
-	y.next[i] = now + y.spread(y.cfg.StepTime)
-	if y.cfg.RaceAt > 0 && now < y.cfg.RaceAt {
-		scripted := len(y.script) > 0 && slices.ContainsFunc(y.script, func(s scripted) bool { return s.enactor == i })
-		start := y.cfg.RaceAt - y.cfg.overtake()
-		switch {
-		case i == y.late && (y.held || n.Phase == Idle && now > start-y.cfg.Period),
-			n.Phase == Idle && now >= y.quiet[0],
-			scripted && i != y.late && now >= y.quiet[0]+y.cfg.Period:
-			return // the script moves it
-		}
-	}
-	if y.off && n.Phase == Idle {
-		return
-	}
-	if n.Phase == Idle {
-		y.next[i] = now + y.spread(y.cfg.Period/6)
-	}
-	was := n.Phase
-	y.step(now, i)
-	if was == Idle && n.Phase != Idle {
-		y.next[i] += y.delay(now, i)
-	}
-}
-
-// delay is how much later than usual a walk goes on, that has just begun.
-func (y *System) delay(now time.Duration, i int) time.Duration {
-	c := &y.cfg
-	switch {
-	case c.Delay > 0 && y.late < 0:
-		y.late = i
-		return c.Delay
-	case c.Delay > 0 || c.RaceAt > 0 || y.rng.Float64() >= rareDelay:
-		return 0
-	}
-	factor := 10 + float64(90*y.rng.Float64())
-	y.say(now, fmt.Sprintf("an enactor is %.0f times as slow as usual", factor), i, int(y.s.Enactor[i].Plan), 0)
-	return time.Duration(factor * float64(c.usualWalk()))
-}
-
-// rareDelay is the share of walks that are delayed if races are left to chance: an estimate.
-const rareDelay = 1e-3
-
-// usualWalk is how long a walk over the endpoints takes.
-func (c *Config) usualWalk() time.Duration { return time.Duration(2*c.Endpoints) * c.StepTime }
-
 // deleted is the event of the race's end.
 const deleted = "the clean-up deletes the tree that is active: the name is empty"
 
@@ -311,23 +156,27 @@ func (y *System) step(now time.Duration, i int) {
 		y.Each(now, i, &state, &y.s, out)
 	}
 	e := int(before.Endpoint)
-	switch {
-	case before.Phase == Idle && n.Phase != Idle:
-		y.began[i] = now
-	case y.began[i] >= 0 && before.Phase <= Flip && n.Phase >= Scan:
-		y.walks = append(y.walks, walk{y.began[i], now})
-		y.began[i] = -1
+	if y.lock[e].holder == i && (before.Phase != Check || n.Phase != Build) {
+		y.lock[e].holder = -1
 	}
 	switch {
+	case before.Phase == Idle && n.Phase != Idle:
+		y.began[i], y.walking[i] = now, true
+	case y.walking[i] && (out == Blocked || before.Phase <= Flip && n.Phase >= Scan):
+		y.walks = append(y.walks, walk{y.began[i], now})
+		y.walking[i] = false
+	}
+	y.passed(now, i, before)
+	switch late := y.hold[i].overtaken; {
 	case out == Stale && e == 0:
-		y.say(now, "the late enactor points the name at its old plan", i, int(before.Plan), e)
-	case out == Refused && i == y.late && before.Phase != Delete:
-		y.say(now, "the old plan is refused", i, int(before.Plan), e)
+		y.did(now, i, "points the name at its old plan", int(before.Plan), e)
+	case out == Refused && late && before.Phase != Delete && e == 0:
+		y.did(now, i, "is refused: its plan is old", int(before.Plan), e)
 	case out == Refused && before.Phase == Delete:
 		y.say(now, "the deletion of the active tree is refused", i, int(before.Plan), e)
 	case out == Blocked && before.Phase == Flip && !y.stuck:
 		y.stuck = true
-		y.say(now, "no enactor can apply a plan: the roll-back would point at nothing", i, int(before.Plan), e)
+		y.say(now, "stuck: no enactor can apply a plan, since the roll-back would point at nothing", i, int(before.Plan), e)
 	}
 	if !was && y.s.Empty(0) {
 		what := deleted
@@ -350,10 +199,17 @@ func (y *System) hand(now time.Duration, h Hand) {
 		return
 	}
 	for i := range y.s.Enactor { // what they hold is older than what the operator sets
-		y.s.Enactor[i], y.began[i] = Enactor{}, -1
+		y.s.Enactor[i], y.walking[i], y.hold[i], y.slow[i], y.tries[i] = Enactor{}, false, hold{}, 1, 0
+	}
+	for e := range y.lock {
+		y.lock[e].holder = -1
 	}
 	state := y.s
-	y.s.Restore(0)
+	for e := range y.cfg.Endpoints {
+		if y.s.Empty(e) {
+			y.s.Restore(e)
+		}
+	}
 	if y.Each != nil {
 		y.Each(now, -1, &state, &y.s, Done)
 	}
@@ -362,19 +218,46 @@ func (y *System) hand(now time.Duration, h Hand) {
 	y.note(now)
 }
 
+// passed notes that the enactor's step has left behind another one that is held up.
+func (y *System) passed(now time.Duration, i int, before Enactor) {
+	for k := range Enactors {
+		n, h := &y.s.Enactor[k], &y.hold[k]
+		if k == i || n.Phase == Idle || n.Phase > Flip || n.Endpoint != 0 || h.until == 0 || now < h.from || before.Endpoint != 0 {
+			continue
+		}
+		switch {
+		case before.Phase == Flip && y.s.Applied[0] > n.Plan && !h.overtaken:
+			h.overtaken = true
+			y.did(now, k, fmt.Sprintf("is overtaken: enactor %s has applied plan %d", Letter(i), before.Plan), int(n.Plan), 0)
+		case before.Phase == Scan && int(before.Plan)-int(n.Plan) > y.cfg.Keep && !h.old:
+			h.old = true
+			y.did(now, i, fmt.Sprintf("cleans up: plan %d, which enactor %s still holds, is old enough to go", n.Plan, Letter(k)), int(before.Plan), 0)
+		}
+	}
+}
+
+// did is say of what an enactor did.
+func (y *System) did(at time.Duration, enactor int, what string, plan, endpoint int) {
+	y.say(at, "enactor "+Letter(enactor)+" "+what, enactor, plan, endpoint)
+}
+
 func (y *System) say(at time.Duration, what string, enactor, plan, endpoint int) {
 	y.events = append(y.events, Event{at, what, enactor, plan, endpoint})
 }
 
 // note keeps the record of endpoint 0 if it has changed.
 func (y *System) note(now time.Duration) {
-	c := change{at: now, plan: int(y.s.Active[0]), records: y.cfg.Records}
+	c := change{at: now, plan: int(y.s.Active[0])}
 	if y.s.Empty(0) {
-		c.plan, c.records = 0, 0
+		c.plan = 0
 	}
-	if n := len(y.changes); n == 0 || y.changes[n-1].plan != c.plan || y.changes[n-1].records != c.records {
-		y.changes = append(y.changes, c)
+	if n := len(y.changes); n > 0 && y.changes[n-1].plan == c.plan {
+		return
 	}
+	if c.plan > 0 {
+		c.records = y.planner.Count(c.plan, 0)
+	}
+	y.changes = append(y.changes, c)
 }
 
 // Record returns what the name of endpoint 0 has at a time: the plan that is in force and the number
@@ -409,8 +292,10 @@ func (y *System) Empties(end time.Duration) (all []Span) {
 	return all
 }
 
-// Slowness returns how many times as long as usual the slowest present walk has taken, or the last one
-// if none is under way: an indicator that the outage report names.
+// Slowness returns how many times as long as usual the slowest present walk has taken, an indicator that
+// the outage report names; 0 if no walk is under way. A walk ends with the flip at its last endpoint,
+// and also when a flip is blocked: an enactor that is stuck is not slow. So the indicator falls back
+// once the name is empty and the enactors are stuck.
 func (y *System) Slowness(at time.Duration) float64 {
 	longest := time.Duration(0)
 	for _, w := range y.walks {
@@ -418,8 +303,8 @@ func (y *System) Slowness(at time.Duration) float64 {
 			longest = max(longest, at-w.from)
 		}
 	}
-	for _, from := range y.began {
-		if from >= 0 && from <= at {
+	for i, from := range y.began {
+		if y.walking[i] && from <= at {
 			longest = max(longest, at-from)
 		}
 	}
@@ -428,3 +313,7 @@ func (y *System) Slowness(at time.Duration) float64 {
 
 // Events returns what a person would put on a timeline, in order.
 func (y *System) Events() []Event { return y.events }
+
+// Weights returns what a plan holds for an endpoint, from 0 on; see [System.Record] for the plan that
+// is in force.
+func (y *System) Weights(plan, endpoint int) []Weight { return y.planner.Weights(plan, endpoint) }

@@ -37,6 +37,9 @@ func leavesOpen(m dns.Mend) []Property {
 func TestMends(t *testing.T) {
 	for _, form := range dns.Forms {
 		for m := range dns.Mend(32) {
+			if testing.Short() && m != 0 && m&(m-1) != 0 {
+				continue // single mends only
+			}
 			r := explored(t, func(c *Config) { c.Mends, c.Form, c.Endpoints = m, form, 1 })
 			var open []Property
 			for _, p := range Properties {

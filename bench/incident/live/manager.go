@@ -33,7 +33,7 @@ const backAt = mendAt + negativeTTL
 
 // operatorUses are the operator's two actions: the throttle, as a share of capacity, and the share
 // of the queue that a restart empties.
-const operatorThrottle, operatorRestart = 0.8, 1.0
+const operatorThrottle, operatorRestart = 0.62, 1.0
 
 // manager is the lease manager on this host's cores, and what is seen of it.
 type manager struct {

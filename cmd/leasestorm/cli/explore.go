@@ -2,9 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/explore"
 	"github.com/leasestorm/leasestorm/bench/record"
@@ -16,6 +18,9 @@ func exploreCommand() *cobra.Command {
 	var (
 		mends, form string
 		asJSON      bool
+		chance      bool
+		trials      int
+		seed        uint64
 	)
 	cmd := &cobra.Command{
 		Use:   "explore",
@@ -39,6 +44,14 @@ clean-up keeps.`,
 			if err := c.Validate(); err != nil {
 				return usage(err)
 			}
+			if chance {
+				return chances(cmd, c.Rules, trials, seed, asJSON)
+			}
+			for _, name := range []string{"trials", "seed"} {
+				if cmd.Flags().Changed(name) {
+					return usage(fmt.Errorf("--%s goes with --chance: the search itself draws nothing", name))
+				}
+			}
 			r, err := explore.Explore(cmd.Context(), c)
 			if err != nil {
 				return err
@@ -56,6 +69,36 @@ clean-up keeps.`,
 	flags.IntVar(&c.Endpoints, "endpoints", c.Endpoints, fmt.Sprintf("endpoints, 1 to %d", dns.MaxEndpoints))
 	flags.IntVar(&c.Keep, "keep", c.Keep, "plans that the clean-up keeps")
 	flags.IntVar(&c.Limit, "limit", c.Limit, "states after which the search gives up and says so; 0: none")
+	flags.BoolVar(&chance, "chance", false, "instead: the chance of the race over delay, plans a minute and plans kept, with times drawn")
+	flags.IntVar(&trials, "trials", 400, "with --chance: trials of each point")
+	flags.Uint64Var(&seed, "seed", 1, "with --chance: seed of all randomness; 0: a random one, which is printed")
 	flags.BoolVar(&asJSON, "json", false, "print the report as one JSON object on stdout, and nothing else there")
 	return cmd
+}
+
+// chances prints the map of the race's chance.
+func chances(cmd *cobra.Command, rules dns.Rules, trials int, seed uint64, asJSON bool) error {
+	for _, name := range []string{"plans", "keep", "limit"} {
+		if cmd.Flags().Changed(name) {
+			return usage(fmt.Errorf("--%s bounds the search: with --chance plans and plans kept are the map's own", name))
+		}
+	}
+	if trials < 1 || trials > 1_000_000 {
+		return usage(fmt.Errorf("--trials %d is out of range: 1 to 1000000", trials))
+	}
+	cfg := dns.Default()
+	cfg.Seed = bench.DrawSeed(seed)
+	cfg.Endpoints, cfg.Form, cfg.Mends = rules.Endpoints, rules.Form, rules.Mends
+	var delays []time.Duration
+	for _, minutes := range []int{1, 2, 5, 10, 20, 40} {
+		delays = append(delays, time.Duration(minutes)*time.Minute)
+	}
+	cells, err := dns.Chances(cfg, delays, []int{3, 5, 10}, []float64{0.5, 1, 2}, trials)
+	if err != nil {
+		return usage(err)
+	}
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), map[string]any{"seed": cfg.Seed, "dns_mend": rules.Mends.String(), "clean_up": rules.Form, "cells": cells}, record.JSON)
+	}
+	return record.Text(dns.ChanceText(cells, cfg.Seed))(cmd.OutOrStdout())
 }

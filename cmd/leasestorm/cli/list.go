@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/leasestorm/leasestorm/bench/incident/operator"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/docs"
 	"github.com/leasestorm/leasestorm/lease"
@@ -31,6 +32,14 @@ func listCommand() *cobra.Command {
 			for _, s := range scenario.All() {
 				fmt.Fprintf(w, "  %-14s %s\n", s.Name, s.About)
 			}
+			fmt.Fprintln(w, "\nrunbooks of the day (incident --runbook)")
+			for _, name := range operator.Names() {
+				b, err := operator.Load(name)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "  %-14s %s\n", name, b.About)
+			}
 			fmt.Fprintln(w, "\nkeys of a scenario (--set KEY=VALUE)")
 			for _, k := range scenario.Keys() {
 				fmt.Fprintf(w, "  %-14s %s\n", k.Name, k.Doc)
@@ -38,8 +47,29 @@ func listCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.AddCommand(termsCommand())
+	cmd.AddCommand(termsCommand(), runbookCommand())
 	return cmd
+}
+
+func runbookCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "runbook NAME",
+		Short: "print a runbook of the day as TOML, to be copied and changed",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(fmt.Errorf("list runbook takes one of %s", strings.Join(operator.Names(), ", ")))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text, ok := operator.Text(args[0])
+			if !ok {
+				return usage(fmt.Errorf("no runbook %q; there are: %s", args[0], strings.Join(operator.Names(), ", ")))
+			}
+			_, err := io.WriteString(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
 }
 
 func termsCommand() *cobra.Command {
