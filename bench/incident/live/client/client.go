@@ -146,10 +146,13 @@ func retryer(version dependency.Retries) aws.Retryer {
 	// The standard mode of aws-sdk-go-v2 before 1.48.0: three attempts, a wait of up to 2 s and then
 	// of up to 4 s, five tokens a retry.
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts, o.RetryCost = retry.DefaultMaxAttempts, retry.DefaultRetryCost
+		o.MaxAttempts, o.RetryCost = retry.DefaultMaxAttempts, retryCostBefore
 		o.Backoff = retry.NewExponentialJitterBackoff(retry.DefaultMaxBackoff)
 	})
 }
+
+// retryCostBefore is what a retry cost then, in tokens.
+const retryCostBefore = 5
 
 // ErrNotAllowed is the error of a connection to an address that nobody named.
 var ErrNotAllowed = errors.New("an address that is not the harness's own")
