@@ -53,7 +53,7 @@ func title(cells []Cell) string {
 		t += ", " + r.Engine
 	}
 	if invalid > 0 {
-		t += fmt.Sprintf("; %d INVALID runs", invalid)
+		t += fmt.Sprintf("; %d invalid run%s", invalid, plural(invalid))
 	}
 	return t
 }

@@ -125,7 +125,7 @@ func TestInvalidRunsAreNotDrawn(t *testing.T) {
 		t.Fatalf("%d runs, %v", len(after), err)
 	}
 	a, b := NewRecovery(before), NewRecovery(after)
-	if want := a.Title + "; 2 INVALID runs"; b.Title != want {
+	if want := a.Title + "; 2 invalid runs"; b.Title != want {
 		t.Errorf("title %q, want %q", b.Title, want)
 	}
 	for _, name := range b.Names {
