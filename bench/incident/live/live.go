@@ -51,7 +51,7 @@ func defaults() config {
 // dayLength is how much of the day is replayed: with the manager, until its leases are back.
 func (c *config) dayLength() time.Duration {
 	if c.Leases > 0 {
-		return 6*time.Hour + 30*time.Minute
+		return 7*time.Hour + 15*time.Minute
 	}
 	return 3*time.Hour + 30*time.Minute
 }
@@ -307,7 +307,7 @@ func (l *live) replay(ctx context.Context) error {
 	if l.manager != nil {
 		every, lines = 20*time.Millisecond, 5*time.Minute
 		for _, at := range l.manager.acts {
-			defer time.AfterFunc(time.Until(l.began.Add(at)), func() { l.watched.acts.Add(2) }).Stop()
+			defer time.AfterFunc(time.Until(l.began.Add(at)), func() { l.watched.acts.Inc() }).Stop()
 		}
 	}
 	tick := time.NewTicker(every)

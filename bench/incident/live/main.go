@@ -65,7 +65,7 @@ func liveCommand(out, progress io.Writer) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "live", Short: "the race, the empty answer, and the way back, as requests on the wire", Args: cobra.NoArgs,
-		Long: `Replays 23:30 to 06:00 of the day in three minutes. A name server, a store with DynamoDB's HTTP
+		Long: `Replays 23:30 to 06:45 of the day in three minutes. A name server, a store with DynamoDB's HTTP
 API and a sample of state checks through the AWS SDK run on loopback, beside a lease manager on this
 host's cores, whose droplets find DynamoDB as the sample does. The race empties the name at 23:48 of
 the day's clock, the operator restores it at 02:25, and throttles and restarts the manager at 04:14.

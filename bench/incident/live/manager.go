@@ -31,9 +31,14 @@ const (
 // has cached as missing has expired.
 const backAt = mendAt + negativeTTL
 
-// operatorUses are the operator's two actions: the throttle, as a share of capacity, and the share
-// of the queue that a restart empties.
-const operatorThrottle, operatorRestart = 0.62, 1.0
+// What the operator does: a throttle, as a share of capacity, and restarts that empty the queue. The
+// second one sheds what came in while the first one emptied tens of millions of attempts. The
+// throttle leaves a reserve: the worker shares its host, and serves late attempts at full cost.
+const (
+	throttle     = 0.6
+	restarts     = 2
+	restartEvery = 5 // timeouts
+)
 
 // manager is the lease manager on this host's cores, and what is seen of it.
 type manager struct {
@@ -99,17 +104,21 @@ func newManager(cfg *config) (*manager, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--operator-at %w, or none", err)}
 	}
-	if at < backAt || at >= cfg.dayLength()-5*time.Minute {
-		return nil, usageError{fmt.Errorf("--operator-at %s: want %s to %s, or none", cfg.Operator, clock(backAt)[:5], clock(cfg.dayLength() - 6*time.Minute)[:5])}
+	if at < backAt || at >= cfg.dayLength()-30*time.Minute {
+		return nil, usageError{fmt.Errorf("--operator-at %s: want %s to %s, or none", cfg.Operator, clock(backAt)[:5], clock(cfg.dayLength() - 31*time.Minute)[:5])}
 	}
 	if cfg.Mend != "none" { // without an outage the operator has nothing to do
 		return m, nil
 	}
-	after := (wall(at) - s.Steady - s.Outage).Truncate(time.Microsecond).String()
-	m.acts = []time.Duration{wall(at)}
-	m.runbook = &scenario.Runbook{Name: "live", Steps: []scenario.Step{
-		{At: after, Do: "throttle", Value: operatorThrottle}, {At: after, Do: "restart", Value: operatorRestart},
-	}}
+	m.runbook = &scenario.Runbook{Name: "live", Steps: []scenario.Step{{Do: "throttle", Value: throttle}}}
+	for range restarts {
+		m.runbook.Steps = append(m.runbook.Steps, scenario.Step{Do: "restart", Value: 1})
+	}
+	for i := range m.runbook.Steps {
+		act := wall(at) + time.Duration(restartEvery*max(0, i-1))*tau
+		m.acts = append(m.acts, act)
+		m.runbook.Steps[i].At = (act - s.Steady - s.Outage).Truncate(time.Microsecond).String()
+	}
 	return m, nil
 }
 

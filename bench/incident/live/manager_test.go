@@ -51,7 +51,7 @@ func TestFits(t *testing.T) {
 	for want, change := range map[string]func(*config){
 		"--workers 10000":     func(c *config) { c.Workers = 10_000 },
 		"--workers -1":        func(c *config) { c.Workers = -1 },
-		"want 02:40 to 05:54": func(c *config) { c.Operator = "01:00" },
+		"want 02:40 to 06:14": func(c *config) { c.Operator = "01:00" },
 		"is not a time":       func(c *config) { c.Operator = "noon" },
 		"queue":               func(c *config) { c.Queue = "queue-of-hope" },
 		"leases":              func(c *config) { c.Leases, c.Seconds = 1_000_000_000, 10 },
