@@ -102,6 +102,26 @@ func spoil(t *testing.T, dir string) {
 	}
 }
 
+// A title keeps all of its remarks, in rows that fit.
+func TestTitleRows(t *testing.T) {
+	for _, c := range []struct {
+		title string
+		width int
+		want  []string
+	}{
+		{"", 5, []string{""}},
+		{"one", 2, []string{"one"}},
+		{"one; two; three", 15, []string{"one; two; three"}},
+		{"one; two; three", 14, []string{"one; two", "three"}},
+		{"one; two; three", 7, []string{"one", "two", "three"}},
+	} {
+		got := titleRows(c.title, func(row string) bool { return len(row) <= c.width })
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%q in %d: %q, want %q", c.title, c.width, got, c.want)
+		}
+	}
+}
+
 // What the host spoilt is in no line; of a contestant without other runs one is drawn, and
 // its name says so.
 func TestInvalidRunsAreNotDrawn(t *testing.T) {

@@ -233,8 +233,10 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 	s.YAlign = draw.YCenter
 	height := 1.5 * labelSize
 	y := c.Max.Y - height/2
-	c.FillText(s, vg.Point{X: c.Min.X, Y: y}, title)
-	y -= height
+	for _, row := range titleRows(title, func(row string) bool { return c.Min.X+s.Width(row) <= c.Max.X }) {
+		c.FillText(s, vg.Point{X: c.Min.X, Y: y}, row)
+		y -= height
+	}
 	x := c.Min.X
 	entry := func(text string, sample vg.Length, paint func()) {
 		gap := min(sample, gap)
@@ -268,6 +270,18 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 	}
 	c.Max.Y = y - 0.8*height
 	return c
+}
+
+// titleRows breaks a title between its remarks where a row would run out of the figure.
+func titleRows(title string, fits func(row string) bool) (rows []string) {
+	for i, remark := range strings.Split(title, "; ") {
+		if last := len(rows) - 1; i > 0 && fits(rows[last]+"; "+remark) {
+			rows[last] += "; " + remark
+			continue
+		}
+		rows = append(rows, remark)
+	}
+	return rows
 }
 
 // save draws a figure and writes it to dir/name.svg and dir/name.png.
