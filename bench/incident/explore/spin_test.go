@@ -2,7 +2,6 @@ package explore
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/leasestorm/leasestorm/bench/incident/dns"
+	"github.com/leasestorm/leasestorm/internal/need"
 )
 
 // defines are the macros of scripts/enactors.pml, by mend.
@@ -24,14 +24,8 @@ func TestSpin(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles and runs four dozen verifiers")
 	}
-	for tool, of := range map[string]string{"spin": "spin", "cc": "gcc"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("LEASESTORM_NEED_TOOLS") != "" {
-				t.Fatalf("LEASESTORM_NEED_TOOLS is set, and there is no %s: install Debian's %s", tool, of)
-			}
-			t.Skipf("PROMELA MODEL UNTESTED: no %s found (Debian's %s)", tool, of)
-		}
-	}
+	need.Tool(t, "spin", "Debian's spin")
+	need.Tool(t, "cc", "Debian's gcc")
 	model, err := filepath.Abs("../../../scripts/enactors.pml")
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/incident/operator"
 	"github.com/leasestorm/leasestorm/bench/incident/watch"
+	"github.com/leasestorm/leasestorm/internal/need"
 )
 
 // An alert fires at the first evaluation that is For after the first one above the threshold, and
@@ -124,14 +125,9 @@ func TestFiles(t *testing.T) {
 
 // Prometheus's own tool takes the rules and evaluates them as the watch does.
 func TestPromtool(t *testing.T) {
-	if _, err := exec.LookPath("promtool"); err != nil {
-		if os.Getenv("LEASESTORM_NEED_TOOLS") != "" {
-			t.Fatal("LEASESTORM_NEED_TOOLS is set, and there is no promtool: install Debian's prometheus")
-		}
-		t.Skip("ALERT RULES UNTESTED: no promtool found (Debian's prometheus)")
-	}
+	promtool := need.Tool(t, "promtool", "Debian's prometheus")
 	for _, args := range [][]string{{"check", "rules", watch.RulesFile}, {"test", "rules", watch.TestsFile}} {
-		cmd := exec.CommandContext(t.Context(), "promtool", args...)
+		cmd := exec.CommandContext(t.Context(), promtool, args...)
 		cmd.Dir = scripts
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("promtool %v: %v\n%s", args, err, out)

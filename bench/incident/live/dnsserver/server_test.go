@@ -16,7 +16,7 @@ import (
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
 
-	"github.com/leasestorm/leasestorm/bench/incident/live/internal/need"
+	"github.com/leasestorm/leasestorm/internal/need"
 )
 
 const (

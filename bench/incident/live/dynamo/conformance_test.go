@@ -20,7 +20,7 @@ import (
 	"github.com/truora/minidyn/server"
 	"go.uber.org/goleak"
 
-	"github.com/leasestorm/leasestorm/bench/incident/live/internal/need"
+	"github.com/leasestorm/leasestorm/internal/need"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -9,7 +9,7 @@ import (
 )
 
 // Tool returns the path of a tool.
-func Tool(t *testing.T, name, from string) string {
+func Tool(t testing.TB, name, from string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -19,7 +19,7 @@ func Tool(t *testing.T, name, from string) string {
 }
 
 // Missing ends a test that lacks something.
-func Missing(t *testing.T, what, from string) {
+func Missing(t testing.TB, what, from string) {
 	t.Helper()
 	if os.Getenv("LEASESTORM_NEED_TOOLS") != "" {
 		t.Fatalf("%s is missing: install %s", what, from)
