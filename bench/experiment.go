@@ -213,7 +213,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 	f.Leased = log.Recorder(x.Workers).TimeToLease
 	j := &Judge{Leases: x.Leases, Timeout: x.Timeout, Capacity: x.Capacity(s), Return: x.outage.To, MaxQueue: maxQueue}
 	p := &engine.Plan{
-		Manager: engine.Local(m), Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / watchesPerTimeout,
+		Manager: engine.Local(m), Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / WatchesPerTimeout,
 	}
 	if len(x.steps) > 0 {
 		for i := range x.steps {

@@ -39,11 +39,12 @@ func (v Verdict) Lost() bool { return v == Collapsed || v == Degraded }
 //   - Collapse: 5 timeouts of starvation on end, after which more than half of the leases that
 //     were lost at their start are still lost.
 const (
-	steadyShare  = 0.999
+	// SteadyShare is the share of the leases that are active in the steady state.
+	SteadyShare  = 0.999
 	collapseLost = 0.01
-	// watchesPerTimeout is the number of samples per timeout. The efficiency η needs so fine a
+	// WatchesPerTimeout is the number of samples per timeout. The efficiency η needs so fine a
 	// TTR.
-	watchesPerTimeout = 100
+	WatchesPerTimeout = 100
 )
 
 // Judge watches a run and decides when its verdict is final. An engine calls [Judge.Watch]; a
@@ -65,7 +66,7 @@ type Judge struct {
 	lost     int                       // the most leases lost at any time
 	below    bool                      // the run has left the steady state
 	belowAt  time.Duration             // the last sample outside the steady state
-	good     [watchesPerTimeout]uint64 // good establishes at the last samples, a ring
+	good     [WatchesPerTimeout]uint64 // good establishes at the last samples, a ring
 	seen     int                       // samples in good so far
 	starved  time.Duration             // when the present starvation began; 0: there is none
 	leftAt   int                       // lost leases at that time
@@ -90,7 +91,7 @@ func (j *Judge) observe(now time.Duration, s engine.State) {
 	j.end = now
 	j.ActiveMin, j.ActiveEnd = min(j.ActiveMin, s.Active), s.Active
 	j.lost = max(j.lost, j.Leases-s.Active)
-	if float64(s.Active) < steadyShare*float64(j.Leases) {
+	if float64(s.Active) < SteadyShare*float64(j.Leases) {
 		j.below, j.belowAt = true, now
 	}
 	j.QueueFull = j.MaxQueue > 0 && s.Queued > j.MaxQueue
@@ -133,11 +134,11 @@ func (j *Judge) Watch(now time.Duration, s engine.State) bool {
 
 // progress looks for 5 timeouts of starvation on end. Goodput is counted over the last timeout.
 func (j *Judge) progress(now time.Duration, s engine.State) {
-	slot := j.seen % watchesPerTimeout
+	slot := j.seen % WatchesPerTimeout
 	before := j.good[slot]
 	j.good[slot] = s.Good
 	j.seen++
-	if j.seen <= watchesPerTimeout {
+	if j.seen <= WatchesPerTimeout {
 		return
 	}
 	few := float64(s.Good-before) < law.CollapseShare*j.Capacity*j.Timeout.Seconds()

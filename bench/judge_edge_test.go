@@ -17,7 +17,7 @@ func edgeJudge() *Judge {
 // more looks; it returns the number of the last.
 func lookAt(j *Judge, looks int, at func(look int) engine.State) int {
 	for look := range looks {
-		if j.Watch(time.Duration(look)*j.Timeout/watchesPerTimeout, at(look)) {
+		if j.Watch(time.Duration(look)*j.Timeout/WatchesPerTimeout, at(look)) {
 			return look
 		}
 	}

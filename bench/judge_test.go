@@ -12,7 +12,7 @@ import (
 // establishes at each time, until it ends it or the run is 60 s long.
 func watch(j *Judge, at func(t float64) (active, queued int, rate float64)) (ended time.Duration) {
 	good := 0.0
-	period := j.Timeout / watchesPerTimeout
+	period := j.Timeout / WatchesPerTimeout
 	for now := time.Duration(0); now < time.Minute; now += period {
 		active, queued, rate := at(now.Seconds())
 		good += rate * period.Seconds()

@@ -133,7 +133,7 @@ func (x *experiment) bytes(real bool) (perLease, perLook int64, err error) {
 	for _, load := range x.Loads {
 		most = max(most, load-x.Rho)
 	}
-	look := (x.Timeout / watchesPerTimeout).Seconds()
+	look := (x.Timeout / WatchesPerTimeout).Seconds()
 	return perLease, int64(x.Launches(most, x.Want)*look) * itemBytes, nil
 }
 

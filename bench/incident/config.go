@@ -83,7 +83,7 @@ func (c *Config) validate() error {
 	case c.Manager.Pause > 0 || c.Manager.Slow > 0:
 		return bad("pause", "the day is disturbed by its own cause: leave out pause and slow")
 	case c.Manager.Timeout < time.Second:
-		return bad("timeout", "%v on a day of %v is a sample every %v: want at least 1 s", c.Manager.Timeout, c.End, c.Manager.Timeout/samplesPerTimeout)
+		return bad("timeout", "%v on a day of %v is a sample every %v: want at least 1 s", c.Manager.Timeout, c.End, c.Manager.Timeout/bench.WatchesPerTimeout)
 	case c.Manager.Operator != "none":
 		return bad("operator", "the day's operator has a runbook: leave out operator")
 	}

@@ -26,8 +26,9 @@ type point struct {
 	age      time.Duration // expected wait of a new attempt at the managers
 	launchOK float64       // share of the launches asked for; NaN: none was
 	network.Outputs
-	targets balancer.Outputs
-	up      services.Outputs
+	targets   balancer.Outputs
+	inService float64 // share of the targets
+	up        services.Outputs
 }
 
 // externals is the number of clients whose mean is the name's availability for clients everywhere.
@@ -49,7 +50,7 @@ func (r *replay) downstream() (*Result, error) {
 		return nil, err
 	}
 	demand := max(r.launchDemand(), 1e-9) // the network manager and the balancers are scaled by it
-	limit := r.launchLimit()
+	limits, let := r.limits(), 1.0        // share of the launches that the operator lets in
 	net, err := network.New(network.Default(Step, float64(2*demand)))
 	if err != nil {
 		return nil, err
@@ -71,13 +72,11 @@ func (r *replay) downstream() (*Result, error) {
 		return nil, err
 	}
 	var alerts watch.Watch
-	running := runningPerLease * r.cfg.Manager.Leases
-	res.RunningAtBegin = running
-	launched, stopped := 0.0, 0.0
+	res.RunningAtBegin = runningPerLease * r.cfg.Manager.Leases
+	stops, stopped := demand*Step.Seconds(), 0.0 // asked for in a step; done
 	failOverOff, internal := r.cfg.Balancer.FailOverOff, false
 	asked, good := window{}, window{}
 	steps := r.cfg.Runbook.Steps
-	var delay network.Outputs // of the step before
 	for i := range min(len(r.dwfm.Moments), int(r.cfg.End/Step)) {
 		p := point{at: time.Duration(i) * Step, Moment: r.dwfm.Moments[i]}
 		for len(steps) > 0 && steps[0].At <= p.at {
@@ -91,6 +90,9 @@ func (r *replay) downstream() (*Result, error) {
 			}
 			steps = steps[1:]
 		}
+		for ; len(limits) > 0 && limits[0].at <= p.at; limits = limits[1:] {
+			let = limits[0].share
+		}
 		p.lost = 1 - float64(p.Active)/float64(r.cfg.Manager.Leases)
 		p.plan, p.records = r.name.Record(p.at)
 		for _, c := range clients {
@@ -99,13 +101,12 @@ func (r *replay) downstream() (*Result, error) {
 		if p.internal = p.name; internal {
 			p.internal = 1
 		}
-		// Launches and stops.
 		// A launch that the managers carry out fails all the same if its metadata cannot be written.
 		offered, failed := p.Offered[queue.Launch], p.Done[queue.Failed][queue.Launch]
 		carried := p.Done[queue.Good][queue.Launch]
 		ok := uint64(math.Round(float64(float64(carried) * p.name)))
 		res.NoMetadata += carried - ok
-		over := float64(demand * Step.Seconds() * (1 - limit(p.at)))
+		over := float64(demand * Step.Seconds() * (1 - let))
 		res.LaunchesAsked += offered + uint64(math.Round(over))
 		res.LaunchesOK += ok
 		res.NoCapacity += failed
@@ -115,28 +116,26 @@ func (r *replay) downstream() (*Result, error) {
 		if p.launchOK = math.NaN(); asked.sum > 0 && i >= smooth { // the first ones are still under way
 			p.launchOK = min(1, good.sum/asked.sum)
 		}
-		stops := demand * Step.Seconds()
 		res.StopsAsked += uint64(math.Round(stops))
 		res.StopsFailed += uint64(math.Round(stops * (1 - p.name)))
-		launched += float64(ok)
 		stopped += float64(stops * p.name)
 		// What comes after the managers.
-		whole := float64(p.Active) >= wholeShare*float64(r.cfg.Manager.Leases)
+		whole := float64(p.Active) >= bench.SteadyShare*float64(r.cfg.Manager.Leases)
 		p.Outputs = net.Step(p.at, network.Inputs{Launched: float64(ok), Terminated: stops, Held: p.name < 0.5 || !whole})
-		delay = p.Outputs
-		p.targets = targets.Step(p.at, balancer.Inputs{New: float64(ok), Delay: delay.Delay, FailOverOff: failOverOff})
+		p.targets = targets.Step(p.at, balancer.Inputs{New: float64(ok), Delay: p.Delay, FailOverOff: failOverOff})
 		launches := p.launchOK
 		if math.IsNaN(launches) {
 			launches = 1
 		}
-		p.up = up.Step(p.at, services.Inputs{Name: p.name, Internal: p.internal, Launches: launches, Network: delay.Delay, Errors: p.targets.Errors})
-		p.age = r.age(&p.Moment)
+		p.up = up.Step(p.at, services.Inputs{Name: p.name, Internal: p.internal, Launches: launches, Network: p.Delay, Errors: p.targets.Errors})
+		p.inService = p.targets.InService / lb.Targets
+		p.age = p.wait()
 		alerts.Step(p.at, r.indicators(&p))
-		r.count(res, &p, lb.Targets)
+		r.count(res, &p)
 		res.series = append(res.series, p)
 	}
 	res.LaunchesLate = res.LaunchesAsked - res.LaunchesOK - res.NoMetadata - res.NoCapacity - res.LimitExceeded
-	res.RunningAtEnd = running + int(launched-stopped)
+	res.RunningAtEnd = res.RunningAtBegin + int(float64(res.LaunchesOK)-stopped)
 	report := up.Report()
 	res.ServicesDownMax, res.ServiceHours = report.DownMax, report.Hours.Lost
 	res.Services = servicesOf(report)
@@ -148,9 +147,6 @@ func (r *replay) downstream() (*Result, error) {
 
 // runningPerLease is the number of running instances per droplet at the beginning: an estimate.
 const runningPerLease = 10
-
-// wholeShare is the share of live leases from which on the managers hand configurations over.
-const wholeShare = steadyShare
 
 // window is a sum over the last steps.
 type window struct {
@@ -183,23 +179,9 @@ func (r *replay) clients() ([]*dependency.Client, error) {
 	return all, nil
 }
 
-// launchLimit returns the share of the launches that the operator lets in at a time.
-func (r *replay) launchLimit() func(at time.Duration) float64 {
-	changes := r.launchChanges()
-	return func(at time.Duration) float64 {
-		share := 1.0
-		for _, c := range changes {
-			if c.At <= at && r.cfg.Manager.Launch > 0 {
-				share = c.Share / r.cfg.Manager.Launch
-			}
-		}
-		return share
-	}
-}
-
-// age is how long a new attempt would wait behind those that are queued (J. D. C. Little, 1961): the
+// wait is how long a new attempt would wait behind those that are queued (J. D. C. Little, 1961): the
 // age of the oldest one, in a fifo.
-func (r *replay) age(m *Moment) time.Duration {
+func (m *Moment) wait() time.Duration {
 	done := uint64(0)
 	for _, outcome := range []queue.Outcome{queue.Good, queue.Late, queue.Failed} {
 		done += m.Done[outcome].Sum()
@@ -232,16 +214,14 @@ func (r *replay) indicators(p *point) watch.Values {
 }
 
 // count adds a step to the totals and extremes.
-func (r *replay) count(res *Result, p *point, targets float64) {
-	hours := Step.Hours()
-	res.LeaseHours += float64(float64(r.cfg.Manager.Leases-p.Active) * hours)
+func (r *replay) count(res *Result, p *point) {
+	res.LeaseHours += float64(float64(r.cfg.Manager.Leases-p.Active) * Step.Hours())
 	res.NetworkBacklog = max(res.NetworkBacklog, int(p.Backlog))
 	res.NetworkDelay = max(res.NetworkDelay, p.Delay.Seconds())
 	res.Flaps += p.targets.Flaps
-	if share := p.targets.InService / targets; res.TargetsMin == 0 || share < res.TargetsMin {
-		res.TargetsMin = share
+	if res.TargetsMin == 0 || p.inService < res.TargetsMin {
+		res.TargetsMin = p.inService
 	}
-	p.targets.InService /= targets // as a share from here on
 }
 
 // alerts fills in when each rule fires first.

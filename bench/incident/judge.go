@@ -23,14 +23,14 @@ type judgement struct {
 func (m *managers) judge(leases int, timeout, back, act time.Duration) judgement {
 	var out judgement
 	steadyFrom, end, left := time.Duration(0), time.Duration(0), false
-	for i, s := range m.samples {
+	for i, active := range m.active {
 		end = time.Duration(i) * m.period
-		lost := leases - s.active
+		lost := leases - active
 		if end <= back {
 			out.lostOut = max(out.lostOut, lost)
 		}
 		out.lostMost = max(out.lostMost, lost)
-		if float64(s.active) < steadyShare*float64(leases) {
+		if float64(active) < bench.SteadyShare*float64(leases) {
 			left, steadyFrom = true, end+m.period
 		}
 	}
@@ -52,6 +52,3 @@ func (m *managers) judge(leases int, timeout, back, act time.Duration) judgement
 	}
 	return out
 }
-
-// steadyShare is bench.Judge's: the share of the leases that are live in the steady state.
-const steadyShare = 0.999

@@ -66,7 +66,7 @@ func (c *Config) changed() (all []string) {
 	add(c.Options.Regions == 2, "--regions", "2")
 	add(c.Client.Retries == dependency.Since, "--client", string(c.Client.Retries))
 	add(c.Client.Hedge, "--hedge")
-	add(c.Client.CloseAt > 0, "--evacuate", Clock(c.Client.CloseAt))
+	add(c.Client.CloseAt > 0, "--evacuate", operator.Clock(c.Client.CloseAt))
 	add(c.Client.Failure != dependency.Empty, "--failure", string(c.Client.Failure))
 	add(c.Runbook.Name != "day", "--runbook", c.Runbook.Name)
 	return all

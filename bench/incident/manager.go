@@ -10,9 +10,9 @@ import (
 	"github.com/leasestorm/leasestorm/bench/engine"
 	"github.com/leasestorm/leasestorm/bench/incident/dependency"
 	"github.com/leasestorm/leasestorm/bench/incident/operator"
+	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
-	"github.com/leasestorm/leasestorm/queue"
 )
 
 // Step is the length of a step of the replay's series.
@@ -20,28 +20,19 @@ const Step = 30 * time.Second
 
 // Moment is one step of the managers' series, summed over the partitions.
 type Moment struct {
-	Active, Queued int                           // live leases and waiting attempts, at the step's end
-	Offered        record.Counts                 // attempts by class
-	Done           [queue.Outcomes]record.Counts // attempts by outcome and class
-	Refused        record.Counts                 // by the operator's throttle or the controller; also in Done
-	Busy, Wasted   time.Duration                 // of all workers
+	Active, Queued int // live leases and waiting attempts, at the step's end
+	record.Tally
 }
 
 // managers is what the partitions of the lease manager did in a replay.
 type managers struct {
 	Moments    []Moment
 	partitions int
-	samples    []sample // a hundredth of the timeout apart
+	active     []int // live leases, period apart
 	period     time.Duration
 	// collapsed are the times at which partitions had collapsed, by bench.Judge, with the return of
 	// the name as each partition's client saw it; in no order.
 	collapsed []time.Duration
-}
-
-// sample is the sum of one sample of all partitions.
-type sample struct {
-	active, queued int
-	good           uint64
 }
 
 func (m *managers) add(o *managers) {
@@ -53,23 +44,13 @@ func (m *managers) add(o *managers) {
 		y := &m.Moments[i]
 		y.Active += x.Active
 		y.Queued += x.Queued
-		y.Busy += x.Busy
-		y.Wasted += x.Wasted
-		for class := range queue.Classes {
-			y.Offered[class] += x.Offered[class]
-			y.Refused[class] += x.Refused[class]
-			for outcome := range queue.Outcomes {
-				y.Done[outcome][class] += x.Done[outcome][class]
-			}
-		}
+		y.Add(&x.Tally)
 	}
-	for i, s := range o.samples {
-		if i == len(m.samples) {
-			m.samples = append(m.samples, sample{})
+	for i, n := range o.active {
+		if i == len(m.active) {
+			m.active = append(m.active, 0)
 		}
-		m.samples[i].active += s.active
-		m.samples[i].queued += s.queued
-		m.samples[i].good += s.good
+		m.active[i] += n
 	}
 }
 
@@ -85,14 +66,14 @@ type partition struct {
 
 // partitions divides the region's leases among the managers.
 func (r *replay) partitions() ([]partition, error) {
-	all := make([]partition, r.cfg.Partitions)
+	all, launches := make([]partition, r.cfg.Partitions), r.launchChanges()
 	for i := range all {
 		p := &all[i]
 		p.scenario = r.cfg.Manager
 		p.scenario.Leases = share(r.cfg.Manager.Leases, r.cfg.Partitions, i)
 		p.scenario.Broken = 0 // they lapse because the dependency is away
 		p.seed = r.cfg.Seed + uint64(i)<<32
-		p.launches = r.launchChanges()
+		p.launches = launches
 		cfg := r.cfg.Client
 		cfg.Seed, cfg.Client, cfg.Away = r.cfg.Seed, uint64(i)+1, r.empty
 		cfg.Connections = max(1, min(cfg.Connections, p.scenario.Leases))
@@ -100,9 +81,7 @@ func (r *replay) partitions() ([]partition, error) {
 		if p.client, err = dependency.New(cfg); err != nil {
 			return nil, err
 		}
-		if p.back = p.client.Back(r.away.To); p.back > r.cfg.End-time.Minute {
-			p.back = r.cfg.End - time.Minute
-		}
+		p.back = min(p.client.Back(r.away.To), r.cfg.End-time.Minute)
 		p.scenario.Steady, p.scenario.Outage = r.away.From, p.back-r.away.From
 		p.scenario.Duration = r.cfg.End - p.back
 		p.runbook = r.managerSteps(i, p.back)
@@ -120,46 +99,23 @@ func (r *replay) runManagers(ctx context.Context) (*managers, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	sum := &managers{partitions: len(parts), period: r.cfg.Manager.Timeout / samplesPerTimeout}
-	atOnce, _ := bench.AtOnce(parts[0].scenario)
-	next, done := make(chan int), 0
+	sum := &managers{partitions: len(parts), period: r.cfg.Manager.Timeout / bench.WatchesPerTimeout}
+	at, _ := bench.AtOnce(parts[0].scenario)
+	done := 0
 	var mu sync.Mutex
-	var first error
-	var wg sync.WaitGroup
-	for range min(atOnce, len(parts)) {
-		wg.Go(func() {
-			for i := range next {
-				m, err := parts[i].run(ctx)
-				mu.Lock()
-				if done++; err == nil {
-					sum.add(m)
-					r.say("partition %d of %d is through the day", done, len(parts))
-				} else if first == nil {
-					first = fmt.Errorf("partition %d: %w", i+1, err)
-					cancel()
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for i := range parts {
-		select {
-		case next <- i:
-		case <-ctx.Done():
+	return sum, parallel.Do(ctx, at, len(parts), func(ctx context.Context, i int) error {
+		m, err := parts[i].run(ctx)
+		if err != nil {
+			return fmt.Errorf("partition %d: %w", i+1, err)
 		}
-	}
-	close(next)
-	wg.Wait()
-	if first == nil {
-		first = ctx.Err()
-	}
-	return sum, first
+		mu.Lock()
+		defer mu.Unlock()
+		sum.add(m)
+		done++
+		r.say("partition %d of %d is through the day", done, len(parts))
+		return nil
+	})
 }
-
-// samplesPerTimeout is that of bench.Judge.
-const samplesPerTimeout = 100
 
 // run takes one partition through the day.
 func (p *partition) run(ctx context.Context) (*managers, error) {
@@ -169,19 +125,17 @@ func (p *partition) run(ctx context.Context) (*managers, error) {
 		Part: &bench.Part{
 			Dependency: p.client, Resume: p.client.Resume, Step: Step, Launches: p.launches,
 			Watch: func(_ time.Duration, s engine.State) {
-				m.samples = append(m.samples, sample{s.Active, s.Queued, s.Good})
+				m.active = append(m.active, s.Active)
 			},
 			Done: func(log *record.Log) {
 				for _, row := range log.Rows() {
-					m.Moments = append(m.Moments, Moment{
-						Active: row.Active, Queued: row.Queued, Offered: row.Offered, Refused: row.Refused, Done: row.Done, Busy: row.Busy, Wasted: row.Wasted,
-					})
+					m.Moments = append(m.Moments, Moment{row.Active, row.Queued, row.Tally})
 				}
 			},
 		},
 	})
 	if err == nil && res.CollapsedAt != nil {
-		m.collapsed = append(m.collapsed, p.back+time.Duration(*res.CollapsedAt*float64(time.Second)))
+		m.collapsed = append(m.collapsed, p.back+duration(*res.CollapsedAt))
 	}
 	return m, err
 }
@@ -211,15 +165,32 @@ func (r *replay) managerSteps(i int, back time.Duration) *scenario.Runbook {
 	return b
 }
 
-// launchChanges are the rates of launches that the operator's limit leaves.
-func (r *replay) launchChanges() (all []bench.LaunchChange) {
+// limit is a share of the launches that users ask for, which the operator lets in from a time on.
+type limit struct {
+	at    time.Duration
+	share float64
+}
+
+// limits are the operator's limits on launches; none if nobody launches.
+func (r *replay) limits() (all []limit) {
+	if r.cfg.Manager.Launch == 0 {
+		return nil
+	}
 	for _, s := range r.cfg.Runbook.Steps {
 		switch s.Do {
 		case operator.ThrottleLaunch:
-			all = append(all, bench.LaunchChange{At: s.At, Share: r.cfg.Manager.Launch * s.Value})
+			all = append(all, limit{s.At, s.Value})
 		case operator.RelaxLaunch:
-			all = append(all, bench.LaunchChange{At: s.At, Share: r.cfg.Manager.Launch})
+			all = append(all, limit{s.At, 1})
 		}
+	}
+	return all
+}
+
+// launchChanges are the rates of launches that the operator's limits leave.
+func (r *replay) launchChanges() (all []bench.LaunchChange) {
+	for _, l := range r.limits() {
+		all = append(all, bench.LaunchChange{At: l.at, Share: r.cfg.Manager.Launch * l.share})
 	}
 	return all
 }

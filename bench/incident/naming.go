@@ -28,7 +28,7 @@ func (r *replay) resolve() error {
 	y.Run(r.cfg.End, hands)
 	r.name = y
 	for _, s := range y.Empties(r.cfg.End) {
-		r.empty = append(r.empty, dwfm.Window{From: s.From, To: s.To})
+		r.empty = append(r.empty, dwfm.Window(s))
 	}
 	r.away = dwfm.Window{From: raceAt, To: returnAt} // without an outage: of the day, and nothing is away
 	if len(r.empty) == 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/incident/operator"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/queue"
@@ -49,7 +50,7 @@ func clock(at *float64) string {
 	if at == nil {
 		return "–"
 	}
-	return Clock(time.Duration(*at * float64(time.Second)))
+	return operator.Clock(duration(*at))
 }
 
 func minutes(format string, s *float64) string {
@@ -92,8 +93,7 @@ func (res *Result) eventsText() string {
 			rows = append(rows, []string{"", "", fmt.Sprintf("and %d more: events in incident.json", left)})
 			break
 		}
-		at := Begin.Add(time.Duration(e.At * float64(time.Second)))
-		rows = append(rows, []string{at.Format("15:04:05"), strconv.Itoa(e.Plan), e.What})
+		rows = append(rows, []string{operator.ClockSeconds(duration(e.At)), strconv.Itoa(e.Plan), e.What})
 	}
 	return "\n" + show.Columns(rows)
 }
@@ -135,7 +135,7 @@ var seriesColumns = []struct {
 	{"launch_ok_share", func(p *point) float64 { return p.launchOK }},
 	{"network_backlog", func(p *point) float64 { return p.Backlog }},
 	{"network_delay_s", func(p *point) float64 { return p.Delay.Seconds() }},
-	{"targets_share", func(p *point) float64 { return p.targets.InService }},
+	{"targets_share", func(p *point) float64 { return p.inService }},
 	{"zones_out", func(p *point) float64 { return float64(p.targets.ZonesOut) }},
 	{"connection_errors", func(p *point) float64 { return p.targets.Errors }},
 	{"services_up", func(p *point) float64 { return float64(p.up.Up) }},

@@ -122,6 +122,9 @@ func seconds(d time.Duration) *float64 {
 	return &s
 }
 
+// duration is the inverse of seconds.
+func duration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
 // ratio is part over all; 0 of none.
 func ratio(part, all uint64) float64 {
 	if all == 0 {

@@ -1,8 +1,6 @@
 package incident
 
 import (
-	"time"
-
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/services"
@@ -158,6 +156,3 @@ type Alert struct {
 	Knew    string   `json:"known"`      // clock time, PDT
 	Earlier *float64 `json:"earlier_s"`  // how much earlier the alert is
 }
-
-// Clock is run time as the clock time of the day, PDT.
-func Clock(at time.Duration) string { return Begin.Add(at).Format("15:04") }

@@ -50,7 +50,7 @@ func since(s *float64) (time.Duration, bool) {
 	if s == nil {
 		return 0, false
 	}
-	return time.Duration(*s * float64(time.Second)), true
+	return duration(*s), true
 }
 
 // step is when the operator does it.

@@ -96,7 +96,7 @@ func (l *Log) merge(w *window) {
 		row = &Row{Step: w.step, sojourn: newCoarse(), slip: newCoarse()}
 		l.rows[w.step] = row
 	}
-	row.Tally.add(&w.Tally)
+	row.Tally.Add(&w.Tally)
 	row.sojourn.Merge(w.sojourn)
 	row.slip.Merge(w.slip)
 	if w.sampled {
@@ -109,7 +109,7 @@ func (l *Log) merge(w *window) {
 func (l *Log) Finish() {
 	l.Collect()
 	for _, r := range l.recorders {
-		r.sums.add(&r.cur.Tally)
+		r.sums.Add(&r.cur.Tally)
 		l.merge(r.cur)
 	}
 }
@@ -133,7 +133,7 @@ func (l *Log) Rows() []*Row {
 // Total returns the tally of the whole run. It must be called after Finish.
 func (l *Log) Total() (t Tally) {
 	for _, r := range l.recorders {
-		t.add(&r.sums)
+		t.Add(&r.sums)
 	}
 	return t
 }

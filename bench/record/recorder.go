@@ -65,7 +65,8 @@ type Tally struct {
 	Planned time.Duration          // Busy as expected from the calibrated service times
 }
 
-func (t *Tally) add(o *Tally) {
+// Add adds the counts and times of another one.
+func (t *Tally) Add(o *Tally) {
 	t.Offered.add(&o.Offered)
 	t.Refused.add(&o.Refused)
 	for i := range t.Done {
@@ -149,7 +150,7 @@ func (r *Recorder) turn(now time.Duration) {
 	}
 	select {
 	case next := <-r.free:
-		r.sums.add(&r.cur.Tally)
+		r.sums.Add(&r.cur.Tally)
 		r.full <- r.cur // never blocks: it has room for all windows of all recorders
 		next.clear(step)
 		r.cur = next

@@ -10,6 +10,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/bisect"
+	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
@@ -103,7 +104,7 @@ func FindCollapse(ctx context.Context, runner bench.Runner, s scenario.Scenario,
 	kinds := scenario.Disturbances()
 	out.Tips = make([]Tip, len(kinds))
 	at, _ := atOnce(f.runner, s)
-	err := parallel(ctx, at, len(kinds), func(ctx context.Context, i int) (err error) {
+	err := parallel.Do(ctx, at, len(kinds), func(ctx context.Context, i int) (err error) {
 		out.Tips[i], err = f.tip(ctx, s, kinds[i])
 		return err
 	})
@@ -196,7 +197,7 @@ func (f *finder) remedies(ctx context.Context, s scenario.Scenario, d scenario.D
 	}
 	out.Remedies = make([]Remedy, len(tries))
 	at, _ := atOnce(f.runner, s)
-	err := parallel(ctx, at, len(tries), func(ctx context.Context, i int) error {
+	err := parallel.Do(ctx, at, len(tries), func(ctx context.Context, i int) error {
 		r := Remedy{Change: tries[i].name}
 		err := tries[i].err
 		if err == nil {

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
@@ -156,7 +157,7 @@ func (r *mapRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
 // run runs the points.
 func (r *mapRun) run(ctx context.Context, list []place) error {
 	r.ran = 0
-	return parallel(ctx, r.at, len(list), func(ctx context.Context, i int) error {
+	return parallel.Do(ctx, r.at, len(list), func(ctx context.Context, i int) error {
 		at := list[i]
 		p, err := r.point(ctx, r.runner, MapPoint{Contestant: at.contestant, X: at.x, Y: at.y})
 		if err != nil {

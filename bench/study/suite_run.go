@@ -14,6 +14,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
+	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -160,7 +161,7 @@ func (r *suiteRun) spoilt(tries int) (all []int) {
 
 // run makes a try of each of these cells.
 func (r *suiteRun) run(ctx context.Context, cells []int, at int) error {
-	return parallel(ctx, at, len(cells), func(ctx context.Context, k int) error {
+	return parallel.Do(ctx, at, len(cells), func(ctx context.Context, k int) error {
 		i := cells[k]
 		c, s := r.Cells[i], r.scenarios[i]
 		var later []scenario.Scenario

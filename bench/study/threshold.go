@@ -8,6 +8,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/bisect"
+	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -147,7 +148,7 @@ func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, c
 		return err
 	}
 	at, _ := atOnce(runner, s)
-	err := parallel(ctx, at, len(contestants)*seeds, one)
+	err := parallel.Do(ctx, at, len(contestants)*seeds, one)
 	for i := range all {
 		all[i].sum(bounds[i])
 	}

@@ -22,7 +22,7 @@ const module = "github.com/leasestorm/leasestorm/"
 // same are the packages whose arithmetic reaches a file or a decision of a virtual run.
 var same = strings.Fields(`internal/det internal/huge queue queue/internal/prefetch queue/catalog queue/chunk queue/pad queue/admit lease lease/dwfm
 	bench bench/engine bench/fleet bench/law bench/oracle bench/record bench/scenario bench/study
-	bench/internal/axis bench/internal/bisect bench/internal/show cmd/leasestorm/cli
+	bench/internal/axis bench/internal/bisect bench/internal/parallel bench/internal/show cmd/leasestorm/cli
 	bench/incident bench/incident/dns bench/incident/explore bench/incident/dependency bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch`)
 
 // different are those that may differ: figures, what measures a host, and what computes nothing.

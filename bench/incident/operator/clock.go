@@ -17,12 +17,15 @@ const (
 
 // Clock returns the PDT time of day of a replay time, as in "00:38": Clock(0) is "23:30". It
 // rounds down to minutes.
-func Clock(at time.Duration) string {
+func Clock(at time.Duration) string { return ClockSeconds(at)[:len("15:04")] }
+
+// ClockSeconds is Clock with seconds, as in "00:38:00".
+func ClockSeconds(at time.Duration) string {
 	of := (Start + at) % midnight
 	if of < 0 {
 		of += midnight
 	}
-	return fmt.Sprintf("%02d:%02d", int(of/time.Hour), int(of%time.Hour/time.Minute))
+	return fmt.Sprintf("%02d:%02d:%02d", int(of/time.Hour), int(of/time.Minute)%60, int(of/time.Second)%60)
 }
 
 // At returns the replay time of a PDT time of day, as in "00:38" or "00:38:30". A time from 23:30
