@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -60,7 +61,7 @@ func (x *experiment) part(p *engine.Plan, j *Judge, f *fleet.Fleet, s engine.Ser
 	for _, c := range part.Launches {
 		p.Events = append(p.Events, engine.Event{At: c.At, Do: func(now time.Duration) { f.SetLaunches(now, x.Launches(c.Share, s)) }})
 	}
-	slices.SortStableFunc(p.Events, func(a, b engine.Event) int { return int(min(1, max(-1, a.At-b.At))) })
+	slices.SortStableFunc(p.Events, func(a, b engine.Event) int { return cmp.Compare(a.At, b.At) })
 }
 
 // resume is the fleet's Resume; nil: the run has none.

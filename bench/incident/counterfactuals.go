@@ -55,8 +55,26 @@ type Cheese struct {
 func Counterfactuals(ctx context.Context, cfg Config, layers []Layer, seeds int) (*Cheese, error) {
 	cfg.Seed = bench.DrawSeed(cfg.Seed)
 	c := &Cheese{Schema: bench.ManifestSchema, Seed: cfg.Seed, Leases: cfg.Manager.Leases}
-	kept := map[string]*managers{}
-	try := func(with ...Layer) (Counterfactual, error) { return counterfactual(ctx, cfg, seeds, kept, with) }
+	kept, tried := map[string]*managers{}, map[string]Counterfactual{}
+	try := func(with ...Layer) (f Counterfactual, err error) {
+		names := make([]string, len(with))
+		for i, l := range with {
+			names[i] = l.Name
+		}
+		key := strings.Join(slices.Sorted(slices.Values(names)), " ")
+		f, ok := tried[key]
+		if !ok {
+			if f, err = counterfactual(ctx, cfg, seeds, kept, with); err != nil {
+				return f, err
+			}
+			if len(with) > 0 {
+				f.stops(&c.Day)
+			}
+			tried[key] = f
+		}
+		f.Layers = names // in the order that was asked for
+		return f, nil
+	}
 	var err error
 	if c.Day, err = try(); err != nil {
 		return nil, err
@@ -67,7 +85,6 @@ func Counterfactuals(ctx context.Context, cfg Config, layers []Layer, seeds int)
 		if err != nil {
 			return nil, err
 		}
-		alone.stops(&c.Day)
 		if c.Alone = append(c.Alone, alone); !alone.Stopped {
 			open = append(open, l)
 		}
@@ -81,7 +98,6 @@ func Counterfactuals(ctx context.Context, cfg Config, layers []Layer, seeds int)
 			if err != nil {
 				return nil, err
 			}
-			pair.stops(&c.Day)
 			c.Pairs = append(c.Pairs, pair)
 		}
 	}
@@ -114,7 +130,7 @@ func (c *Cheese) greedy(layers []Layer, try func(...Layer) (Counterfactual, erro
 			if err != nil {
 				return nil, err
 			}
-			if f.stops(&c.Day); c.lost(&f) < c.lost(&best)-leastGain {
+			if c.lost(&f) < c.lost(&best)-leastGain {
 				best, chosen = f, l
 			}
 		}

@@ -75,6 +75,15 @@ func (c *Config) changed() (all []string) {
 // Changed reports whether a replay differs from the day as it was in more than size and seed.
 func (c *Config) Changed() bool { return len(c.changed()) > 0 }
 
+// AsItWas returns the day without what is changed, at the same size and seed.
+func (c *Config) AsItWas() (Config, error) {
+	was, err := Default()
+	base := was.Manager
+	was.Seed, was.Partitions, was.Progress, was.Manager = c.Seed, c.Partitions, c.Progress, c.Manager
+	was.Manager.Queue, was.Manager.Admit, was.Manager.Retry = base.Queue, base.Admit, base.Retry
+	return was, err
+}
+
 // command is the shell command that makes the replay again, in its folder.
 func (c *Config) command() string {
 	words := []string{"leasestorm", "incident"}

@@ -21,7 +21,7 @@ func title(cells []Cell) string {
 	if r.Broken > 0 {
 		t += fmt.Sprintf(", %s broken", show.Count(r.Broken))
 	}
-	t += fmt.Sprintf(", %d worker%s", r.Workers, plural(r.Workers))
+	t += fmt.Sprintf(", %d worker%s", r.Workers, show.Plural(r.Workers))
 	low, high := math.Inf(1), 0.0
 	seeds := map[uint64]bool{}
 	drawn := valid(cells)
@@ -53,16 +53,9 @@ func title(cells []Cell) string {
 		t += ", " + r.Engine
 	}
 	if invalid > 0 {
-		t += fmt.Sprintf("; %d invalid run%s", invalid, plural(invalid))
+		t += fmt.Sprintf("; %d invalid run%s", invalid, show.Plural(invalid))
 	}
 	return t
-}
-
-func plural(n int) string {
-	if n == 1 {
-		return ""
-	}
-	return "s"
 }
 
 // Draw draws all figures for which the folder dir has the files, writes them to dir and returns

@@ -14,6 +14,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/leasestorm/leasestorm/bench/internal/axis"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
@@ -215,7 +216,7 @@ func (f *mapFile) marks(timed, impossible bool) []mark {
 	box := func(text string, of color.Color) mark {
 		return mark{text: text, line: draw.LineStyle{Color: of, Width: 6}}
 	}
-	seeds := fmt.Sprintf("%d of %d seed%s", f.Seeds, f.Seeds, plural(f.Seeds))
+	seeds := fmt.Sprintf("%d of %d seed%s", f.Seeds, f.Seeds, show.Plural(f.Seeds))
 	lost, law := "lost: "+seeds, "batch law of fifo"
 	between := fmt.Sprintf("the border lies in here, between a point with 0 of %d lost and one with %d of %d", f.Seeds, f.Seeds, f.Seeds)
 	if f.Measure == "healthy" {

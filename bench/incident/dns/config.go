@@ -65,9 +65,9 @@ const mostScripted = 40
 // overtake is how long an enactor has to be late for its plan to be old enough.
 func (c *Config) overtake() time.Duration { return time.Duration(c.Keep+4) * c.Period }
 
-// usualWalk is how long a walk over the endpoints takes.
-func (c *Config) usualWalk() time.Duration { return time.Duration(2*c.Endpoints) * c.StepTime }
+// UsualWalk is how long a walk over the endpoints takes.
+func (c *Config) UsualWalk() time.Duration { return time.Duration(2*c.Endpoints) * c.StepTime }
 
 // rest is how long a walk and its clean-up take at most: four times as long as usual, since locks
 // may be lost on the way.
-func (c *Config) rest() time.Duration { return 8 * c.usualWalk() }
+func (c *Config) rest() time.Duration { return 8 * c.UsualWalk() }

@@ -185,7 +185,7 @@ func (y *System) delay(now time.Duration, i int) {
 	case y.rng.Float64() >= rareDelay:
 		return
 	default: // as if the whole walk were slow
-		d = time.Duration(y.factor() * float64(c.usualWalk()))
+		d = time.Duration(y.factor() * float64(c.UsualWalk()))
 	}
 	y.delayed = true
 	h := hold{from: now, until: now + d}

@@ -121,7 +121,7 @@ func TestDelay(t *testing.T) {
 			for _, w := range y.walks {
 				longest = max(longest, w.to-w.from)
 			}
-			if longest < c.Delay*9/10 || cause == Lock && longest > c.Delay+2*c.usualWalk() {
+			if longest < c.Delay*9/10 || cause == Lock && longest > c.Delay+2*c.UsualWalk() {
 				t.Errorf("%s, seed %d: the longest walk takes %v", cause, seed, longest)
 			}
 		}

@@ -68,12 +68,15 @@ const (
 	OneLock
 )
 
-// Mends are the mends by name.
-var Mends = []struct {
+// Named is a mend with its name.
+type Named struct {
 	Name string
 	Mend Mend
 	Doc  string
-}{
+}
+
+// Mends are the mends by name.
+var Mends = []Named{
 	{"fencing", Fencing, "a flip is refused if a plan as new has been applied to the endpoint"},
 	{"recheck", Recheck, "the plan's freshness is checked again before each endpoint"},
 	{"active-check", ActiveCheck, "the scan for old trees spares the one that is active"},
@@ -84,13 +87,7 @@ var Mends = []struct {
 // ParseMends reads names of mends with commas between them; "" is none.
 func ParseMends(text string) (m Mend, err error) {
 	for name := range strings.SplitSeq(text, ",") {
-		i := slices.IndexFunc(Mends, func(x struct {
-			Name string
-			Mend Mend
-			Doc  string
-		}) bool {
-			return x.Name == name
-		})
+		i := slices.IndexFunc(Mends, func(x Named) bool { return x.Name == name })
 		switch {
 		case text == "":
 		case i < 0:

@@ -308,7 +308,7 @@ func (y *System) Slowness(at time.Duration) float64 {
 			longest = max(longest, at-from)
 		}
 	}
-	return float64(longest) / float64(y.cfg.usualWalk())
+	return float64(longest) / float64(y.cfg.UsualWalk())
 }
 
 // Events returns what a person would put on a timeline, in order.

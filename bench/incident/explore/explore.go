@@ -10,6 +10,7 @@ package explore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench/incident/dns"
@@ -120,26 +121,25 @@ func Explore(ctx context.Context, c Config) (*Report, error) {
 				}
 				r.Transitions++
 				if out == dns.Stale {
-					r.found(StaleApplied, &c, append(path(nodes, ids[k]), move))
+					r.found(StaleApplied, &c, nodes, ids[k], move)
 				}
 				h := s.Hash()
 				if _, ok := seen[h]; ok {
 					continue
 				}
 				seen[h] = struct{}{}
-				id := int32(len(nodes))
+				next, nextIDs = append(next, s), append(nextIDs, int32(len(nodes)))
 				nodes = append(nodes, node{ids[k], move})
 				for e := range c.Endpoints {
 					if s.Empty(e) {
-						r.found(EmptyAnswer, &c, path(nodes, id))
+						r.found(EmptyAnswer, &c, nodes, ids[k], move)
 					}
 				}
 				for i := range dns.Enactors {
 					if s.Stuck(i) {
-						r.found(StuckRoll, &c, path(nodes, id))
+						r.found(StuckRoll, &c, nodes, ids[k], move)
 					}
 				}
-				next, nextIDs = append(next, s), append(nextIDs, id)
 			}
 			if c.Limit > 0 && len(nodes) >= c.Limit {
 				r.Complete, next = false, nil
@@ -177,24 +177,23 @@ func path(nodes []node, id int32) []uint8 {
 	for ; nodes[id].parent >= 0; id = nodes[id].parent {
 		all = append(all, nodes[id].move)
 	}
-	for i, j := 0, len(all)-1; i < j; i, j = i+1, j-1 {
-		all[i], all[j] = all[j], all[i]
-	}
+	slices.Reverse(all)
 	return all
 }
 
-// found keeps the first schedule of a property.
-func (r *Report) found(p Property, c *Config, moves []uint8) {
+// found keeps the first schedule of a property: the way to a node, and one move more.
+func (r *Report) found(p Property, c *Config, nodes []node, id int32, last uint8) {
 	if r.Found[p] != nil {
 		return
 	}
+	moves := append(path(nodes, id), last)
 	s := dns.Begin(&c.Rules)
 	all := []Move{}
 	for _, move := range moves {
 		m := Move{Who: "planner", Does: "makes a plan"}
 		if move != planner {
 			n := s.Enactor[move]
-			m.Who, m.Does, m.Plan = "enactor "+string(rune('A'+move)), n.Phase.String(), int(n.Plan)
+			m.Who, m.Does, m.Plan = "enactor "+dns.Letter(int(move)), n.Phase.String(), int(n.Plan)
 			if n.Phase != dns.Idle {
 				m.Endpoint = int(n.Endpoint) + 1
 			}

@@ -11,6 +11,7 @@ package operator
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -221,7 +222,7 @@ func (b *Runbook) before(i int, do string) (n int) {
 // Due returns the steps whose time is from from up to but not including to. Windows that tile the
 // day, one for each step of the replay, meet every step of the runbook once.
 func (b *Runbook) Due(from, to time.Duration) []Step {
-	at := func(s Step, t time.Duration) int { return int(max(-1, min(1, s.At-t))) }
+	at := func(s Step, t time.Duration) int { return cmp.Compare(s.At, t) }
 	i, _ := slices.BinarySearchFunc(b.Steps, from, at)
 	j, _ := slices.BinarySearchFunc(b.Steps, to, at)
 	return b.Steps[i:max(i, j)]

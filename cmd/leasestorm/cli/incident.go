@@ -22,15 +22,15 @@ import (
 // dayFlags are the flags of a replay beside those of its managers.
 type dayFlags struct {
 	shared
-	partitions               int
-	mends, race, cause, form string
-	keep                     int
-	lb                       []string
-	client, failure, evacute string
-	static, circles, hedge   bool
-	regions                  int
-	runbook                  string
-	counterfactuals          bool
+	partitions                int
+	mends, race, cause, form  string
+	keep                      int
+	lb                        []string
+	client, failure, evacuate string
+	static, circles, hedge    bool
+	regions                   int
+	runbook                   string
+	counterfactuals           bool
 }
 
 func incidentCommand() *cobra.Command {
@@ -72,7 +72,7 @@ not used: the replay has its own.`,
 	flags.StringVar(&f.client, "client", string(dependency.Before), "the SDK's retries: "+string(dependency.Before)+" or "+string(dependency.Since))
 	flags.StringVar(&f.failure, "failure", string(dependency.Empty), "what a look-up of the name gives: empty, servfail, silent, refused")
 	flags.BoolVar(&f.hedge, "hedge", false, "each look-up goes to two resolvers with caches of their own")
-	flags.StringVar(&f.evacute, "evacuate", "", `time of day at which "Connection: close" ends all open connections, as in 00:50`)
+	flags.StringVar(&f.evacuate, "evacuate", "", `time of day at which "Connection: close" ends all open connections, as in 00:50`)
 	flags.StringVar(&f.runbook, "runbook", "day", "what the operator does: "+strings.Join(operator.Names(), ", ")+", or a TOML file")
 	flags.BoolVar(&f.counterfactuals, "counterfactuals", false, "try each change alone, and each pair of those that do not stop the day, over --seeds seeds")
 	cmd.RunE = f.run
@@ -127,8 +127,8 @@ func (f *dayFlags) config(cmd *cobra.Command, args []string) (incident.Config, e
 	}
 	c.Options.StaticStability, c.Options.BrokenCircle, c.Options.Regions = f.static, f.circles, f.regions
 	c.Client.Retries, c.Client.Failure, c.Client.Hedge = dependency.Retries(f.client), dependency.Failure(f.failure), f.hedge
-	if f.evacute != "" {
-		if c.Client.CloseAt, err = operator.At(f.evacute); err != nil {
+	if f.evacuate != "" {
+		if c.Client.CloseAt, err = operator.At(f.evacuate); err != nil {
 			return c, usage(fmt.Errorf("--evacuate: %w", err))
 		}
 	}
@@ -157,13 +157,10 @@ func (f *dayFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	var day *incident.Result
 	if c.Changed() && f.out != "none" {
-		was, err := incident.Default()
+		was, err := c.AsItWas()
 		if err != nil {
 			return err
 		}
-		was.Seed, was.Partitions, was.Progress = c.Seed, c.Partitions, c.Progress
-		was.Manager = c.Manager
-		was.Manager.Queue, was.Manager.Admit, was.Manager.Retry = "fifo", "none", "immediate"
 		fmt.Fprintln(os.Stderr, "the day as it was, to compare")
 		if day, err = incident.Replay(cmd.Context(), was); err != nil {
 			return badScenario(err)
