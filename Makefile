@@ -2,7 +2,7 @@
 # the race detector in `make test` a C compiler. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build bench bench-full bench-speed bench-peers bench-contestants incident-live bench-sim test lint fmt fuzz clean
+.PHONY: help need-go build bench bench-full bench-speed bench-peers bench-contestants incident-live storm bench-sim test lint fmt fuzz clean
 
 # Arguments for the benchmark: make bench ARGS='--seeds 3'
 ARGS ?=
@@ -26,7 +26,8 @@ need-go:
 # Version and commit are in the binary by themselves (runtime/debug.ReadBuildInfo);
 # no C, so that it runs on any Linux of the architecture. go build knows best what
 # is up to date.
-build: need-go ## build bin/leasestorm
+build: need-go ## build bin/leasestorm, with the playground's engine inside
+	@scripts/playground bench/play/dist
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/leasestorm ./cmd/leasestorm
 
 bench: build ## run the standard suite: five minutes (ARGS='--suite short': one)
@@ -38,7 +39,7 @@ bench-full: build ## run the suite over ten seeds: an hour
 bench-speed: build ## measure tables and queues by themselves, by goroutines
 	bin/leasestorm bench speed $(ARGS)
 
-bench-peers: need-go ## measure our tables and queues beside others' (JSON=FILE for the rows; downloads them)
+bench-peers: need-go ## measure our tables, queues and gates beside others' (JSON=FILE for the rows; downloads them)
 	cd bench/peers && CGO_ENABLED=0 go run . $(if $(JSON),-json $(abspath $(JSON))) $(ARGS)
 
 bench-contestants: need-go ## rank the limiters, breakers and queues of known libraries by the surge (downloads them)
@@ -47,6 +48,10 @@ bench-contestants: need-go ## rank the limiters, breakers and queues of known li
 
 incident-live: need-go ## build bin/leasestorm-incident: the race with a real name server and the AWS SDK (downloads them)
 	cd bench/incident/live && CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o ../../../bin/leasestorm-incident .
+
+storm: need-go ## build bin/leasestorm-storm: the command with gRPC and etcd as targets (downloads them)
+	@scripts/playground bench/play/dist
+	cd bench/target && CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o ../../bin/leasestorm-storm ./cmd/leasestorm-storm
 
 bench-sim: need-go ## measure the virtual engine beside a calendar in a heap
 	@scripts/bench-sim

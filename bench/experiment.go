@@ -32,6 +32,9 @@ type experiment struct {
 	phases  []record.Phase
 	folder  *record.Folder // claimed for the run's files; nil: none are asked for
 	release func()         // gives back the memory that was promised to the making of the run
+	virtual bool           // run time is not wall time
+	see     func(Look)     // how.Live's answer; nil: nobody watches, or the run has not begun
+	storm   *storm         // the service that is not ours; nil: this module's manager is under test
 
 	// The switches of the manager that was made last; nil: the operator does not switch.
 	switchQueue *queue.Switch
@@ -44,7 +47,7 @@ func newExperiment(s scenario.Scenario, seed uint64, shortest time.Duration) (*e
 		return nil, err
 	}
 	x := &experiment{Fitted: fitted, seed: seed}
-	x.costs = dwfm.Costs{Class: x.Costs, Dead: s.Delta, Backlog: s.Kappa, Check: x.Want[queue.Check]}
+	x.costs = dwfm.Costs{Class: x.Costs, Dead: s.Delta, Backlog: s.Kappa, Refuse: s.RefuseCost, Reconnect: s.ConnectCost, Check: x.Want[queue.Check]}
 	x.schedule()
 	return x, x.check()
 }
@@ -107,6 +110,7 @@ func (x *experiment) schedule() {
 // disturb sets the slow spell and the pause in the costs.
 func (x *experiment) disturb() {
 	if x.Slow > 0 {
+		x.costs.SlowArrivals = x.SlowAt == scenario.SlowArrivals
 		x.costs.Slow, x.costs.Slowed = x.Slow, dwfm.Window{From: x.outage.To, To: x.end}
 		if x.SlowFor > 0 {
 			x.costs.Slowed.To = x.outage.To + x.SlowFor
@@ -180,7 +184,7 @@ func (x *experiment) admitConfig(s engine.Service) admit.Config {
 // admission control, outage, slow spell, pause or backlog cost.
 func (x *experiment) calibrationManager() (*dwfm.Manager, error) {
 	y := *x
-	y.costs.Backlog, y.costs.Slowed, y.costs.Paused = 0, dwfm.Window{}, dwfm.Window{}
+	y.costs.Backlog, y.costs.Refuse, y.costs.Reconnect, y.costs.Slowed, y.costs.Paused = 0, 0, 0, dwfm.Window{}, dwfm.Window{}
 	y.outage = dwfm.Window{}
 	return y.manager("none", x.Want, 2*engine.Patience)
 }
@@ -190,35 +194,19 @@ const manyLeases = 1_000_000
 
 // plan makes the engine's plan and its judge, for the given mean service times.
 func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge, error) {
+	if x.storm != nil {
+		return x.stormPlan(s, maxQueue)
+	}
 	m, err := x.manager(x.Admit, s, x.TTL)
 	if err != nil {
 		return nil, nil, err
 	}
-	retry, err := admit.MakeRetry(x.Retry, x.Timeout)
+	p, j, f, err := x.frame(s, maxQueue, m.Prefetch, func(droplet uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, droplet) })
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := fleet.New(fleet.Config{
-		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
-		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Launches: x.Launches(x.Launch, s), Zones: x.Zones, Seed: x.seed,
-		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace, Soon: m.Prefetch, Resume: x.resume(),
-	}, func(droplet uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, droplet) })
-	if err != nil {
-		return nil, nil, err
-	}
-	if x.Leases >= manyLeases {
-		runtime.GC() // frees the set-up's garbage for the run; the heap has few pointers to scan
-	}
-	log := record.NewLog(record.Shape{Leases: x.Leases, Workers: x.Workers, Step: x.seriesStep(), Phases: x.phases})
-	f.Leased = log.Recorder(x.Workers).TimeToLease
-	j := &Judge{Leases: x.Leases, Timeout: x.Timeout, Capacity: x.Capacity(s), Return: x.outage.To, MaxQueue: maxQueue}
-	p := &engine.Plan{
-		Manager: engine.Local(m), Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / WatchesPerTimeout,
-	}
+	p.Manager = engine.Local(m)
 	if len(x.steps) > 0 {
-		for i := range x.steps {
-			j.Acts = append(j.Acts, x.act(i))
-		}
 		if p.Events, err = x.stepEvents(m, f, s); err != nil {
 			return nil, nil, err
 		}
@@ -228,7 +216,35 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 		p.Events = x.rampEvents(m, f, s)
 	}
 	x.part(p, j, f, s)
+	x.watched(p, j)
 	return p, j, nil
+}
+
+// frame makes what a plan has whoever the manager is: the fleet, the log and the judge. seed and soon are
+// fleet.New's.
+func (x *experiment) frame(s engine.Service, maxQueue int, soon func([]uint32), seed func(uint32, time.Duration) (lease.ID, error)) (*engine.Plan, *Judge, *fleet.Fleet, error) {
+	retry, err := admit.MakeRetry(x.Retry, x.Timeout)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	f, err := fleet.New(fleet.Config{
+		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
+		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Launches: x.Launches(x.Launch, s), LaunchTries: x.LaunchTries, LaunchesEven: x.LaunchLaw == scenario.EvenLaunches, Zones: x.Zones, Seed: x.seed,
+		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace, Soon: soon, Resume: x.resume(),
+	}, seed)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if x.Leases >= manyLeases {
+		runtime.GC() // frees the set-up's garbage for the run; the heap has few pointers to scan
+	}
+	log := record.NewLog(record.Shape{Leases: x.Leases, Workers: x.Workers, Step: x.seriesStep(), Phases: x.phases})
+	f.Leased = log.Recorder(x.Workers).TimeToLease
+	j := &Judge{Leases: x.Leases, Timeout: x.Timeout, Capacity: x.Capacity(s), Return: x.outage.To, MaxQueue: maxQueue}
+	for i := range x.steps {
+		j.Acts = append(j.Acts, x.act(i))
+	}
+	return &engine.Plan{Source: f, Log: log, End: x.end, Watch: j.Watch, WatchPeriod: x.Timeout / WatchesPerTimeout}, j, f, nil
 }
 
 // Check returns an error if a run of the scenario cannot be laid out, or one of its parts cannot

@@ -66,6 +66,7 @@ func runs() (all []run) {
 		surge(l, "queue=lifo retry=decorrelated delta=0.3 spread=1s expiry_spread=2s")
 		surge(l, "operator=both operator_at=2s slow=0.3 slow_for=1s pause=200ms restarts=2")
 	}
+	surge("exponential", "launch=0.3 launch_tries=4 launch_law=even slow=0.5 slow_for=2s slow_at=arrival")
 	for _, s := range scenario.All() {
 		set := "leases=2000"
 		if s.Outage > 0 {
@@ -150,7 +151,7 @@ var studies = map[string]func(t *testing.T, sum hash.Hash){
 		}
 	},
 	"fluid law": func(t *testing.T, sum hash.Hash) {
-		for _, set := range []string{"queue=fifo", "queue=lifo delta=0.5", "queue=deadline retry=backoff", "queue=slack retry=backoff wait=50ms"} {
+		for _, set := range []string{"queue=fifo", "queue=lifo delta=0.5", "queue=deadline retry=backoff", "queue=slack retry=backoff wait=50ms", "queue=codel:exponent=0.7"} {
 			for _, service := range []string{"fixed", "exponential"} {
 				s := load(t, "surge", append(strings.Fields(set), "leases=2000", "broken=300", "workers=2", "service_law="+service)...)
 				beta, ok := law.Beta(&s)
@@ -162,8 +163,9 @@ var studies = map[string]func(t *testing.T, sum hash.Hash){
 		for _, m := range []oracle.Model{
 			{Name: "mmc", Servers: 2, Rho: 0.5}, {Name: "md1", Servers: 1, Rho: 0.3}, {Name: "mg1", Servers: 1, Rho: 0.3, CV: 0.5},
 			{Name: "mmck", Servers: 1, Rho: 0.9, K: 5}, {Name: "impatient", Servers: 1, Rho: 0.5, Timeout: 3}, {Name: "repairman", Servers: 2, K: 8, Think: 5},
+			{Name: "random", Servers: 1, Rho: 0.5}, {Name: "lifo", Servers: 1, Rho: 0.5},
 		} {
-			rows, err := oracle.Measure(t.Context(), m, 20_000, 1)
+			rows, err := oracle.Measure(t.Context(), m, 40_000, 1)
 			if err != nil {
 				t.Fatal(err)
 			}

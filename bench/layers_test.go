@@ -13,19 +13,19 @@ const module = "github.com/leasestorm/leasestorm"
 // layers are the packages of the module from the bottom to the top, a line each: a package
 // imports only from lines above its own. docs/architecture.md draws them.
 var layers = []string{
-	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/bisect bench/internal/parallel internal/testseed internal/need internal/det bench/metrics docs",
-	"queue/pad bench/internal/axis bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch bench/incident/dns",
+	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/bisect bench/internal/parallel internal/testseed internal/need internal/det bench/metrics bench/internal/measure bench/internal/archivetest docs",
+	"queue/pad bench/hist bench/internal/axis bench/internal/stat bench/internal/require bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch bench/incident/dns",
 	"queue lease",
 	"queue/admit",
-	"queue/queuetest queue/admit/admittest lease/leasetest",
+	"queue/queuetest queue/admit/admittest lease/leasetest queue/shield",
 	"lease/dwfm bench/host bench/scenario bench/incident/explore",
-	"bench/fleet bench/record bench/law bench/incident/dependency",
+	"bench/client bench/fault bench/fleet bench/record bench/law bench/incident/dependency bench/archive",
 	"bench/engine",
-	"bench/oracle bench/speed bench/plot",
-	"bench bench/internal/files/filestest",
-	"bench/study bench/incident",
+	"bench/oracle bench/speed bench/plot bench/compare bench/gate bench/export",
+	"bench bench/internal/files/filestest bench/report",
+	"bench/study bench/published bench/incident bench/live bench/play/desk bench/play",
 	"cmd/leasestorm/cli",
-	"cmd/leasestorm",
+	"cmd/leasestorm cmd/leasestorm-play",
 }
 
 // What some packages know is narrower than what lies below them.
@@ -33,10 +33,17 @@ var knows = map[string]string{
 	"queue/admit":               "queue queue/catalog queue/pad internal/det",
 	"lease":                     "queue/catalog queue/pad internal/huge",
 	"lease/dwfm":                "lease queue queue/admit queue/pad internal/huge",
-	"bench/scenario":            "queue queue/admit queue/catalog lease bench/internal/axis bench/internal/show",
+	"bench/scenario":            "queue queue/admit queue/catalog lease bench/internal/axis bench/internal/require bench/internal/show",
 	"bench/law":                 "queue queue/admit bench/scenario bench/internal/bisect internal/det",
 	"bench/incident/dependency": "lease/dwfm",
-	"bench/plot":                "bench/internal/axis bench/internal/files bench/internal/show bench/record",
+	"bench/archive":             "bench/host bench/internal/files bench/internal/measure bench/internal/show bench/internal/stat",
+	"bench/export":              "bench/archive bench/internal/files bench/internal/measure bench/internal/stat",
+	"bench/gate":                "bench/archive bench/internal/require bench/internal/show",
+	"bench/compare":             "bench/archive bench/host bench/internal/measure bench/internal/show bench/internal/stat",
+	"bench/report":              "bench/compare bench/archive bench/hist bench/host bench/internal/axis bench/internal/files bench/internal/show bench/internal/stat",
+	"bench/play":                "bench/record bench/report",
+	"bench/live":                "bench bench/internal/show bench/metrics bench/record bench/report queue",
+	"bench/plot":                "bench/archive bench/internal/axis bench/internal/files bench/internal/show bench/record",
 }
 
 // Imports point down, and a new package has a place in the layers.

@@ -33,6 +33,7 @@ type Manifest struct {
 	Phases    []record.Phase  `json:"phases"`
 	Scan      string          `json:"scan,omitempty"` // lease.ScanForm of the host
 	Placement *host.Placement `json:"placement,omitempty"`
+	Target    *Service        `json:"target,omitempty"` // of a run against a service that is not ours
 	Host      *host.Info      `json:"host,omitempty"`
 	Usage     *host.Usage     `json:"usage,omitempty"` // during the run
 	Build     *BuildInfo      `json:"build,omitempty"`
@@ -96,6 +97,9 @@ func (x *experiment) fill(f *record.Folder, log *record.Log, res *Result, start 
 		if err := f.Write(runbookFile, record.Text(x.runbook.TOML())); err != nil {
 			return err
 		}
+	}
+	if err := x.writeService(f); err != nil {
+		return err
 	}
 	m.Schema, m.Started, m.Command, m.Scenario = ManifestSchema, start, x.command(res.Engine), x.Asked.TOML()
 	m.Result, m.Phases, m.Files = res, x.phases, f.Files()

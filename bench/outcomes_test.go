@@ -19,9 +19,12 @@ var expected = struct{ queues, wrappers, controllers, retries map[string]outcome
 		"deadline":         {recovery, ""}, // no work for the dead
 		"edf":              {collapse, ""}, // the nearest to its deadline is the nearest to being dead
 		"codel":            {collapse, ""}, // its drops grow as t/(2·interval²), and nobody slows down
+		"codel-vitess":     {recovery, ""}, // they grow as e^(t/interval)
 		"controlled-delay": {recovery, ""}, // it drops all that have waited 5 ms
 		"pie":              {recovery, ""}, // its probability goes to 1 in a second
 		"slack":            {recovery, ""},
+		"random":           {recovery, ""}, // whoever is drawn has waited for less than most
+		"apf":              {recovery, ""}, // a quarter of a timeout of wait
 	},
 	wrappers: map[string]outcome{
 		"percore": {collapse, ""}, "fair": {collapse, ""}, "priority": {collapse, ""}, // another order of the same dead
@@ -34,11 +37,16 @@ var expected = struct{ queues, wrappers, controllers, retries map[string]outcome
 		"gradient2": {recovery, "backoff"}, "limit": {recovery, "immediate"}, "vegas": {recovery, "backoff"}, "codel-admit": {recovery, "immediate"}, "bbr": {recovery, "backoff"},
 		"breaker": {recovery, "immediate"}, "slow-start": {recovery, "retry-after"}, "credits": {recovery, "retry-after"},
 		// Its threshold moves by a twentieth a window, and at 10^4 droplets a window is a timeout.
-		"dagor": {collapse, "immediate"},
+		"dagor":           {collapse, "immediate"},
+		"envoy-admission": {collapse, "immediate"}, // it lets in √F times what is served of F times as much
+		"partitions":      {recovery, "immediate"}, // half a timeout of queue, as with limit
+		"predicted-wait":  {recovery, "immediate"}, // whoever would wait for longer than a timeout is sent away
+		"cinnamon":        {collapse, "immediate"}, // nothing is refused for ten seconds, and a door cannot evict what waits
+		"envoy-gradient":  {recovery, "backoff"},
 	},
 	retries: map[string]outcome{ // none of them undoes a queue full of dead work in 60 s …
 		"immediate": {collapse, ""}, "backoff": {collapse, ""}, "decorrelated": {collapse, ""}, "retry-after": {collapse, ""},
-		"client-breaker": {collapse, ""}, "retry-budget": {collapse, ""}, "client-throttle": {collapse, ""},
+		"client-breaker": {collapse, ""}, "retry-budget": {collapse, ""}, "client-throttle": {collapse, ""}, "aws-sdk": {collapse, ""}, "mongodb": {collapse, ""}, "finagle-budget": {collapse, ""}, "linkerd-budget": {collapse, ""},
 		"fixed": {recovery, ""}, // … but w = τ moves the border to 2.97
 	},
 }
@@ -85,6 +93,27 @@ func TestEveryPart(t *testing.T) {
 					t.Errorf("below the border: %s", res.Verdict)
 				}
 			})
+		}
+	}
+}
+
+// One healthy zone beside seven that surge. A door that tests the wait behind the attempts of all
+// zones refuses checks of the healthy one, which a queue in turn would have served at once. A door
+// that tests the zone's own does not, and neither do short queues of shuffled flows.
+func TestHealthyZone(t *testing.T) {
+	for _, tt := range []struct {
+		queue, admit string
+		all          bool // of the healthy zone's attempts are answered in time
+	}{
+		{"fair+fifo", "predicted-wait:share=0.25,depth=8", true},
+		{"fair+fifo", "predicted-wait:share=0.25,depth=8,global=1", false},
+		{"apf", "none", true},
+		{"fifo", "none", false},
+	} {
+		res := simulate(t, surgeAt(t, "zones=8", "surge_zones=7", "queue="+tt.queue, "admit="+tt.admit), Options{Seed: 1})
+		z := res.Zones[len(res.Zones)-1]
+		if z.Good == nil || (*z.Good == 1) != tt.all {
+			t.Errorf("%s, %s: a share of %s of the healthy zone's %d attempts is good", tt.queue, tt.admit, show.Dash(z.Good, "%.4f"), z.Asked)
 		}
 	}
 }

@@ -37,8 +37,8 @@ type Result struct {
 	// had no operator, did not collapse, or did not come back.
 	Rescue *float64 `json:"ttr_after_operator_s"`
 	Ended  string   `json:"ended_by"` // verdict, duration or max-queue
-	// LaunchesOK is the share of launches that succeeded since the outage began; nil: there were
-	// no launches.
+	// LaunchesOK is the share of launches that succeeded since the outage began, at whatever try; nil: there
+	// were no launches.
 	LaunchesOK *float64 `json:"launches_ok"`
 	Points     []Point  `json:"points,omitempty"` // the loads of a ramp
 	// Drain is when the queue was back at its steady level, in s after the return; nil: it was
@@ -55,8 +55,8 @@ type Result struct {
 	// class.
 	Goodput map[string]float64 `json:"goodput_per_s"`
 	// WastedWork is the share of the workers' busy time, from the return to the end, that went
-	// into late attempts.
-	WastedWork float64 `json:"wasted_work"`
+	// into late attempts; nil: a service that is not ours does not say.
+	WastedWork *float64 `json:"wasted_work"`
 	// IdleShare is the share of the workers' time, from the return to the recovery, in which
 	// they were idle; nil: TTR is nil or 0, or shorter than a step of the series.
 	IdleShare   *float64          `json:"idle_share"`
@@ -93,6 +93,8 @@ type Result struct {
 	// Spoilt why the others do not count.
 	Tries  int      `json:"tries,omitempty"`
 	Spoilt []string `json:"spoilt_tries,omitempty"`
+	// Storm is the report of a run against a service that is not ours.
+	Storm *TargetReport `json:"target,omitempty"`
 	// Quiet is what was seen of the host before the run; nil: nobody looked.
 	Quiet *host.QuietReport `json:"quiet,omitempty"`
 
@@ -162,11 +164,14 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 		Goodput: map[string]float64{}, Service: map[string]float64{},
 	}
 	res.Services = log.Services()
+	again := 0
 	if f, ok := p.Source.(interface {
 		HealthyLost() int
 		Zones() []fleet.Zone
+		LaunchesAgain() int
 	}); ok {
 		res.HealthyLost = f.HealthyLost()
+		again = f.LaunchesAgain()
 		res.zones(f.Zones())
 	}
 	for why, n := range total.Why {
@@ -178,7 +183,7 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 		eta := float64(x.Broken) / (res.Capacity * ttr.Seconds())
 		res.Efficiency = &eta
 	}
-	x.sinceReturn(res, log, r.Elapsed)
+	x.sinceReturn(res, log, r.Elapsed, again)
 	res.CollapsedAt = seconds(j.CollapsedAt-x.outage.To, j.CollapsedAt > 0)
 	if ttr, ok := j.TTR(); ok && len(x.steps) > 0 && j.CollapsedAt > 0 {
 		res.Rescue = seconds(max(0, x.outage.To+ttr-x.act(0)), true)
@@ -236,8 +241,9 @@ func (res *Result) zones(all []fleet.Zone) {
 	}
 }
 
-// sinceReturn fills in the means from the dependency's return to the end of the run.
-func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration) {
+// sinceReturn fills in the means from the dependency's return to the end of the run. again is how many
+// attempts at launches since the outage began were no first tries.
+func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration, again int) {
 	var t record.Tally
 	var good record.Counts
 	var launched, asked uint64
@@ -274,11 +280,12 @@ func (x *experiment) sinceReturn(res *Result, log *record.Log, end time.Duration
 	for class, n := range good {
 		res.Goodput[queue.Class(class).String()] = float64(n) / max(step.Seconds(), (end-from).Seconds())
 	}
-	if asked > 0 {
-		ok := float64(launched) / float64(asked)
+	if asked -= min(asked, uint64(again)); asked > 0 {
+		ok := min(1, float64(launched)/float64(asked)) // some that were asked before are answered since
 		res.LaunchesOK = &ok
 	}
-	res.WastedWork = record.Share(t.Wasted, t.Busy)
+	wasted := record.Share(t.Wasted, t.Busy)
+	res.WastedWork = &wasted
 }
 
 // The limits beyond which a run is noisy or invalid: slip as a share of the timeout, drift and
@@ -290,6 +297,17 @@ const (
 	noisyClock               = 200.0 // ppm: at 10 s, 2 ms
 	impossible               = 1.1   // efficiency
 )
+
+// Brief returns the outcome in a few words.
+func (res *Result) Brief() string {
+	if !res.Valid {
+		return "invalid: " + res.Because
+	}
+	if res.TTR == nil {
+		return string(res.Verdict)
+	}
+	return fmt.Sprintf("%s, TTR %.2f s", res.Verdict, *res.TTR)
+}
 
 // judgeHarness decides whether the harness kept up. fit is the relative error of the calibrated
 // service time.

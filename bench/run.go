@@ -38,6 +38,10 @@ type Options struct {
 	// Part, if set, makes the run a part of a longer replay. Its files could not be made again from
 	// a scenario alone, so Folder must be empty.
 	Part *Part
+	// Target is the service that the Runner Target asks. The others leave it alone.
+	Target *Service
+	// Live, if set, sees the run while it goes on.
+	Live Live
 	// Waiting is told, in a line each time, what Real waits for; nil: Progress is.
 	Waiting  func(text string)
 	Progress io.Writer // receives one line per event; nil: no progress is written
@@ -76,8 +80,14 @@ type Runner interface {
 	Alone() bool
 }
 
+// Checker is a Runner that cannot run every scenario.
+type Checker interface {
+	// Check returns an error, which wraps scenario.ErrScenario, if the scenario is not for this Runner.
+	Check(s *scenario.Scenario) error
+}
+
 // Runners are the built-in Runners.
-var Runners = []Runner{Real{}, Virtual{}}
+var Runners = []Runner{Real{}, Virtual{}, Target{}}
 
 // RunnerOf returns the Runner of the given name. An unknown name wraps scenario.ErrScenario.
 func RunnerOf(name string) (Runner, error) {
@@ -104,7 +114,7 @@ func (Real) Alone() bool { return true }
 const memoryLimit = 16 << 30
 
 // Run implements Runner.
-func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, error) {
+func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (res *Result, err error) {
 	began := time.Now()
 	if o.Idle == "" {
 		o.Idle = engine.Idles[0]
@@ -130,6 +140,7 @@ func (Real) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, e
 		return nil, err
 	}
 	defer x.abandon()
+	defer func() { x.over(res, err) }()
 	real := &engine.Real{Placement: place, Idle: o.Idle, Batch: workerBatch(x), MemoryLimit: memoryLimit}
 	o.Say("%s: table %s, queue %s, admit %s, retry %s; %s leases, %s broken, %d workers, seed %d", x.Name, x.Table, x.Queue, x.Admit, x.Retry, show.Count(x.Leases), show.Count(x.Broken), x.Workers, x.seed)
 	quiet, err := waitForQuiet(ctx, place, &o)
@@ -243,7 +254,7 @@ func (x *experiment) drift(log *record.Log, j *Judge, calibrated engine.Service,
 // WorkersOf returns the workers that a run of the scenario has: its own, or those that the Runner
 // chooses.
 func WorkersOf(r Runner, s *scenario.Scenario) int {
-	if s.Workers == 0 && r.Alone() {
+	if s.Workers == 0 && r.Alone() && r.Name() != (Target{}).Name() {
 		return len(host.ReadTopology().Place(0).Workers)
 	}
 	return max(1, s.Workers)

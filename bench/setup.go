@@ -2,6 +2,7 @@ package bench
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/engine"
@@ -20,6 +21,11 @@ func layOut(s scenario.Scenario, o Options, shortest time.Duration) (*experiment
 		return nil, err
 	}
 	if x.how = o; o.Runbook != nil {
+		for _, step := range o.Runbook.Steps {
+			if step.Do == "exec" && o.Target == nil {
+				return nil, scenario.Bad("runbook", fmt.Sprintf("exec %q: it acts on a service of yours: --engine target --target URL", step.To))
+			}
+		}
 		err = x.play(*o.Runbook)
 	}
 	if o.Part != nil && o.Folder != "" {
@@ -31,6 +37,7 @@ func layOut(s scenario.Scenario, o Options, shortest time.Duration) (*experiment
 // begin claims memory and the folder of the run's files; real says that a calibration needs a
 // manager of its own. Whoever has begun calls abandon in the end.
 func (x *experiment) begin(real bool) (err error) {
+	x.virtual = !real
 	if x.release, err = x.reserve(memory, real); err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func ServiceLaw(ctx context.Context, s *scenario.Scenario) (engine.Distribution,
 }
 
 // Run implements Runner.
-func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, error) {
+func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (res *Result, err error) {
 	began := time.Now()
 	draw, err := ServiceLaw(ctx, &s)
 	if err != nil {
@@ -90,6 +90,7 @@ func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Resu
 		return nil, err
 	}
 	defer x.abandon()
+	defer func() { x.over(res, err) }()
 	virtual := &engine.Virtual{Workers: x.Workers, Service: x.Want, Draw: draw, Seed: x.seed, Single: v.single}
 	res, p, _, err := x.run(x.Want, func(p *engine.Plan) (engine.Result, error) { return virtual.Run(ctx, p) })
 	if err != nil {
@@ -105,6 +106,9 @@ func (v Virtual) Run(ctx context.Context, s scenario.Scenario, o Options) (*Resu
 	return res, nil
 }
 
+// Check implements Checker.
+func (Virtual) Check(s *scenario.Scenario) error { return CheckVirtual(s) }
+
 // CheckVirtual returns an error if a part of the scenario cannot run in virtual time, since it reads
 // the host's clock.
 func CheckVirtual(s *scenario.Scenario) error {
@@ -114,7 +118,7 @@ func CheckVirtual(s *scenario.Scenario) error {
 	}{
 		{"table", s.Table, readsClock(lease.Catalog)},
 		{"queue", s.Queue, queueReadsClock}, {"then_queue", s.ThenQueue, queueReadsClock},
-		{"admit", s.Admit, readsClock(admit.Controllers)}, {"then_admit", s.ThenAdmit, readsClock(admit.Controllers)},
+		{"admit", s.Admit, admit.ReadsClock}, {"then_admit", s.ThenAdmit, admit.ReadsClock},
 		{"retry", s.Retry, readsClock(admit.Retries)}, {"then_retry", s.ThenRetry, readsClock(admit.Retries)},
 	} {
 		if part.clock(part.ref) {

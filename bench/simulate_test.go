@@ -73,7 +73,7 @@ func TestLookaheadIsSingle(t *testing.T) {
 	}
 	for _, set := range [][]string{
 		nil, {"broken=3000"}, {"broken=500"}, {"retry=backoff", "launch=0.1"}, {"delta=0.3", "wait=200ms"}, {"timeout=330ms", "broken=2000"}, {"operator=both", "operator_at=3s", "duration=20s"},
-		{"slow=0.5", "slow_for=3s"}, {"delta=0"},
+		{"slow=0.5", "slow_for=3s"}, {"delta=0"}, {"launch=0.3", "launch_tries=4", "launch_law=even", "slow=0.5", "slow_for=3s", "slow_at=arrival"}, {"launch=0.3", "launch_tries=3"},
 	} {
 		for _, workers := range []int{1, 3} {
 			for _, service := range []string{"fixed", "exponential"} {

@@ -1,10 +1,21 @@
-// Package docs has the glossary, for the command that prints it.
+// Package docs has the glossary, for the command that prints it, and the worked scenarios, for the
+// playground, and those of published results, for "leasestorm validate --published".
 package docs
 
 import (
-	_ "embed"
+	"embed"
 	"strings"
 )
+
+// Scenarios holds the worked scenarios, as examples/scenarios/NAME.toml.
+//
+//go:embed examples/scenarios/*.toml
+var Scenarios embed.FS
+
+// Published holds the scenarios of published results, as examples/published/NAME.toml.
+//
+//go:embed examples/published/*.toml
+var Published embed.FS
 
 //go:embed glossary.md
 var glossary string

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/leasestorm/leasestorm/internal/det"
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
 
@@ -15,9 +16,10 @@ var codelEntry = catalog.Entry[New]{
 	Params: []catalog.Param{
 		{Name: "target", Unit: catalog.Seconds, Default: 0.005, Min: 1e-6, Max: 3600, Doc: "acceptable standing wait (RFC 8289, 4.3)"},
 		{Name: "interval", Unit: catalog.Seconds, Default: 0.1, Min: 1e-6, Max: 3600, Doc: "how long the wait must stand above it (RFC 8289, 4.2)"},
+		{Name: "exponent", Default: 0.5, Min: 0.01, Max: 10, Doc: "the next drop follows after interval/count^exponent; the RFC's is 0.5, for senders that slow down; 1 is for clients that do not (vitess)"},
 	},
 	New: func(_ Config, v catalog.Values) (Discipline, error) {
-		return NewCoDel(CoDelOptions{Target: v.Duration("target"), Interval: v.Duration("interval")})
+		return NewCoDel(CoDelOptions{Target: v.Duration("target"), Interval: v.Duration("interval"), Exponent: v["exponent"]})
 	},
 }
 
@@ -25,6 +27,7 @@ var codelEntry = catalog.Entry[New]{
 type CoDelOptions struct {
 	Target   time.Duration // acceptable standing wait; 0 is 5 ms
 	Interval time.Duration // how long the wait must stand above the target before the first drop; 0 is 100 ms
+	Exponent float64       // e: the next drop follows after Interval/count^e; 0 is 0.5
 }
 
 // Validate returns an error if an option is out of range.
@@ -34,6 +37,8 @@ func (o *CoDelOptions) Validate() error {
 		return catalog.OutOfRange("CoDelOptions.Target", o.Target, "0s or more")
 	case o.Interval < 0:
 		return catalog.OutOfRange("CoDelOptions.Interval", o.Interval, "0s or more")
+	case !(o.Exponent >= 0) || math.IsInf(o.Exponent, 0):
+		return catalog.OutOfRange("CoDelOptions.Exponent", o.Exponent, "0 (the RFC's, 0.5) or more")
 	}
 	return nil
 }
@@ -47,14 +52,15 @@ func NewCoDel(o CoDelOptions) (Discipline, error) {
 	}
 	o.Target = cmp.Or(o.Target, 5*time.Millisecond)
 	o.Interval = cmp.Or(o.Interval, 100*time.Millisecond)
-	return &codel{codelLaw: codelLaw{target: o.Target, interval: o.Interval}}, nil
+	return &codel{codelLaw: codelLaw{target: o.Target, interval: o.Interval, exponent: cmp.Or(o.Exponent, 0.5)}}, nil
 }
 
 // codel is the RFC's pseudo-code, with one change that the RFC's packets bring with
 // them: "less than an MTU waits" is "nothing else waits".
 //
 // Its drop rate grows as t/(2·interval²): 500 a second after 10 s. That is enough for
-// TCP, which slows down when something is dropped. Droplets do not.
+// TCP, which slows down when something is dropped. Droplets do not. With exponent 1 the rate grows as
+// e^(t/interval). Vitess has that law in a form of its own: [codelVitess].
 type codel struct {
 	line
 	codelLaw
@@ -84,6 +90,7 @@ func (q *codel) Pop(now time.Duration, dst []Item) (taken, dropped int) {
 // about each item at the head, in turn.
 type codelLaw struct {
 	target, interval time.Duration
+	exponent         float64
 	firstAbove       time.Duration // when the wait will have stood above target for an interval; 0: it does not
 	dropNext         time.Duration
 	count, lastCount int
@@ -132,5 +139,18 @@ func (c *codelLaw) stands(now, sojourn time.Duration, last bool) bool {
 }
 
 func (c *codelLaw) law(t time.Duration) time.Duration {
-	return t + time.Duration(float64(c.interval)/math.Sqrt(float64(c.count)))
+	return t + codelStep(c.interval, c.count, c.exponent)
+}
+
+// codelStep is interval/count^exponent, at least 1 ns.
+func codelStep(interval time.Duration, count int, exponent float64) time.Duration {
+	n := float64(count)
+	switch exponent {
+	case 0.5:
+		n = math.Sqrt(n)
+	case 1:
+	default:
+		n = det.Pow(n, exponent)
+	}
+	return max(1, time.Duration(float64(interval)/n))
 }

@@ -70,10 +70,16 @@ var keeps = map[string]func(q queue.Discipline) bool{
 		give(q, attempt(1), queue.Item{Droplet: 2, Timeout: queue.ToMicros(time.Second), LeaseUntil: 60_000})
 		return take(q, 0) == 2
 	},
+	"apf": func(q queue.Discipline) bool { // it waits for a quarter of its timeout
+		give(q, attempt(9))
+		taken, dropped := q.Pop(300*time.Millisecond, make([]queue.Item, 4))
+		return taken == 0 && dropped > 0
+	},
 	"bounded":          func(q queue.Discipline) bool { return give(q, many(1000)...) < 1000 },
 	"cancel":           dropsDead,
 	"deadline":         dropsDead,
 	"codel":            dropsForDelay,
+	"codel-vitess":     dropsForDelay,
 	"controlled-delay": dropsForDelay,
 	"pie":              dropsForDelay,
 	"lifo":             func(q queue.Discipline) bool { give(q, attempt(1), attempt(2)); return take(q, 0) == 2 },
@@ -81,6 +87,19 @@ var keeps = map[string]func(q queue.Discipline) bool{
 	"adaptive-lifo": func(q queue.Discipline) bool {
 		give(q, attempt(1), attempt(2))
 		return take(q, 200*time.Millisecond) == 2
+	},
+	"random": func(q queue.Discipline) bool { // of so many, the order of arrival is not drawn by chance
+		for i := range 64 {
+			it := []queue.Item{{Timeout: queue.Forever, Droplet: uint32(i)}}
+			q.Push(0, it)
+		}
+		dst := make([]queue.Item, 1)
+		for i := range 64 {
+			if taken, _ := q.Pop(0, dst); taken == 1 && dst[0].Droplet != uint32(i) {
+				return true
+			}
+		}
+		return false
 	},
 	"edf": func(q queue.Discipline) bool {
 		give(q, attempt(1), queue.Item{Droplet: 2, Class: queue.Establish, Timeout: queue.ToMicros(time.Second / 2)})

@@ -12,7 +12,7 @@ import (
 // worked out from RFC 8289, section 5.3: t_n+1 = t_n + interval/sqrt(n).
 func TestCodelLaw(t *testing.T) {
 	const ms = time.Millisecond
-	c := codelLaw{target: 5 * ms, interval: 100 * ms}
+	c := codelLaw{target: 5 * ms, interval: 100 * ms, exponent: 0.5}
 	var drops []time.Duration
 	for now := time.Duration(0); len(drops) < 100; now += 10 * time.Microsecond {
 		if c.drops(now, 20*ms, false) {
@@ -33,9 +33,31 @@ func TestCodelLaw(t *testing.T) {
 	}
 }
 
+// With another exponent the n-th drop after the first follows at interval·Σ 1/k^e: with 1 at the harmonic
+// numbers, as in vitess' pool (slackhq/vitess, go/pools/smartconnpool/codel.go, but for its first wait).
+func TestCodelExponent(t *testing.T) {
+	const ms = time.Millisecond
+	for exponent, want := range map[float64][]float64{
+		1: {0, 100, 150, 183.333, 208.333, 228.333, 245, 259.286, 271.786}, 0.75: {0, 100, 159.460, 203.329, 238.684}, 2: {0, 100, 125, 136.111, 142.361},
+	} {
+		c := codelLaw{target: 5 * ms, interval: 100 * ms, exponent: exponent}
+		var drops []time.Duration
+		for now := time.Duration(0); len(drops) < len(want); now += 10 * time.Microsecond {
+			if c.drops(now, 20*ms, false) {
+				drops = append(drops, now)
+			}
+		}
+		for i, w := range want {
+			if got := float64(drops[i]-drops[0]) / 1e6; math.Abs(got-w) > 0.02*float64(i+1) {
+				t.Errorf("exponent %g: drop %d after %.3f ms, want %.3f", exponent, i, got, w)
+			}
+		}
+	}
+}
+
 func TestCodelLeaves(t *testing.T) {
 	const ms = time.Millisecond
-	c := codelLaw{target: 5 * ms, interval: 100 * ms}
+	c := codelLaw{target: 5 * ms, interval: 100 * ms, exponent: 0.5}
 	for now := time.Duration(0); now < time.Second; now += ms {
 		if c.drops(now, 4*ms, false) || c.drops(now, 20*ms, true) {
 			t.Fatalf("a drop at %v below the target, or of the last item", now)

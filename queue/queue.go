@@ -190,6 +190,13 @@ func (it *Item) SetMark(mark uint32) {
 	it.Door = it.Door&^(1<<MarkBits-1) | mark&(1<<MarkBits-1)
 }
 
+// SetReconnects records, before the item is offered, that its client opened a connection for it. The
+// manager reads it when the item is offered; then Door is the admission controller's.
+func (it *Item) SetReconnects() { it.Door = 1 }
+
+// Reconnects reports whether SetReconnects was called. It holds until the item is offered.
+func (it *Item) Reconnects() bool { return it.Door == 1 }
+
 // SetRetryAfter records on a refused item how long its droplet should wait, from the refusal,
 // before it asks again.
 func (it *Item) SetRetryAfter(d time.Duration) { it.Door = uint32(ToMicros(d)) }

@@ -102,15 +102,22 @@ type Result struct {
 
 // watcher does the generator's work that is the same for both engines.
 type watcher struct {
-	plan *Plan
-	rec  *record.Recorder // the generator's
-	next time.Duration
-	good [queue.Classes]uint64 // good answers
-	left []Event
+	plan  *Plan
+	stock stock
+	rec   *record.Recorder // the generator's
+	next  time.Duration
+	good  [queue.Classes]uint64 // good answers
+	left  []Event
 }
 
-func newWatcher(p *Plan) *watcher {
-	return &watcher{plan: p, rec: p.Log.Recorder(p.Log.Workers), left: p.Events}
+// stock is what a watcher samples: a Manager has it.
+type stock interface {
+	Live() int
+	Queued() int
+}
+
+func newWatcher(p *Plan, s stock) *watcher {
+	return &watcher{plan: p, stock: s, rec: p.Log.Recorder(p.Log.Workers), left: p.Events}
 }
 
 // answers counts the good answers and delivers all answers to the source.
@@ -135,7 +142,7 @@ func (w *watcher) tick(now time.Duration) bool {
 		return false
 	}
 	w.next = now + w.plan.WatchPeriod
-	s := State{Active: w.plan.Manager.Live(), Queued: w.plan.Manager.Queued(), Good: w.good[queue.Establish], Checks: w.good[queue.Check]}
+	s := State{Active: w.stock.Live(), Queued: w.stock.Queued(), Good: w.good[queue.Establish], Checks: w.good[queue.Check]}
 	w.rec.Sample(s.Active, s.Queued)
 	return now >= w.plan.End || w.plan.Watch != nil && w.plan.Watch(now, s)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +63,25 @@ func planOf(t testing.TB, droplets int) *Plan {
 // A window of the measured loops allocates nothing: generator and worker, turn by turn,
 // with checks, establishes, refusals, time-outs and answers going through.
 func TestTurnsAllocateNothing(t *testing.T) {
+	for _, watched := range []bool{false, true} {
+		t.Run(fmt.Sprintf("watched=%v", watched), func(t *testing.T) { turnsAllocateNothing(t, watched) })
+	}
+}
+
+// turnsAllocateNothing: where the log is watched, the watcher does not return before the turns are
+// over. So the loops wait for no watcher and take no lock that one holds.
+func turnsAllocateNothing(t *testing.T, watched bool) {
 	plan := smallPlan(t)
+	var stuck atomic.Bool
+	inside, goOn := make(chan struct{}), make(chan struct{})
+	if watched {
+		plan.Log.Watch(func(*record.News) {
+			if stuck.CompareAndSwap(true, false) {
+				close(inside)
+				<-goOn
+			}
+		})
+	}
 	r := &running{
 		Real: &Real{Batch: 8, Blocks: Blocks{1, 1, 1}, Placement: host.Placement{Workers: []int{0}}},
 		plan: plan, clock: host.NewClock(), rings: make([]*ring, 1),
@@ -83,9 +102,19 @@ func TestTurnsAllocateNothing(t *testing.T) {
 		plan.Log.Collect()
 	}
 	before := plan.Log.Total()
+	var collector sync.WaitGroup
+	if stuck.Store(watched); watched {
+		for range 500 { // 20 ms: there is news
+			turn()
+		}
+		collector.Go(plan.Log.Collect)
+		<-inside
+	}
 	if n := testing.AllocsPerRun(2000, turn); n > 0 {
 		t.Errorf("%v allocations a turn, want none", n)
 	}
+	close(goOn)
+	collector.Wait()
 	plan.Log.Finish()
 	total := plan.Log.Total()
 	if total.Offered.Sum()-before.Offered.Sum() < 500 || total.Done[queue.Good].Sum() == 0 {

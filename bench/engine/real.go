@@ -283,7 +283,7 @@ type generatorLoop struct {
 }
 
 func newGeneratorLoop(r *running, ctx context.Context, res *RealResult) *generatorLoop {
-	return &generatorLoop{running: r, watcher: newWatcher(r.plan), ctx: ctx, res: res}
+	return &generatorLoop{running: r, watcher: newWatcher(r.plan, r.plan.Manager), ctx: ctx, res: res}
 }
 
 func (g *generatorLoop) run() {

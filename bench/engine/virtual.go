@@ -99,7 +99,7 @@ const contextEvery = 256
 // and watcher run, attempts arrive, idle workers take attempts.
 func (v *Virtual) Run(ctx context.Context, p *Plan) (Result, error) {
 	r := &virtualRun{
-		watcher: newWatcher(p), v: v, m: p.Manager, servers: make([]server, v.Workers),
+		watcher: newWatcher(p, p.Manager), v: v, m: p.Manager, servers: make([]server, v.Workers),
 		rng: rand.New(rand.NewPCG(v.Seed, 0x76697274)),
 	}
 	if v.Draw == nil {

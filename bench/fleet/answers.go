@@ -5,6 +5,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/lease/dwfm"
 	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
 // Refused delivers attempts that were shed at the door at now, and of which the droplet is told.
@@ -13,7 +14,7 @@ func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 		it := &items[i]
 		d := &f.droplets[it.Droplet]
 		if it.Class != queue.Launch && f.isOut(d, it.Born) {
-			f.refused(now, d, it.Droplet, it.RetryAfter())
+			f.refused(now, d, it.Droplet, admit.Refused, it.RetryAfter())
 		}
 	}
 }
@@ -25,13 +26,13 @@ func (f *Fleet) isOut(d *droplet, born time.Duration) bool {
 
 // refused asks the retry policy for a wait. If the wait is 0, the droplet waits for the attempt's
 // time-out instead and then asks again at once.
-func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, after time.Duration) {
+func (f *Fleet) refused(now time.Duration, d *droplet, i uint32, why admit.Cause, after time.Duration) {
 	f.catchUp(d)
 	if d.is(charged) {
 		return // the policy was told before
 	}
 	before := *d
-	if wait := f.failed(now, d, i, after) + f.cfg.Wait; wait > 0 {
+	if wait := f.failed(now, d, i, why, after) + f.cfg.Wait; wait > 0 {
 		f.out.end(d.place)
 		f.schedule(d, i, now+wait)
 		return
@@ -64,7 +65,7 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 					continue
 				}
 			}
-			f.refused(now, d, a.Droplet, 0)
+			f.refused(now, d, a.Droplet, admit.Errored, 0)
 		}
 	}
 }
@@ -103,6 +104,7 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 		// burst would be checked in one burst for ever.
 		f.schedule(d, a.Droplet, now+1+f.jitter(f.cfg.Interval))
 	default:
+		f.launch.answered(a.Born, a.Droplet)
 		return
 	}
 	if a.Born >= f.cfg.Outage.To {

@@ -21,11 +21,15 @@ type Config struct {
 	Timeout  time.Duration // τ, how long a droplet waits for an answer
 	Retry    admit.Retry   // the droplets' retry policy
 	Wait     time.Duration // w, added to each wait of Retry
-	Launches float64       // users' launches per second; they are not retried
-	Zones    int           // number of availability zones; 0: 1
-	Surge    int           // number of zones, from the first, with broken leases; 0: all zones
-	Jitter   float64       // check intervals are uniform from 1 − Jitter to 1 times Interval
-	Grace    time.Duration // broken leases live until To + Grace; 0: they lapse in the outage
+	Launches float64       // users' launches per second
+	// LaunchTries is how often a user asks for a launch: again after each time-out; 0: 1. A refusal is
+	// heard at the time-out.
+	LaunchTries  int
+	LaunchesEven bool          // launches come at equal distances, else as a Poisson process
+	Zones        int           // number of availability zones; 0: 1
+	Surge        int           // number of zones, from the first, with broken leases; 0: all zones
+	Jitter       float64       // check intervals are uniform from 1 − Jitter to 1 times Interval
+	Grace        time.Duration // broken leases live until To + Grace; 0: they lapse in the outage
 	// Resume, if set, returns when a droplet may ask again whose call failed at now, since the
 	// dependency did not answer. Until then, and for a random part of Spread after, the droplet is
 	// silent. A time up to now leaves the droplet to its retry policy.
@@ -54,6 +58,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("fleet: spread %v and retry wait %v: want at least 0", c.Spread, c.Wait)
 	case !(c.Launches >= 0) || c.Launches > 1e9:
 		return fmt.Errorf("fleet: %v launches a second: want 0 to 10^9", c.Launches)
+	case c.LaunchTries < 0 || c.LaunchTries > admit.MostTries:
+		return fmt.Errorf("fleet: %d tries of a launch: want 1 to %d", c.LaunchTries, admit.MostTries)
 	case c.Zones < 0 || c.Zones > math.MaxUint8+1:
 		return fmt.Errorf("fleet: %d zones: want 1 to 256", c.Zones)
 	case c.Surge < 0 || c.Surge > max(1, c.Zones):

@@ -43,6 +43,7 @@ const (
 	out                        // an attempt is out
 	followed                   // out, and the next check is scheduled, an interval after this one
 	charged                    // out, and the retry policy was told of its failure and chose no wait
+	hungUp                     // not out, and the last attempt timed out
 )
 
 func (d *droplet) is(s state) bool { return d.state&s != 0 }
@@ -218,17 +219,6 @@ func (f *Fleet) timer(t timer, it *queue.Item) int {
 	return 1
 }
 
-// launches makes a user's launch on a random droplet.
-func (f *Fleet) launches(it *queue.Item) {
-	i, born := f.rng.Uint32N(uint32(len(f.droplets))), f.launch.due
-	d := &f.droplets[i]
-	*it = queue.Item{
-		Born: born, Timeout: f.timeout, Lease: d.lease,
-		Droplet: i, Zone: f.cfg.zone(i), Class: queue.Launch, LeaseUntil: queue.ToMillis(d.until),
-	}
-	f.launch.advance(f.rng)
-}
-
 // timeouts handles the time-outs that are due at or before bound. It stops when dst is full, or
 // after a time-out that scheduled a later retry. It returns the number of attempts in dst.
 func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
@@ -273,7 +263,7 @@ func (f *Fleet) catchUp(d *droplet) {
 // token of a retry budget (gRPC A6), whether it is refused, times out, or both.
 func (f *Fleet) timedOut(now time.Duration, d *droplet, i uint32) time.Duration {
 	if !d.is(charged) {
-		return f.failed(now, d, i, 0)
+		return f.failed(now, d, i, admit.TimedOut, 0)
 	}
 	d.state &^= out | followed | charged
 	d.tries, d.wait = more(d.tries), 0
@@ -282,11 +272,14 @@ func (f *Fleet) timedOut(now time.Duration, d *droplet, i uint32) time.Duration 
 
 // failed records the failure of the attempt that is out. It returns the retry policy's wait. after
 // is the wait that the refusal asked for; 0: none.
-func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Duration) time.Duration {
+func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, why admit.Cause, after time.Duration) time.Duration {
 	if d.is(followed) {
 		d.wait = 0
 	}
 	d.state &^= out | followed
+	if why == admit.TimedOut {
+		d.state |= hungUp
+	}
 	d.tries = more(d.tries)
 	if f.immediate { // saves the call
 		d.wait = 0
@@ -294,7 +287,7 @@ func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, after time.Durat
 	}
 	wait := max(0, f.cfg.Retry.Wait(admit.Failure{
 		Tries: int(d.tries), Prev: longWait(d.wait), Timeout: f.cfg.Timeout,
-		After: after, Now: now, Droplet: i,
+		After: after, Now: now, Droplet: i, Why: why,
 	}, f.rng))
 	d.wait = shortWait(wait)
 	return wait
@@ -337,6 +330,7 @@ func (f *Fleet) schedule(d *droplet, i uint32, due time.Duration) {
 // ask makes an attempt of droplet i, born at the given time: a check if the droplet holds a live
 // lease, else an establish.
 func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
+	redials := d.is(hungUp)
 	if d.is(held) && d.until <= born {
 		d.state, d.tries, d.wait = 0, 0, 0
 		f.lost++
@@ -349,7 +343,7 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 	}
 	a, place := f.out.add(born)
 	a.lease, a.until, a.droplet = d.lease, 0, i // no composite literal: it would be built and copied
-	a.tries, a.zone, a.class = d.tries, f.cfg.zone(i), queue.Establish
+	a.tries, a.zone, a.class, a.redials = d.tries, f.cfg.zone(i), queue.Establish, redials
 	d.at, d.place, d.state = born, place, d.state&held|out
 	if d.is(held) {
 		a.class, a.until = queue.Check, queue.ToMillis(d.until)
@@ -370,7 +364,10 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 func (f *Fleet) item(a *attempt, it *queue.Item) {
 	it.Born, it.Lease, it.Timeout = a.born, a.lease, f.timeout
 	it.Slip, it.LeaseUntil, it.Droplet = 0, a.until, a.droplet
-	it.Zone, it.Class, it.Try, it.Why = a.zone, a.class, a.tries, queue.NotShed
+	it.Zone, it.Class, it.Try, it.Why, it.Door = a.zone, a.class, a.tries, queue.NotShed, 0
+	if a.redials {
+		it.SetReconnects()
+	}
 	if a.born >= f.cfg.Outage.To {
 		f.zones[a.zone].Asked++
 	}

@@ -339,7 +339,7 @@ func TestValidate(t *testing.T) {
 		"droplets": func(c *Config) { c.Droplets = 0 }, "broken": func(c *Config) { c.Broken = 2000 },
 		"timeout": func(c *Config) { c.Timeout = 0 }, "interval": func(c *Config) { c.Interval = 1 },
 		"ttl": func(c *Config) { c.TTL = sec }, "outage": func(c *Config) { c.Outage.To = 0 },
-		"spread": func(c *Config) { c.Spread = -1 }, "zones": func(c *Config) { c.Zones = 257 }, "retry": func(c *Config) { c.Retry = nil },
+		"spread": func(c *Config) { c.Spread = -1 }, "zones": func(c *Config) { c.Zones = 257 }, "number of tries": func(c *Config) { c.LaunchTries = 255 }, "retry": func(c *Config) { c.Retry = nil },
 	} {
 		cfg := config(1000, 10)
 		change(&cfg)
@@ -370,19 +370,22 @@ type asked struct {
 	admit.Retry
 	waits []time.Duration
 	prev  []time.Duration
+	why   admit.Cause // of the last failure
 }
 
 func (a *asked) Wait(f admit.Failure, rng *rand.Rand) time.Duration {
 	w := a.Retry.Wait(f, rng)
-	a.waits, a.prev = append(a.waits, w), append(a.prev, f.Prev)
+	a.waits, a.prev, a.why = append(a.waits, w), append(a.prev, f.Prev), f.Why
 	return w
 }
 
-// An attempt that comes to nothing is charged to the policy once, whether it is refused, or
-// fails, or times out, or is refused and then times out since the policy chose no wait.
+// An attempt that comes to nothing is charged to the policy once, with its cause, whether it is
+// refused, or fails, or times out, or is refused and then times out since the policy chose no
+// wait.
 func TestFailureIsChargedOnce(t *testing.T) {
+	causes := map[string]admit.Cause{"time-out": admit.TimedOut, "refused": admit.Refused, "failed": admit.Errored, "refused twice": admit.Refused}
 	for _, entry := range admit.Retries.List() {
-		for _, how := range []string{"time-out", "refused", "failed", "refused twice"} {
+		for how := range causes {
 			r, err := admit.MakeRetry(entry.Name, sec)
 			if err != nil {
 				t.Fatal(err)
@@ -406,6 +409,9 @@ func TestFailureIsChargedOnce(t *testing.T) {
 						f.Answers(now, []dwfm.Answer{{Born: it.Born, Droplet: it.Droplet, Class: it.Class, Outcome: queue.Failed}})
 					}
 				}
+			}
+			if want := causes[how]; policy.why != want {
+				t.Errorf("%s, %s: the policy heard of cause %d, want %d", entry.Name, how, policy.why, want)
 			}
 			// The last attempt may still be out, or not be charged yet.
 			if n := len(policy.waits); n != attempts && n != attempts-1 {
@@ -449,9 +455,9 @@ func TestRareLaunches(t *testing.T) {
 		f := &Fleet{rng: rand.New(rand.NewPCG(1, 1))}
 		f.SetLaunches(time.Hour, rate)
 		for range 1000 {
-			before := f.launch.due
-			if f.launch.advance(f.rng); f.launch.due < before || before < time.Hour {
-				t.Fatalf("at %g a second: a launch at %v, then one at %v", rate, before, f.launch.due)
+			before := f.launch.first
+			if f.launch.advance(f.rng); f.launch.first < before || before < time.Hour {
+				t.Fatalf("at %g a second: a launch at %v, then one at %v", rate, before, f.launch.first)
 			}
 		}
 	}

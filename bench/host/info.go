@@ -78,6 +78,9 @@ func readInfo(root string) Info {
 		i.Caches = append(i.Caches, Cache{Level: level, Type: text(c, "type"), Bytes: size(text(c, "size")), Shared: text(c, "shared_cpu_list")})
 	}
 	i.Quota, i.MemoryMax = cpuQuota(root), memoryMax(root)
+	if runtime.GOARCH == "wasm" {
+		i.MemoryMax = 4 << 30 // its addresses have 32 bits
+	}
 	for line := range strings.SplitSeq(text(root, "proc/meminfo"), "\n") {
 		if v, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
 			kb, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(v, "kB")), 10, 64)

@@ -3,6 +3,8 @@ package host
 import (
 	"fmt"
 	"runtime"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,4 +44,21 @@ func ownUsage() (switches, faults int64) {
 		return 0, 0
 	}
 	return int64(r.Nivcsw), int64(r.Majflt) //nolint:unconvert // 32 bits on some architectures
+}
+
+// Hurry binds the calling goroutine to its thread and lets the thread go before all others of this host, as
+// far as this process may ask for that. The goroutine must end without runtime.UnlockOSThread, as with Pin.
+func Hurry() error {
+	runtime.LockOSThread()
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -20); err != nil {
+		return fmt.Errorf("host: priority: %w", err)
+	}
+	return nil
+}
+
+// Doze sleeps for d on the calling goroutine's thread and keeps Go's processor meanwhile, so that no other
+// goroutine is ahead of the caller when it wakes. It is for short times: a garbage collection waits for it.
+func Doze(d time.Duration) {
+	ts := unix.NsecToTimespec(d.Nanoseconds())
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
 }

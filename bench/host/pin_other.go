@@ -2,7 +2,11 @@
 
 package host
 
-import "runtime"
+import (
+	"errors"
+	"runtime"
+	"time"
+)
 
 func allowed() []int { return first(runtime.NumCPU()) }
 
@@ -14,3 +18,12 @@ func Pin(int) error {
 }
 
 func ownUsage() (switches, faults int64) { return 0, 0 }
+
+// Hurry binds the calling goroutine to its thread. On this system it has no priority.
+func Hurry() error {
+	runtime.LockOSThread()
+	return errors.New("host: priority: not on this system")
+}
+
+// Doze sleeps for d.
+func Doze(d time.Duration) { time.Sleep(d) }

@@ -42,7 +42,8 @@ type Config struct {
 	Services   int // in the graph
 	Options    services.Options
 	End        time.Duration
-	Progress   io.Writer // receives one line per event; nil: no progress is written
+	Progress   io.Writer  // receives one line per event; nil: no progress is written
+	Live       bench.Live // sees each partition while it goes on; nil: nobody does
 }
 
 // BalancerOptions are the switches of the load balancers.

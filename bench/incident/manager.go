@@ -104,7 +104,7 @@ func (r *replay) runManagers(ctx context.Context) (*managers, error) {
 	done := 0
 	var mu sync.Mutex
 	return sum, parallel.Do(ctx, at, len(parts), func(ctx context.Context, i int) error {
-		m, err := parts[i].run(ctx)
+		m, err := parts[i].run(ctx, r.watcher(i))
 		if err != nil {
 			return fmt.Errorf("partition %d: %w", i+1, err)
 		}
@@ -117,11 +117,22 @@ func (r *replay) runManagers(ctx context.Context) (*managers, error) {
 	})
 }
 
+// watcher is who sees the i-th partition; nil: nobody does.
+func (r *replay) watcher(i int) bench.Live {
+	if r.cfg.Live == nil {
+		return nil
+	}
+	return func(a bench.About) func(bench.Look) {
+		a.Name = fmt.Sprintf("partition %d", i+1)
+		return r.cfg.Live(a)
+	}
+}
+
 // run takes one partition through the day.
-func (p *partition) run(ctx context.Context) (*managers, error) {
+func (p *partition) run(ctx context.Context, watch bench.Live) (*managers, error) {
 	m := &managers{}
 	res, err := bench.Virtual{}.Run(ctx, p.scenario, bench.Options{
-		Seed: p.seed, Runbook: p.runbook,
+		Seed: p.seed, Runbook: p.runbook, Live: watch,
 		Part: &bench.Part{
 			Dependency: p.client, Resume: p.client.Resume, Step: Step, Launches: p.launches,
 			Watch: func(_ time.Duration, s engine.State) {

@@ -24,6 +24,7 @@ type Fluid struct {
 	// the last is of all further ones. None: it adds nothing.
 	Bounds []float64
 	Sigma  float64 // σ; 0 is 1
+	CoDel  CoDel   // drops by it at the head, whoever it is; Order is Oldest
 	// What is taken up at its last moment may end too late. Margin is what a discipline that
 	// drops wants left, in services; Workers share the capacity.
 	Exponential bool // services are; else they are fixed
@@ -61,8 +62,8 @@ const (
 const fluidNothing = 1e-15
 
 // parcel is what entered in one step and is still in the queue: establishes and checks, by
-// failures in a row.
-type parcel struct{ work [2][]float64 }
+// failures in a row. dropped is what CoDel dropped of it before its time-out.
+type parcel struct{ work, dropped [2][]float64 }
 
 // sum is the work of the classes from..to-1.
 func (p *parcel) sum(from, to int) (s float64) {
@@ -95,7 +96,8 @@ func (f Fluid) Recovers(b float64) bool {
 //     retry wait, as part of the parcels of those steps. The old attempt stays in the queue and
 //     costs δ of a live one. A lease lapses when its checks have failed for as long as it
 //     lives; its droplet then sends an establish.
-//  4. Drops. A discipline that drops the dead gives up what has timed out at no cost.
+//  4. Drops. A discipline that drops the dead gives up what has timed out at no cost. CoDel gives up
+//     attempts at the head as its law has it, and what of them was in time enters again when it times out.
 //  5. Verdict. As the judge of runs has it, the leases are lost if the good work per timeout
 //     stays below CollapseShare of the capacity for HoldTimeouts and more than half of the
 //     leases that were lost at the start of that span are still lost.
@@ -105,7 +107,7 @@ func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 	if f.Sigma == 0 {
 		f.Sigma = 1
 	}
-	r := &fluidRun{Fluid: f, parcels: make([]parcel, n)}
+	r := &fluidRun{Fluid: f, parcels: make([]parcel, n), codel: codelRun{CoDel: f.CoDel}}
 	r.tries = [2]int{len(f.Bounds) + 1, f.lapse()}
 	for class, tries := range r.tries {
 		r.rate[class], r.late[class] = make([]float64, tries), make([]float64, tries)
@@ -134,6 +136,9 @@ func (f Fluid) Recovery(b float64) (ttr float64, ok bool) {
 		}
 		if k < burst {
 			p.work[0][0] += b / float64(burst)
+		}
+		if f.CoDel.Interval > 0 {
+			r.control(k)
 		}
 		r.serve(k, h)
 		r.timeOut(k - fluidSteps + 1)
@@ -167,6 +172,7 @@ func (f *Fluid) lapse() int {
 // fluidRun is a fluid on its way.
 type fluidRun struct {
 	Fluid
+	codel    codelRun
 	parcels  []parcel
 	again    [2][][]float64 // by class and failures: changes of the rate at which work enters again, by step
 	rate     [2][]float64   // that rate, a step
@@ -316,6 +322,9 @@ func (r *fluidRun) timeOut(at int) {
 		for i := range work {
 			x := work[i] + r.late[class][i]
 			r.late[class][i] = 0
+			if dropped := r.parcels[at].dropped[class]; dropped != nil {
+				x += dropped[i]
+			}
 			over := 1
 			if n := len(r.Bounds); n > 0 {
 				over = max(1, int(math.Round(r.Bounds[min(i, n-1)]*fluidSteps)))

@@ -13,14 +13,14 @@ import (
 // change nothing that it says. A scenario in which any other key differs from its default is
 // none of the law's, so a key that is added is not covered until it is entered here.
 var covered = map[string]bool{
-	"name": true, "about": true, "leases": true, "broken": true, "timeout": true, "interval": true, "ttl": true,
+	"name": true, "about": true, "require": true, "leases": true, "broken": true, "timeout": true, "interval": true, "ttl": true,
 	"rho": true, "sigma": true, "delta": true, "spread": true, "wait": true, "queue": true, "retry": true,
 
 	"steady": true, "outage": true, "duration": true, // when the surge begins, and how long it is watched
 	"zones": true, "surge_zones": true, // who is broken does not matter where nobody tells zones apart
 	"scale": true, "service_time": true, "service_law": true, "workers": true, "table": true, // how the numbers come to a host
 	// What these say holds only beside a key that is not covered.
-	"slow_for": true, "pause_at": true, "operator_at": true, "throttle": true, "restarts": true, "restart_every": true,
+	"slow_for": true, "slow_at": true, "launch_tries": true, "launch_law": true, "pause_at": true, "operator_at": true, "throttle": true, "restarts": true, "restart_every": true,
 	"between": true, "measure": true,
 }
 
@@ -52,6 +52,8 @@ func Of(s *scenario.Scenario) (f Fluid, ok bool) {
 		f.Order = Newest
 	case "deadline":
 		f.Drop = true
+	case "codel":
+		f.CoDel = CoDel{v["target"] / tau, v["interval"] / tau, v["exponent"], float64(x.Capacity(x.Want) * tau)}
 	case "slack":
 		f.Order, f.Drop = Establishes, true
 	default:

@@ -8,14 +8,17 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 )
 
-// Server serves a registry.
+// Server serves HTTP.
 type Server struct {
 	port net.Listener
 	http *http.Server
@@ -26,22 +29,44 @@ type Server struct {
 // grace is how long a scrape that has begun may go on when the server ends.
 const grace = 200 * time.Millisecond
 
-// Listen serves the registry at /metrics of an address HOST:PORT, until ctx ends or Close is
-// called. An address without a host means the loopback interface; only an address that names
-// another interface is reached from outside. Port 0 is a free one, which Addr tells.
+// Listen serves the registry at /metrics of an address, as [Serve] does.
 func (r *Registry) Listen(ctx context.Context, addr string) (*Server, error) {
-	addr, err := Loopback(addr)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", Handler(func() []*Registry { return []*Registry{r} }))
+	s, err := Serve(ctx, addr, mux)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
+	return s, nil
+}
+
+// Handler answers scrapes with the metrics of all these registries. all is called at each scrape.
+// Nothing is compressed, since that takes processors from what is measured.
+func Handler(all func() []*Registry) http.Handler {
+	gather := func() ([]*dto.MetricFamily, error) {
+		var each prometheus.Gatherers
+		for _, r := range all() {
+			each = append(each, r.all)
+		}
+		return each.Gather()
+	}
+	return promhttp.HandlerFor(prometheus.GathererFunc(gather), promhttp.HandlerOpts{DisableCompression: true})
+}
+
+// Serve serves HTTP at an address HOST:PORT, until ctx ends or Close is called. An address without
+// a host means the loopback interface; only an address that names another interface is reached from
+// outside. Port 0 is a free one, which Addr tells.
+func Serve(ctx context.Context, addr string, handler http.Handler) (*Server, error) {
+	addr, err := Loopback(addr)
+	if err != nil {
+		return nil, err
+	}
 	port, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", Taken(addr, err))
+		return nil, Taken(addr, err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(r.all, promhttp.HandlerOpts{}))
 	s := &Server{port: port, done: make(chan struct{})}
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	s.http = &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() {
 		defer close(s.done)
 		_ = s.http.Serve(port) // ends with ErrServerClosed, as its port is ours alone
@@ -70,7 +95,7 @@ func (s *Server) Close() {
 // servers of this module take their addresses by it, too.
 func Loopback(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
-	if err != nil || port == "" {
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 		return "", fmt.Errorf("address %q: want HOST:PORT, for example 127.0.0.1:0 for a free port", addr)
 	}
 	if host == "" {

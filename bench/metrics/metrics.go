@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,11 +46,15 @@ func (r *Registry) Gauge(name, help string, labels Labels, read func() float64) 
 	r.all.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read))
 }
 
-// Times adds a distribution of times. read is called at each scrape. It returns a histogram in
-// nanoseconds that nobody writes any longer, a copy if need be; nil stands for an empty one.
-func (r *Registry) Times(name, help string, labels Labels, read func() *hdrhistogram.Histogram) {
+// Times adds a distribution of times. read is called at each scrape. It returns a histogram that
+// nobody writes any longer, a copy if need be; nil stands for an empty one. The histogram counts whole
+// units, rounded down: nanoseconds, or the microseconds of package record.
+//
+// Prometheus gets the distribution in both of its forms: in the buckets of [Bounds], and as a native
+// histogram, which it asks for by the protobuf format.
+func (r *Registry) Times(name, help string, labels Labels, unit time.Duration, read func() *hdrhistogram.Histogram) {
 	must(name, strings.HasSuffix(name, "_seconds"), "a distribution of times ends in _seconds")
-	r.all.MustRegister(&times{prometheus.NewDesc(name, help, nil, labels), read})
+	r.all.MustRegister(&times{prometheus.NewDesc(name, help, nil, labels), unit, read})
 }
 
 // named is the form of a name.
@@ -63,58 +68,3 @@ func must(name string, ok bool, want string) {
 		panic(fmt.Sprintf("metrics: name %q: %s", name, want))
 	}
 }
-
-// Bounds are the upper bounds of a distribution's buckets, in nanoseconds: 1, 2 and 5 in each
-// decade from 10 µs to 500 s.
-var Bounds = bounds()
-
-func bounds() (all []int64) {
-	for decade := int64(10_000); decade <= 100_000_000_000; decade *= 10 {
-		all = append(all, decade, 2*decade, 5*decade)
-	}
-	return all
-}
-
-// times is a distribution that is copied from an HdrHistogram at each scrape. An Observe per
-// value would cost ten times what a record in the HdrHistogram does.
-type times struct {
-	desc *prometheus.Desc
-	read func() *hdrhistogram.Histogram
-}
-
-// Describe implements prometheus.Collector.
-func (t *times) Describe(to chan<- *prometheus.Desc) { to <- t.desc }
-
-// Collect implements prometheus.Collector.
-func (t *times) Collect(to chan<- prometheus.Metric) {
-	count, sum, buckets := copied(t.read())
-	to <- prometheus.MustNewConstHistogram(t.desc, count, sum, buckets)
-}
-
-// copied is a histogram in the form of Prometheus: the number of values, their sum in seconds, and
-// the number of values at or below each bound in seconds. A value is where its bucket ends, so
-// that none is counted as faster than it was.
-func copied(h *hdrhistogram.Histogram) (count uint64, sum float64, buckets map[float64]uint64) {
-	buckets = make(map[float64]uint64, len(Bounds))
-	if h != nil {
-		i := 0
-		for _, bar := range h.Distribution() {
-			for i < len(Bounds) && bar.To > Bounds[i] {
-				buckets[seconds(Bounds[i])] = count
-				i++
-			}
-			count += uint64(bar.Count)
-			sum += float64(bar.Count) * seconds(bar.To)
-		}
-		for ; i < len(Bounds); i++ {
-			buckets[seconds(Bounds[i])] = count
-		}
-		return count, sum, buckets
-	}
-	for _, b := range Bounds {
-		buckets[seconds(b)] = 0
-	}
-	return 0, 0, buckets
-}
-
-func seconds(ns int64) float64 { return float64(ns) / 1e9 }

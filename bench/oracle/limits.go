@@ -3,6 +3,7 @@ package oracle
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func (m Model) Validate() error {
 	}
 	most := 100.0 // of rho
 	switch m.Name {
-	case "mmc", "md1", "mg1", "impatient":
+	case "mmc", "md1", "mg1", "impatient", "random", "lifo":
 		if m.Rho >= 1 {
 			return bad("rho %g: the queue has a steady state only for rho below 1", m.Rho)
 		}
@@ -59,7 +60,7 @@ func (m Model) Validate() error {
 	switch {
 	case !(m.Rho >= leastLoad && m.Rho <= most):
 		return bad("rho %g is out of range: %g to %g", m.Rho, leastLoad, most)
-	case m.Name != "mmc" && m.Name != "mmck" && m.Servers != 1:
+	case !slices.Contains([]string{"mmc", "mmck", "random", "lifo"}, m.Name) && m.Servers != 1:
 		return bad("servers %d: the formula is for one", m.Servers)
 	case m.Name == "mg1" && !(m.CV > 0 && m.CV <= 20):
 		return bad("cv %g is out of range: above 0 to 20", m.CV)
@@ -156,12 +157,21 @@ const relaxations = 20
 // at 0.7 10 %.
 const squares = 0.05
 
+// longWaits is how many times longer a run must be that is to confirm the mean square of the wait, per
+// customer that waits: a few long waits dominate it. The relative error is then 0.1 at most (measured
+// for c = 1 and 4, ρ = 0.5 and 0.8), and 0.7 % of the rows lie outside their interval. With a fifth of
+// the customers it would be 3 %.
+const longWaits = 5
+
 // needed is the number of customers that confirms or refutes the theory, rounded up to two digits.
 func (m Model) needed() float64 {
 	counted := max(90*batches, relaxations*batches*m.throughput()*m.relaxation())
 	if m.Name == "mg1" {
 		s := 1 + float64(m.CV*m.CV)
 		counted = max(counted, s*s*s*s/(squares*squares))
+	}
+	if m.Name == "random" || m.Name == "lifo" {
+		counted = float64(longWaits*counted) / ErlangC(m.Servers, float64(m.Servers)*m.Rho)
 	}
 	n := counted / 0.9 // a tenth is not counted
 	if over := m.load() - 1; m.Name == "mmck" && over > 0 {

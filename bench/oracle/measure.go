@@ -160,14 +160,14 @@ func (m Model) mean() float64 {
 	return 0
 }
 
-// plan makes a manager whose queue is the watched fifo. For mmck, a limit at the door refuses
+// plan makes a manager whose queue is the watched discipline. For mmck, a limit at the door refuses
 // customers while all places are taken.
 func (w *watch) plan(m Model) (*engine.Plan, error) {
 	table, err := lease.Make("mutex", lease.Env{Leases: 1})
 	if err != nil {
 		return nil, err
 	}
-	if w.Discipline, err = queue.Make("fifo", queue.Config{Timeout: time.Second, Workers: m.Servers}); err != nil {
+	if w.Discipline, err = queue.Make(m.discipline(), queue.Config{Timeout: time.Second, Workers: m.Servers}); err != nil {
 		return nil, err
 	}
 	door := "none"
@@ -190,20 +190,21 @@ func (w *watch) plan(m Model) (*engine.Plan, error) {
 	}, nil
 }
 
-// watch is a fifo that records the wait and the outcome of each customer.
+// watch is a discipline that records the wait and the outcome of each customer.
 type watch struct {
 	queue.Discipline
 	mu            sync.Mutex // a real engine pushes and pops concurrently
 	arrivals      int
 	timeout, mean time.Duration
 	warmup, each  int // customers that are not counted; customers per batch
-	started       int // customers taken up, in the order of arrival
+	started       int // customers taken up, in the order of service
 	ended, lost   int
 	waits         float64 // sum of all waits, in ns
 	area          float64 // integral of the queue's length over time, in ns
 	last          time.Duration
 	waited        sums // 1 per customer that waited
 	wait          sums // waits, in units of service
+	square        sums // squares of waits
 	above         sums // 1 per customer that waited longer than mean
 	good          sums // ρ per customer that was answered within the timeout
 	gone          sums // 1 per lost customer
@@ -245,7 +246,9 @@ func (w *watch) Pop(now time.Duration, dst []queue.Item) (taken, dropped int) {
 		d := now - dst[i].Born
 		w.waits += float64(d)
 		w.add(&w.waited, w.started, indicator(d > 0))
-		w.add(&w.wait, w.started, float64(d)/float64(service))
+		wait := float64(d) / float64(service)
+		w.add(&w.wait, w.started, wait)
+		w.add(&w.square, w.started, float64(wait*wait))
 		w.add(&w.above, w.started, indicator(d > w.mean))
 		w.started++
 	}
@@ -262,7 +265,7 @@ func indicator(b bool) float64 {
 // batch lists the means of a quantity by batch.
 func (w *watch) batch(name string) []float64 {
 	s := map[string]*sums{
-		"waiting probability": &w.waited, "mean wait": &w.wait, "wait above mean wait": &w.above, "loss": &w.gone, "goodput over capacity": &w.good,
+		"waiting probability": &w.waited, "mean wait": &w.wait, "mean square wait": &w.square, "wait above mean wait": &w.above, "loss": &w.gone, "goodput over capacity": &w.good,
 	}[name]
 	var means []float64
 	for b := range s.n {

@@ -29,6 +29,12 @@ func TestTheory(t *testing.T) {
 		{"M/M/10/10 at 8", LossMMCK(10, 10, 0.8), 0.121661},
 		{"impatient .8, 10", Model{Name: "impatient", Servers: 1, Rho: 0.8, Timeout: 10}.Theory()[0].Theory, 0.691732},
 		{"impatient .95, 10", Model{Name: "impatient", Servers: 1, Rho: 0.95, Timeout: 10}.Theory()[0].Theory, 0.373796},
+		{"E W² of fifo at .8", SquareWait("fifo", 1, 0.8), 40}, // these by the equations of a tagged customer
+		{"E W² in random order at .8", SquareWait("random", 1, 0.8), 66.666667},
+		{"E W² in random order at .95", SquareWait("random", 1, 0.95), 1447.619048},
+		{"E W² of lifo at .8", SquareWait("lifo", 1, 0.8), 200},
+		{"E W² of lifo at .9", SquareWait("lifo", 1, 0.9), 1800},
+		{"E W² of fifo, 2 servers at .5", SquareWait("fifo", 2, 0.5), 0.666667},
 		{"repairman, 1 server, 2 customers", first(Repairman(1, 2, 1)), 0.5},
 		{"repairman, 1 server, 2 customers, wait", second(Repairman(1, 2, 1)), 0.5},
 	} {
@@ -67,6 +73,28 @@ func TestEngineAgrees(t *testing.T) {
 	}
 }
 
+// The mean square of the wait tells the orders of service from each other: what is measured in one order lies
+// outside the interval around the law of another.
+func TestSquareTellsOrders(t *testing.T) {
+	for _, name := range []string{"random", "lifo"} {
+		m := Model{Name: name, Servers: 1, Rho: 0.8}
+		rows, err := Measure(t.Context(), m, 400_000, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			if r.Quantity != "mean square wait" {
+				continue
+			}
+			for _, other := range []string{"fifo", "random", "lifo"} {
+				if law := SquareWait(other, 1, 0.8); (math.Abs(r.Measured-law) <= r.Tolerance) != (other == name) {
+					t.Errorf("%s: mean square %.2f ± %.2f, and %s has %.2f", name, r.Measured, r.Tolerance, other, law)
+				}
+			}
+		}
+	}
+}
+
 // What no run can answer for is refused by the name of the parameter, before the run.
 func TestValidate(t *testing.T) {
 	inf, nan := math.Inf(1), math.NaN()
@@ -80,6 +108,8 @@ func TestValidate(t *testing.T) {
 		{Model{Name: "mmc", Servers: 1, Rho: nan}, "rho NaN"},
 		{Model{Name: "mmc", Servers: 1, Rho: -inf}, "rho -Inf"},
 		{Model{Name: "mmc", Servers: 1, Rho: 1e-17}, "rho 1e-17"},
+		{Model{Name: "random", Servers: 1, Rho: 1}, "rho 1"},
+		{Model{Name: "lifo", Servers: 0, Rho: 0.5}, "servers 0"},
 		{Model{Name: "md1", Servers: 1, Rho: 1e-9}, "rho 1e-09"},
 		{Model{Name: "md1", Servers: 2, Rho: 0.5}, "servers 2"},
 		{Model{Name: "mg1", Servers: 1, Rho: 0.5}, "cv 0"},
@@ -127,6 +157,9 @@ func TestCheck(t *testing.T) {
 		{Model{Name: "mmck", Servers: 1, Rho: 1, K: 1000}, 1_000_000, "want at least 68000000,"},
 		{Model{Name: "mmck", Servers: 1, Rho: 2, K: 1_000_000}, 1_000_000, "want at least 40000000,"}, // it fills up for 10^6 services
 		{Model{Name: "repairman", Servers: 1, K: 1000, Think: 2000}, 1_000_000, ""},
+		{Model{Name: "random", Servers: 1, Rho: 0.5}, 20_000, "want at least 39000,"},
+		{Model{Name: "lifo", Servers: 1, Rho: 0.8}, 1_000_000, ""},
+		{Model{Name: "lifo", Servers: 64, Rho: 0.2}, 1_000_000, "customers are needed"}, // next to nobody waits
 		{Model{Name: "mmc", Servers: 1, Rho: 0.5}, 100, "want at least 3900,"},
 		{Model{Name: "mmc", Servers: 1, Rho: 0.5}, 1 << 40, "up to 4e+09"},
 	} {
@@ -153,6 +186,7 @@ func TestIntervals(t *testing.T) {
 	for _, m := range []Model{
 		{Name: "mmc", Servers: 1, Rho: 0.8}, {Name: "mmc", Servers: 4, Rho: 0.5}, {Name: "mg1", Servers: 1, Rho: 0.5, CV: 1.5},
 		{Name: "mmck", Servers: 1, Rho: 1, K: 10}, {Name: "mmck", Servers: 1, Rho: 2, K: 1000}, {Name: "repairman", Servers: 2, K: 30, Think: 15},
+		{Name: "random", Servers: 1, Rho: 0.5}, {Name: "lifo", Servers: 2, Rho: 0.5},
 	} {
 		t.Run(m.String(), func(t *testing.T) {
 			t.Parallel()

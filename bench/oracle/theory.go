@@ -9,7 +9,7 @@ import (
 )
 
 // Names lists the values of Model.Name.
-var Names = []string{"mmc", "md1", "mg1", "mmck", "impatient", "repairman"}
+var Names = []string{"mmc", "md1", "mg1", "mmck", "impatient", "repairman", "random", "lifo"}
 
 // Model is a queue with a closed form. Times are in units of the mean service time.
 type Model struct {
@@ -20,6 +20,15 @@ type Model struct {
 	CV      float64 // mg1: coefficient of variation of the lognormal service
 	Timeout float64 // impatient: how long a customer waits, service included
 	Think   float64 // repairman: mean time from an answer to the customer's next request
+}
+
+// discipline is the queue discipline of the model.
+func (m Model) discipline() string {
+	switch m.Name {
+	case "random", "lifo":
+		return m.Name
+	}
+	return "fifo"
 }
 
 // String returns the model's name and parameters.
@@ -97,6 +106,22 @@ func Repairman(c, k int, think float64) (waits, mean float64) {
 	return waits / sum, mean / sum
 }
 
+// SquareWait returns the mean square of the wait in M/M/c, in squared mean service times, by the
+// order of service. The mean wait is the same in all three. The square is that of fifo times
+// 2/(2−ρ) in random order (J. F. C. Kingman, Proc. Camb. Phil. Soc. 58, 1962; L. Takács, Oper. Res.
+// 11, 1963), and times 1/(1−ρ) under lifo, where a customer that waits does so for a busy period.
+func SquareWait(order string, c int, rho float64) float64 {
+	drain := float64(c) * (1 - rho) // customers per mean service time that a busy queue falls by
+	fifo := 2 * ErlangC(c, float64(c)*rho) / (drain * drain)
+	switch order {
+	case "random":
+		return fifo * 2 / (2 - rho)
+	case "lifo":
+		return fifo / (1 - rho)
+	}
+	return fifo
+}
+
 // Quantity is a quantity to compare. Probabilities and shares are from 0 to 1, waits are in mean
 // service times.
 type Quantity struct {
@@ -114,6 +139,13 @@ func (m Model) Theory() []Quantity {
 			{"waiting probability", wait},
 			{"mean wait", wait / (c * (1 - m.Rho))},
 			{"wait above mean wait", wait * det.Exp(-wait)}, // P(W > t) = C·exp(−(cμ−λ)t)
+		}
+	case "random", "lifo":
+		wait := ErlangC(m.Servers, c*m.Rho)
+		return []Quantity{
+			{"waiting probability", wait},
+			{"mean wait", wait / (c * (1 - m.Rho))},
+			{"mean square wait", SquareWait(m.Name, m.Servers, m.Rho)},
 		}
 	case "md1":
 		return []Quantity{{"waiting probability", m.Rho}, {"mean wait", PollaczekKhinchine(m.Rho, 0)}}
@@ -144,6 +176,8 @@ func Defaults() []Model {
 		Model{Name: "mmck", Servers: 10, Rho: 0.8, K: 10}, Model{Name: "mmck", Servers: 100, Rho: 1.2, K: 100},
 		Model{Name: "impatient", Servers: 1, Rho: 0.8, Timeout: 10}, Model{Name: "impatient", Servers: 1, Rho: 0.95, Timeout: 10},
 		Model{Name: "repairman", Servers: 1, K: 10, Think: 8}, Model{Name: "repairman", Servers: 4, K: 100, Think: 20}, Model{Name: "repairman", Servers: 1, K: 1000, Think: 2000},
+		Model{Name: "random", Servers: 1, Rho: 0.5}, Model{Name: "random", Servers: 1, Rho: 0.8}, Model{Name: "random", Servers: 4, Rho: 0.8},
+		Model{Name: "lifo", Servers: 1, Rho: 0.5}, Model{Name: "lifo", Servers: 1, Rho: 0.8}, Model{Name: "lifo", Servers: 4, Rho: 0.5},
 	)
 }
 

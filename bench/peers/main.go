@@ -1,4 +1,4 @@
-// Command peers measures our tables and queues beside what others offer, in one
+// Command peers measures our tables, queues and gates beside what others offer, in one
 // interleaved run: `make bench-peers`.
 package main
 
@@ -71,13 +71,18 @@ func main() {
 	rounds := flag.Int("rounds", 5, "rounds of everything, in shuffled order")
 	length := flag.Duration("length", 100*time.Millisecond, "length of one measurement")
 	seed := flag.Uint64("seed", 1, "seed of orders and places")
+	only := flag.String("only", "", "measure this alone: tables, queues or gates")
 	out := flag.String("json", "", "file to write the rows to")
 	flag.Parse()
 	if *leases < 100 || *rounds < 1 || *length <= 0 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "peers: want at least 100 leases, one round, a length above 0, and no arguments")
 		os.Exit(2)
 	}
-	rows, err := measure(*leases, *rounds, *length, *seed, os.Stderr)
+	if !slices.Contains([]string{"", "tables", "queues", "gates"}, *only) {
+		fmt.Fprintf(os.Stderr, "peers: -only %s: want tables, queues or gates\n", *only)
+		os.Exit(2)
+	}
+	rows, err := measure(*leases, *rounds, *length, *seed, *only, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
@@ -95,23 +100,34 @@ func main() {
 	print(rows)
 }
 
-// measure lets every table and every queue take its turn, in an order that each round draws.
-func measure(leases, rounds int, length time.Duration, seed uint64, progress io.Writer) ([]Row, error) {
+// measure lets every table, queue and gate take its turn, in an order that each round draws.
+// only, if set, names the kind that is measured alone.
+func measure(leases, rounds int, length time.Duration, seed uint64, only string, progress io.Writer) ([]Row, error) {
 	r := &runner{leases: leases, length: length, seed: seed, samples: map[key][]float64{}, unit: map[key]string{}}
 	keys = make([]uint64, leases)
 	for w := range asked {
 		asked[w] = make([]uint64, leases)
 	}
 	rng := rand.New(rand.NewPCG(seed, 0))
+	turns := []struct {
+		kind string
+		n    int
+		name func(i int) string
+		turn func(i int) error
+	}{
+		{"tables", len(tables), func(i int) string { return tables[i].name }, r.table},
+		{"gates", len(gates), func(i int) string { return gates[i].work + ", " + gates[i].name }, r.gate},
+		{"queues", len(queues), func(i int) string { return queues[i].name }, r.queue},
+	}
 	for round := range rounds {
-		for _, i := range rng.Perm(len(tables)) {
-			if err := r.table(i); err != nil {
-				return nil, fmt.Errorf("%s: %w", tables[i].name, err)
+		for _, t := range turns {
+			if only != "" && only != t.kind {
+				continue
 			}
-		}
-		for _, i := range rng.Perm(len(queues)) {
-			if err := r.queue(i); err != nil {
-				return nil, fmt.Errorf("%s: %w", queues[i].name, err)
+			for _, i := range rng.Perm(t.n) {
+				if err := t.turn(i); err != nil {
+					return nil, fmt.Errorf("%s: %w", t.name(i), err)
+				}
 			}
 		}
 		fmt.Fprintf(progress, "round %d of %d\n", round+1, rounds)
@@ -224,20 +240,33 @@ func (r *runner) race(goroutines int, part func(n, w, g int) (int, int), do func
 			asked[w][i], asked[w][j] = asked[w][j], asked[w][i]
 		})
 	}
+	return r.raceOf(goroutines, func(w int) func() int {
+		at := 0
+		return func() int {
+			if at == len(asked[w]) {
+				at = 0
+			}
+			batch := asked[w][at:min(at+64, len(asked[w]))]
+			do(batch)
+			at += len(batch)
+			return len(batch)
+		}
+	})
+}
+
+// raceOf lets goroutines work side by side for the length of a measurement, and returns the wall time of one
+// piece of work. of makes what goroutine w does in a turn, which returns how many pieces it did.
+func (r *runner) raceOf(goroutines int, of func(w int) func() int) float64 {
 	var stop atomic.Bool
 	var all sync.WaitGroup
 	counts := make([]int, goroutines)
 	start := time.Now()
 	for w := range goroutines {
+		do := of(w)
 		all.Go(func() {
 			n := 0
 			for !stop.Load() {
-				for batch := range slices.Chunk(asked[w], 64) {
-					if do(batch); stop.Load() {
-						break
-					}
-					n += len(batch)
-				}
+				n += do()
 			}
 			counts[w] = n
 		})

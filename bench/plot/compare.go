@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"github.com/leasestorm/leasestorm/bench/archive"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
@@ -49,10 +50,10 @@ type compareRow struct {
 
 func (r *compareRow) name() string {
 	n := r.Queue
-	if r.Admit != plain.admit {
+	if r.Admit != archive.Plain.Admit {
 		n += " / " + r.Admit
 	}
-	if r.Retry != plain.retry {
+	if r.Retry != archive.Plain.Retry {
 		n += " / " + r.Retry
 	}
 	if r.Then != "" {
@@ -67,7 +68,7 @@ func drawCompare(dir string) ([]string, error) {
 	var file struct {
 		Rows []compareRow `json:"rows"`
 	}
-	if there, err := readResult(path, "rows of compare", &file); !there || err != nil {
+	if there, err := archive.ReadResult(path, "rows of compare", &file); !there || err != nil {
 		return nil, err
 	}
 	if len(file.Rows) == 0 || len(file.Rows[0].Runs) == 0 {
@@ -92,9 +93,9 @@ func (r *compareRow) family() int {
 	switch {
 	case r.Then != "":
 		return 3
-	case r.Admit != plain.admit:
+	case r.Admit != archive.Plain.Admit:
 		return 1
-	case r.Retry != plain.retry:
+	case r.Retry != archive.Plain.Retry:
 		return 2
 	}
 	return 0

@@ -3,6 +3,7 @@ package plot
 import (
 	"math"
 
+	"github.com/leasestorm/leasestorm/bench/archive"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -11,7 +12,7 @@ import (
 // dots are the measured points of the i-th line, each with its extremes. It implements plot.Plotter
 // and plot.DataRanger.
 type dots struct {
-	Line
+	archive.Line
 	i int
 }
 

@@ -3,7 +3,6 @@ package plot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 
@@ -11,58 +10,14 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"github.com/leasestorm/leasestorm/bench/internal/show"
+	"github.com/leasestorm/leasestorm/bench/archive"
 )
-
-// title is the title of a figure: the scenario, its size, and remarks on the runs.
-func title(cells []Cell) string {
-	r := cells[0].Manifest.Result
-	t := fmt.Sprintf("%s: %s leases", r.Scenario, show.Count(r.Leases))
-	if r.Broken > 0 {
-		t += fmt.Sprintf(", %s broken", show.Count(r.Broken))
-	}
-	t += fmt.Sprintf(", %d worker%s", r.Workers, show.Plural(r.Workers))
-	low, high := math.Inf(1), 0.0
-	seeds := map[uint64]bool{}
-	drawn := valid(cells)
-	invalid := len(cells) - len(drawn)
-	if len(drawn) == 0 {
-		drawn = cells
-	}
-	for _, c := range drawn {
-		low, high = min(low, c.Manifest.Result.Beta), max(high, c.Manifest.Result.Beta)
-		seeds[c.Manifest.Result.Seed] = true
-	}
-	switch {
-	case high == 0:
-	case high-low < 0.005:
-		t += fmt.Sprintf(", β = %.2f", high)
-	default:
-		t += fmt.Sprintf(", β = %.2f–%.2f", low, high)
-	}
-	if len(seeds) > 1 {
-		t += fmt.Sprintf(", %d seeds", len(seeds))
-	}
-	if h := cells[0].Manifest.Host; r.Engine == "real" {
-		t += fmt.Sprintf(", %d cores", h.Cores)
-		if h.Virtual {
-			t += " (virtual)"
-		}
-	}
-	if r.Engine != "real" {
-		t += ", " + r.Engine
-	}
-	if invalid > 0 {
-		t += fmt.Sprintf("; %d invalid run%s", invalid, show.Plural(invalid))
-	}
-	return t
-}
 
 // Draw draws all figures for which the folder dir has the files, writes them to dir and returns
 // their names. The error is that of ctx if Draw was interrupted.
 func Draw(ctx context.Context, dir string) ([]string, error) {
 	var made []string
-	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap, drawSweep, drawIncident} {
+	for _, of := range []func(dir string) ([]string, error){drawSpeed, drawMap, drawSweep, drawExperiment, drawIncident} {
 		if err := ctx.Err(); err != nil {
 			return made, err
 		}
@@ -76,23 +31,14 @@ func Draw(ctx context.Context, dir string) ([]string, error) {
 	if names, err := drawCompare(dir); len(names) > 0 || err != nil {
 		return append(made, names...), err
 	}
-	cells, err := Load(ctx, dir)
-	if errors.Is(err, ErrNoRuns) && len(made) > 0 {
+	cells, err := archive.Load(ctx, dir)
+	if errors.Is(err, archive.ErrNoRuns) && len(made) > 0 {
 		return made, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	byScenario := map[string][]Cell{}
-	var scenarios []string
-	for _, c := range cells {
-		// Runs with another number of broken leases are another experiment, with its own figures.
-		name := experiment(cells, c)
-		if byScenario[name] == nil {
-			scenarios = append(scenarios, name)
-		}
-		byScenario[name] = append(byScenario[name], c)
-	}
+	scenarios, byScenario := archive.Experiments(cells)
 	for _, s := range scenarios {
 		if err := ctx.Err(); err != nil {
 			return made, err
@@ -106,30 +52,9 @@ func Draw(ctx context.Context, dir string) ([]string, error) {
 	return made, nil
 }
 
-// experiment names a cell's experiment: its scenario, and the number of broken leases if it is not
-// that of most cells of the scenario.
-func experiment(cells []Cell, c Cell) string {
-	votes := map[int]int{}
-	for _, o := range cells {
-		if o.Manifest.Result.Scenario == c.Manifest.Result.Scenario {
-			votes[o.Manifest.Result.Broken]++
-		}
-	}
-	most := c.Manifest.Result.Broken
-	for b, n := range votes {
-		if n > votes[most] || n == votes[most] && b > most {
-			most = b
-		}
-	}
-	if most != c.Manifest.Result.Broken {
-		return fmt.Sprintf("%s-%d", c.Manifest.Result.Scenario, c.Manifest.Result.Broken)
-	}
-	return c.Manifest.Result.Scenario
-}
-
 // drawScenario draws the figures of one scenario. Disciplines, admission controllers and tables
 // have separate figures, so that a figure has few lines.
-func drawScenario(ctx context.Context, dir, name string, cells []Cell) (made []string, err error) {
+func drawScenario(ctx context.Context, dir, name string, cells []archive.Cell) (made []string, err error) {
 	for _, part := range split(cells) {
 		var figures []figure
 		if len(part.cells[0].Manifest.Result.Points) > 0 {
@@ -167,14 +92,17 @@ type figure struct {
 // part holds the cells of one figure.
 type part struct {
 	suffix string
-	cells  []Cell
+	cells  []archive.Cell
 }
 
 // split puts the cells with plain admission and the default table into a first part. The other
 // parts hold the remaining cells, each with its plain counterpart.
-func split(cells []Cell) []part {
-	plainAdmit := func(c Cell) bool { r := c.Manifest.Result; return r.Admit == plain.admit && r.Retry == plain.retry }
-	plainTable := func(c Cell) bool { return c.Manifest.Result.Table == plain.table }
+func split(cells []archive.Cell) []part {
+	plainAdmit := func(c archive.Cell) bool {
+		r := c.Manifest.Result
+		return r.Admit == archive.Plain.Admit && r.Retry == archive.Plain.Retry
+	}
+	plainTable := func(c archive.Cell) bool { return c.Manifest.Result.Table == archive.Plain.Table }
 	var first, admission, tables part
 	admission.suffix, tables.suffix = "-admission", "-tables"
 	for _, c := range cells {
@@ -194,7 +122,7 @@ func split(cells []Cell) []part {
 		}
 		if p.suffix != "" {
 			for _, c := range first.cells {
-				if slices.ContainsFunc(p.cells, func(o Cell) bool { return o.Manifest.Result.Queue == c.Manifest.Result.Queue }) {
+				if slices.ContainsFunc(p.cells, func(o archive.Cell) bool { return o.Manifest.Result.Queue == c.Manifest.Result.Queue }) {
 					p.cells = append(p.cells, c)
 				}
 			}
@@ -357,7 +285,7 @@ func (f Curves) saveLatency(dir, name string) error {
 		if err := f.add(p); err != nil {
 			return err
 		}
-		p.X.Min, p.X.Max = 0, mostNines
+		p.X.Min, p.X.Max = 0, archive.MostNines
 		low, high := math.Floor(math.Log10(p.Y.Min)), math.Ceil(math.Log10(p.Y.Max))
 		p.Y.Min, p.Y.Max = math.Pow(10, low), math.Pow(10, max(high, low+1))
 		p.Draw(c)

@@ -89,22 +89,6 @@ func TestAxesRefused(t *testing.T) {
 	}
 }
 
-// What a spreadsheet has made of a series is refused, with the cause and the mend.
-func TestSeriesOfASpreadsheet(t *testing.T) {
-	good := "t_s,phase,active,queued,good_establish\n0.1,steady,1,2,3\n"
-	if _, err := parseSeries([]byte(good)); err != nil {
-		t.Fatal(err)
-	}
-	for text, cause := range map[string]string{
-		"\xef\xbb\xbf" + good: "byte-order mark", strings.ReplaceAll(good, ",", ";"): "semicolons", strings.ReplaceAll(good, ",", "\t"): "tabs", "\xff\xfet\x00_\x00s\x00": "UTF-16",
-	} {
-		_, err := parseSeries([]byte(text))
-		if err == nil || !strings.Contains(err.Error(), cause) || !strings.Contains(err.Error(), "spreadsheet") || !strings.Contains(err.Error(), "commas between columns") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
-
 func TestDrawInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"github.com/leasestorm/leasestorm/bench/archive"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
@@ -57,7 +58,7 @@ var incidentPanels = []struct {
 
 func drawIncident(dir string) ([]string, error) {
 	var f Incident
-	there, err := readResult(filepath.Join(dir, incidentFile), "the result of an incident", &f)
+	there, err := archive.ReadResult(filepath.Join(dir, incidentFile), "the result of an incident", &f)
 	if !there || err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func drawIncident(dir string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := parseTable(text, func(column string) bool { return column == "launch_ok_share" })
+		s, err := archive.ParseTable(text, func(column string) bool { return column == "launch_ok_share" })
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -88,7 +89,7 @@ func drawIncident(dir string) ([]string, error) {
 // incidentFigure draws the panels one below the other over the day.
 type incidentFigure struct {
 	Incident
-	series []Series
+	series []archive.Series
 }
 
 // incidentWidth is that of the one figure that is wider than a page's column.
@@ -111,7 +112,7 @@ func (f incidentFigure) save(dir, name string) error {
 			p.Add(f)
 			top := 0.0
 			for k, s := range f.series {
-				l := Line{}
+				l := archive.Line{}
 				for j, t := range s["t_s"] {
 					if y := s[panel.column][j]; !math.IsNaN(y) {
 						l.X, l.Y = append(l.X, t), append(l.Y, panel.factor*y)

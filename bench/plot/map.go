@@ -13,6 +13,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"github.com/leasestorm/leasestorm/bench/archive"
 	"github.com/leasestorm/leasestorm/bench/internal/axis"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
@@ -105,7 +106,7 @@ var (
 func drawMap(dir string) ([]string, error) {
 	path := filepath.Join(dir, record.MapFile)
 	var f mapFile
-	if there, err := readResult(path, "a map", &f); !there || err != nil {
+	if there, err := archive.ReadResult(path, "a map", &f); !there || err != nil {
 		return nil, err
 	}
 	if f.X.N < 2 || f.Y.N < 2 || f.X.N > 1000 || f.Y.N > 1000 || len(f.Points) != len(f.Contestants)*f.X.N*f.Y.N || len(f.Contestants) == 0 {

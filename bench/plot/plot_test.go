@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leasestorm/leasestorm/bench/archive"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
@@ -65,7 +66,7 @@ func runs(t *testing.T) string {
 
 // The figure's data, not its pixels.
 func TestRecoveryGolden(t *testing.T) {
-	cells, err := Load(t.Context(), runs(t))
+	cells, err := archive.Load(t.Context(), runs(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestTitleRows(t *testing.T) {
 // its name says so.
 func TestInvalidRunsAreNotDrawn(t *testing.T) {
 	dir := runs(t)
-	before, err := Load(t.Context(), dir)
+	before, err := archive.Load(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +141,7 @@ func TestInvalidRunsAreNotDrawn(t *testing.T) {
 			}
 		}
 	}
-	after, err := Load(t.Context(), dir)
+	after, err := archive.Load(t.Context(), dir)
 	if err != nil || len(after) != len(before)+2 {
 		t.Fatalf("%d runs, %v", len(after), err)
 	}
@@ -165,7 +166,7 @@ func TestInvalidRunsAreNotDrawn(t *testing.T) {
 		t.Errorf("the latencies of an invalid run: %+v, %v", l, err)
 	}
 	spoil(t, filepath.Join(dir, "01-lifo"))
-	if after, err = Load(t.Context(), dir); err != nil {
+	if after, err = archive.Load(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	if f := NewRecovery(after); !slices.Contains(f.Names, "lifo, INVALID") || !slices.Contains(f.Names, "fifo") {
@@ -175,10 +176,10 @@ func TestInvalidRunsAreNotDrawn(t *testing.T) {
 
 // Quantiles of a step in which there was nothing are empty; other columns may not be.
 func TestEmptyQuantiles(t *testing.T) {
-	if s, err := parseSeries([]byte("t_s,active,queued,good_establish,sojourn_p50_s,slip_max_s\n0.1,1,0,0,,\n0.2,1,0,0,1,2\n")); err != nil || s["slip_max_s"][1] != 2 {
+	if s, err := archive.ParseSeries([]byte("t_s,active,queued,good_establish,sojourn_p50_s,slip_max_s\n0.1,1,0,0,,\n0.2,1,0,0,1,2\n")); err != nil || s["slip_max_s"][1] != 2 {
 		t.Errorf("%v, %v", s, err)
 	}
-	if _, err := parseSeries([]byte("t_s,active,queued,good_establish\n0.1,,0,0\n")); err == nil {
+	if _, err := archive.ParseSeries([]byte("t_s,active,queued,good_establish\n0.1,,0,0\n")); err == nil {
 		t.Error("no number of active leases, and it was read")
 	}
 }
@@ -217,25 +218,25 @@ func FuzzRead(f *testing.F) {
 	f.Add(manifest, series)
 	f.Add([]byte(`{"schema": 1, "result": {"scenario": "s", "leases": 1, "workers": 1, "points": [{"load": 1}]}}`), series[:200])
 	f.Fuzz(func(_ *testing.T, manifest, series []byte) {
-		var c Cell
-		if c.Manifest.parse(manifest) != nil {
+		var c archive.Cell
+		if c.Manifest.Parse(manifest) != nil {
 			return
 		}
-		s, err := parseSeries(series)
+		s, err := archive.ParseSeries(series)
 		if err != nil {
 			return
 		}
 		c.Series = s
-		NewRecovery([]Cell{c, c})
-		NewSweep([]Cell{c, c})
+		NewRecovery([]archive.Cell{c, c})
+		NewSweep([]archive.Cell{c, c})
 	})
 }
 
 func TestLoadBad(t *testing.T) {
-	if _, err := Load(t.Context(), t.TempDir()); !errors.Is(err, ErrNoRuns) {
+	if _, err := archive.Load(t.Context(), t.TempDir()); !errors.Is(err, archive.ErrNoRuns) {
 		t.Errorf("an empty folder: %v", err)
 	}
-	if _, err := Load(t.Context(), filepath.Join(t.TempDir(), "nosuch")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := archive.Load(t.Context(), filepath.Join(t.TempDir(), "nosuch")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	for name, change := range map[string][2]string{
@@ -248,7 +249,7 @@ func TestLoadBad(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, change[0]), []byte(change[1]), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(t.Context(), dir); err == nil || !strings.Contains(err.Error(), change[0]) {
+		if _, err := archive.Load(t.Context(), dir); err == nil || !strings.Contains(err.Error(), change[0]) {
 			t.Errorf("%s: %v; want an error that names the file", name, err)
 		}
 	}
@@ -278,28 +279,6 @@ func TestMapAndCompareFigures(t *testing.T) {
 			if _, err := Draw(t.Context(), dir); err == nil || !strings.Contains(err.Error(), file.file) {
 				t.Errorf("%s of %s: %v", name, bad, err)
 			}
-		}
-	}
-}
-
-// Of few values the line before the largest can stand further out than the largest
-// does: log10 of their number. The curve must not turn back.
-func TestPercentilesDoNotTurnBack(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "establish-return-intended.hgrm")
-	hgrm := "Value Percentile TotalCount 1/(1-Percentile)\n0.020 0.000000000000 1 1.00\n0.485 0.981250000000 99 53.33\n0.986 0.990625000000 100 106.67\n0.986 1.000000000000 100\n"
-	if err := os.WriteFile(path, []byte(hgrm), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var l Line
-	if err := readPercentiles(path, &l); err != nil {
-		t.Fatal(err)
-	}
-	if len(l.X) != 4 || l.Y[3] != 0.986 {
-		t.Fatalf("%d points: %v at %v; want 4, the last .986", len(l.X), l.Y, l.X)
-	}
-	for i := 1; i < len(l.X); i++ {
-		if l.X[i] < l.X[i-1] {
-			t.Errorf("from %.3f nines back to %.3f", l.X[i-1], l.X[i])
 		}
 	}
 }

@@ -7,48 +7,18 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/leasestorm/leasestorm/bench/archive"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
-// SpeedFile is the name of the file with the rows of "leasestorm bench speed".
-const SpeedFile = "speed.json"
-
-// speedRow is the part of a row that the figure uses.
-type speedRow struct {
-	Work       string  `json:"work"`
-	Contestant string  `json:"contestant"`
-	Goroutines int     `json:"goroutines"`
-	Pinned     bool    `json:"pinned"`
-	PerSecond  float64 `json:"per_second"`
-	Low        float64 `json:"low"`
-	High       float64 `json:"high"`
-}
-
-// speedLaw is the part of a fitted scalability law that the figure uses: N goroutines have a
-// throughput of λN / (1 + σ(N−1) + κN(N−1)).
-type speedLaw struct {
-	Work       string  `json:"work"`
-	Contestant string  `json:"contestant"`
-	Pinned     bool    `json:"pinned"`
-	Lambda     float64 `json:"lambda_per_second"`
-	Sigma      float64 `json:"sigma"`
-	Kappa      float64 `json:"kappa"`
-	Peak       float64 `json:"peak_goroutines"`
-}
-
-// at is the throughput of n goroutines, in operations per second.
-func (l *speedLaw) at(n float64) float64 {
-	return l.Lambda * n / (1 + l.Sigma*(n-1) + l.Kappa*n*(n-1))
-}
-
 // limits says in words how far the contestant scales. most is the highest number of goroutines that
 // was measured.
-func (l *speedLaw) limits(most float64) string {
+func limits(l *archive.SpeedLaw, most float64) string {
 	switch rate := func(x float64) string { return show.Rate(x/1e6) + " million/s" }; {
 	case l.Peak > most:
 		return fmt.Sprintf("peak expected at %.0f goroutines, not measured", l.Peak)
 	case l.Peak > 1:
-		return fmt.Sprintf("peak at %.0f goroutines, %s", l.Peak, rate(l.at(l.Peak)))
+		return fmt.Sprintf("peak at %.0f goroutines, %s", l.Peak, rate(l.At(l.Peak)))
 	case l.Peak > 0 || l.Sigma >= 1:
 		return "no gain from a second goroutine"
 	case l.Sigma > 0:
@@ -67,18 +37,18 @@ const (
 
 // drawn reports whether the figures have the row. The text table has the others: a figure with all
 // of them would be unreadable.
-func (r *speedRow) drawn() bool { return r.Pinned && !strings.Contains(r.Contestant, ":") }
+func drawn(r *archive.SpeedRow) bool { return r.Pinned && !strings.Contains(r.Contestant, ":") }
 
 // NewSpeed returns the data of figures of throughput by number of goroutines, for each workload as
 // many figures of seven contestants as there must be. Points are what was measured, with the extremes
 // of the rounds, and lines are the fitted laws. note is appended to each title. The error is
 // ErrFewCounts if less than four numbers of goroutines were measured.
-func NewSpeed(rows []speedRow, laws []speedLaw, note string) ([]Curves, error) {
+func NewSpeed(rows []archive.SpeedRow, laws []archive.SpeedLaw, note string) ([]Curves, error) {
 	var all []Curves
 	var counts []int
 	byWork := map[string]int{} // the last figure of the workload
 	for _, r := range rows {
-		if !r.drawn() {
+		if !drawn(&r) {
 			continue
 		}
 		if !slices.Contains(counts, r.Goroutines) {
@@ -93,7 +63,7 @@ func NewSpeed(rows []speedRow, laws []speedLaw, note string) ([]Curves, error) {
 		c := &all[i]
 		k := slices.Index(c.Names, r.Contestant)
 		if k < 0 {
-			c.Names, c.Dots = append(c.Names, r.Contestant), append(c.Dots, Line{})
+			c.Names, c.Dots = append(c.Names, r.Contestant), append(c.Dots, archive.Line{})
 			k = len(c.Names) - 1
 		}
 		l := &c.Dots[k]
@@ -106,19 +76,19 @@ func NewSpeed(rows []speedRow, laws []speedLaw, note string) ([]Curves, error) {
 	for i := range all {
 		c := &all[i]
 		for k, name := range c.Names {
-			at := slices.IndexFunc(laws, func(l speedLaw) bool { return l.Work == c.Work && l.Contestant == name && l.Pinned })
+			at := slices.IndexFunc(laws, func(l archive.SpeedLaw) bool { return l.Work == c.Work && l.Contestant == name && l.Pinned })
 			if at < 0 {
 				c.Names[k] += ": no fit"
-				c.Lines = append(c.Lines, Line{})
+				c.Lines = append(c.Lines, archive.Line{})
 				continue
 			}
 			law, most := &laws[at], slices.Max(c.Dots[k].X)
-			c.Names[k] += ": " + law.limits(most)
-			var line Line
+			c.Names[k] += ": " + limits(law, most)
+			var line archive.Line
 			const steps = 100
 			for s := range steps + 1 {
 				n := 1 + (most-1)*float64(s)/steps
-				line.X, line.Y = append(line.X, n), append(line.Y, law.at(n)/1e6)
+				line.X, line.Y = append(line.X, n), append(line.Y, law.At(n)/1e6)
 			}
 			c.Lines = append(c.Lines, line)
 		}
@@ -128,16 +98,9 @@ func NewSpeed(rows []speedRow, laws []speedLaw, note string) ([]Curves, error) {
 
 // drawSpeed draws the rows of SpeedFile, if it exists.
 func drawSpeed(dir string) (made []string, err error) {
-	path := filepath.Join(dir, SpeedFile)
-	var file struct {
-		Rows []speedRow `json:"rows"`
-		Laws []speedLaw `json:"laws"`
-		Host struct {
-			Cores   int  `json:"cores"`
-			Virtual bool `json:"virtual"`
-		} `json:"host"`
-	}
-	if there, err := readResult(path, "rows of speed", &file); !there || err != nil {
+	path := filepath.Join(dir, archive.SpeedFile)
+	var file archive.Speed
+	if there, err := archive.ReadResult(path, "rows of speed", &file); !there || err != nil {
 		return nil, err
 	}
 	note := fmt.Sprintf("; %d cores", file.Host.Cores)

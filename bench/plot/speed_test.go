@@ -9,14 +9,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/leasestorm/leasestorm/bench/archive"
 )
 
 // speedRows are measurements of contestants that follow a law exactly.
-func speedRows(l speedLaw, counts []int, contestants ...string) (rows []speedRow) {
+func speedRows(l archive.SpeedLaw, counts []int, contestants ...string) (rows []archive.SpeedRow) {
 	for _, name := range contestants {
 		for _, n := range counts {
-			x := l.at(float64(n))
-			rows = append(rows, speedRow{Work: "renew", Contestant: name, Goroutines: n, Pinned: true, PerSecond: x, Low: 0.9 * x, High: 1.1 * x})
+			x := l.At(float64(n))
+			rows = append(rows, archive.SpeedRow{Work: "renew", Contestant: name, Goroutines: n, Pinned: true, PerSecond: x, Low: 0.9 * x, High: 1.1 * x})
 		}
 	}
 	return rows
@@ -25,10 +27,10 @@ func speedRows(l speedLaw, counts []int, contestants ...string) (rows []speedRow
 // A figure of speed has the measured points with their extremes, and the fitted law between them,
 // with its limit in words. A contestant without a fit has points alone.
 func TestSpeedFigure(t *testing.T) {
-	law := speedLaw{Work: "renew", Contestant: "lockfree", Pinned: true, Lambda: 1e7, Sigma: 0.1, Kappa: 0.01, Peak: math.Sqrt(90)}
+	law := archive.SpeedLaw{Work: "renew", Contestant: "lockfree", Pinned: true, Lambda: 1e7, Sigma: 0.1, Kappa: 0.01, Peak: math.Sqrt(90)}
 	rows := speedRows(law, []int{1, 2, 4, 8, 16}, "lockfree", "mutex")
-	rows = append(rows, speedRow{Work: "renew", Contestant: "lockfree", Goroutines: 32})
-	all, err := NewSpeed(rows, []speedLaw{law}, "")
+	rows = append(rows, archive.SpeedRow{Work: "renew", Contestant: "lockfree", Goroutines: 32})
+	all, err := NewSpeed(rows, []archive.SpeedLaw{law}, "")
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%d figures, %v", len(all), err)
 	}
@@ -45,13 +47,13 @@ func TestSpeedFigure(t *testing.T) {
 }
 
 func TestSpeedLimits(t *testing.T) {
-	for want, l := range map[string]speedLaw{
+	for want, l := range map[string]archive.SpeedLaw{
 		"peak expected at 40 goroutines, not measured": {Lambda: 1e6, Sigma: 0.1, Kappa: 0.01, Peak: 40},
 		"at most 10 million/s":                         {Lambda: 1e6, Sigma: 0.1},
 		"no limit seen":                                {Lambda: 1e6, Sigma: -0.01},
 		"no gain from a second goroutine":              {Lambda: 1e6, Sigma: 0.1, Kappa: 5, Peak: 0.4},
 	} {
-		if got := l.limits(16); got != want {
+		if got := limits(&l, 16); got != want {
 			t.Errorf("%+v: %q, want %q", l, got, want)
 		}
 	}
@@ -60,7 +62,7 @@ func TestSpeedLimits(t *testing.T) {
 // Of fewer than four numbers of goroutines there is a table alone, and a reason. Of many contestants
 // there are several figures, each with as many lines as there are colours.
 func TestSpeedFiguresOrNone(t *testing.T) {
-	law := speedLaw{Lambda: 1e7}
+	law := archive.SpeedLaw{Lambda: 1e7}
 	if _, err := NewSpeed(speedRows(law, []int{1, 2, 3}, "a"), nil, ""); !errors.Is(err, ErrFewCounts) || !strings.Contains(err.Error(), "there are 3 (1 2 3)") {
 		t.Errorf("three counts: %v", err)
 	}
@@ -77,7 +79,7 @@ func TestSpeedFiguresOrNone(t *testing.T) {
 		rows = append(rows, fmt.Sprintf(`{"work":"renew","contestant":%q,"goroutines":%d,"pinned":true,"per_second":%g,"low":%g,"high":%g}`, r.Contestant, r.Goroutines, r.PerSecond, r.Low, r.High))
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, SpeedFile), []byte(`{"schema":1,"rows":[`+strings.Join(rows, ",")+`],"laws":[{"work":"renew","contestant":"contestant-1","pinned":true,"lambda_per_second":1e7}]}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, archive.SpeedFile), []byte(`{"schema":1,"rows":[`+strings.Join(rows, ",")+`],"laws":[{"work":"renew","contestant":"contestant-1","pinned":true,"lambda_per_second":1e7}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if made, err := Draw(t.Context(), dir); err != nil || !slices.Equal(made, []string{"speed-renew", "speed-renew-2"}) {

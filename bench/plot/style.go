@@ -22,6 +22,7 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 
+	"github.com/leasestorm/leasestorm/bench/archive"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
@@ -183,7 +184,7 @@ func grouped(title string) string {
 var longCount = regexp.MustCompile(`\b[0-9]{5,}\b`)
 
 // addLine adds a line and its band. A line without points is left out.
-func addLine(p *plot.Plot, l Line, s draw.LineStyle) error {
+func addLine(p *plot.Plot, l archive.Line, s draw.LineStyle) error {
 	if len(l.X) == 0 {
 		return nil
 	}

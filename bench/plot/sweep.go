@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/leasestorm/leasestorm/bench/archive"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -32,7 +33,7 @@ func drawSweep(dir string) ([]string, error) {
 			Idle       *extremes `json:"idle"`
 		} `json:"points"`
 	}
-	if there, err := readResult(path, "a sweep", &f); !there || err != nil {
+	if there, err := archive.ReadResult(path, "a sweep", &f); !there || err != nil {
 		return nil, err
 	}
 	if len(f.Contestants) == 0 || len(f.Points) == 0 {
@@ -41,8 +42,8 @@ func drawSweep(dir string) ([]string, error) {
 	if err := f.X.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	ttr, idle := make([]Line, len(f.Contestants)), make([]Line, len(f.Contestants))
-	add := func(l *Line, x float64, e *extremes, scale float64) {
+	ttr, idle := make([]archive.Line, len(f.Contestants)), make([]archive.Line, len(f.Contestants))
+	add := func(l *archive.Line, x float64, e *extremes, scale float64) {
 		if e != nil {
 			l.X, l.Y = append(l.X, x), append(l.Y, scale*e.Median)
 			l.Low, l.High = append(l.Low, scale*e.Min), append(l.High, scale*e.Max)
@@ -64,7 +65,7 @@ func drawSweep(dir string) ([]string, error) {
 		plots := make([][]*plot.Plot, 2)
 		for i, panel := range []struct {
 			label string
-			lines []Line
+			lines []archive.Line
 		}{{"TTR (s)", ttr}, {"idle in the recovery (%)", idle}} {
 			p := newPlot("", panel.label)
 			if i == 1 {

@@ -1,11 +1,14 @@
 package record
 
 import (
+	"io"
 	"math"
 	"math/bits"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/leasestorm/leasestorm/bench/hist"
 )
 
 // Histograms count microseconds, from 1 µs to about an hour. A histogram of the whole run has
@@ -60,9 +63,6 @@ func newGeometry(digits int64) geometry {
 	return g
 }
 
-// subBuckets is the number of sub-buckets of the first bucket.
-func (g geometry) subBuckets() int { return 2 << g.half }
-
 // index is the place of a value, in HdrHistogram's order.
 func (g geometry) index(v int64) int {
 	bucket := max(0, bits.Len64(uint64(v))-int(g.half)-1)
@@ -79,7 +79,8 @@ func (g geometry) top(i int) int64 {
 // NewLatency makes an empty histogram with three significant digits.
 func NewLatency() *Latency { return &Latency{geometry: fine} }
 
-func newCoarse() *Latency { return &Latency{geometry: coarse} }
+// NewCoarse makes an empty histogram with two significant digits, as those of a step are.
+func NewCoarse() *Latency { return &Latency{geometry: coarse} }
 
 // Record adds the value d. A negative d counts as 0.
 func (l *Latency) Record(d time.Duration) { l.RecordMany(d, 1) }
@@ -143,25 +144,11 @@ func (l *Latency) Quantile(q float64) float64 {
 	if l.n == 0 {
 		return 0
 	}
-	i, rank := 0, rank(q, l.n)
+	i, rank := 0, hist.Rank(q, l.n)
 	for seen := l.counts[0]; seen < rank; seen += l.counts[i] {
 		i++
 	}
 	return min(float64(l.top(i))*latencyUnit.Seconds(), l.Max.Seconds())
-}
-
-// rank is the smallest number of values, at least 1, that is at least a share q of n. It compares
-// shares, as WritePercentiles does, because the product q·n may round to the wrong side of an
-// integer.
-func rank(q float64, n int64) int64 {
-	r := int64(min(max(1, q*float64(n)), float64(n)))
-	for r > 1 && float64(r-1)/float64(n) >= q {
-		r--
-	}
-	for r < n && float64(r)/float64(n) < q {
-		r++
-	}
-	return r
 }
 
 // highest is the largest value of the histogram's range, in µs.
@@ -172,16 +159,15 @@ func (l *Latency) highest() int64 {
 	return latencyMax
 }
 
-func (l *Latency) buckets() int {
-	if l.high > l.size {
-		return l.whole>>l.half - 1
-	}
-	return l.size>>l.half - 1
-}
-
 // Histogram returns the values as a histogram of the HdrHistogram library, in µs.
 func (l *Latency) Histogram() *hdrhistogram.Histogram {
 	return hdrhistogram.Import(&hdrhistogram.Snapshot{
 		LowestTrackableValue: 1, HighestTrackableValue: l.highest(), SignificantFigures: l.digits, Counts: l.counts[:l.high],
 	})
+}
+
+// WritePercentiles writes the percentile distribution in milliseconds, in the .hgrm format. Its maximum
+// is exact.
+func (l *Latency) WritePercentiles(w io.Writer) error {
+	return hist.WritePercentiles(w, l.Histogram(), latencyUnit, int64(l.Max/latencyUnit))
 }

@@ -27,6 +27,7 @@ type Log struct {
 	full      chan *window
 	spares    []*window
 	rows      map[int]*Row
+	watcher   *watcher // nil: nobody watches
 }
 
 // Row is one step of the series, summed over all recorders.
@@ -36,6 +37,7 @@ type Row struct {
 	Active, Queued int // leases and attempts, at the last sample of the step
 	sojourn, slip  *Latency
 	sampled        bool
+	parts          int // windows that were merged
 }
 
 // NewLog makes a log with Workers + 1 recorders: recorders 0 to Workers - 1 are the workers',
@@ -47,10 +49,10 @@ func NewLog(shape Shape) *Log {
 		r := &Recorder{
 			step: shape.Step, free: make(chan *window, windows), full: l.full, phases: shape.Phases,
 			latency: make([][queue.Classes][Clocks + 1]*Latency, len(shape.Phases)), toLease: NewLatency(),
-			spread: newCoarse(),
+			spread: NewCoarse(),
 		}
 		for range windows {
-			r.free <- &window{step: -1, sojourn: newCoarse(), slip: newCoarse()}
+			r.free <- &window{step: -1, sojourn: NewCoarse(), slip: NewCoarse()}
 		}
 		r.cur = <-r.free
 		for p := range r.latency {
@@ -85,6 +87,7 @@ func (l *Log) Collect() {
 					l.spares = l.spares[:len(l.spares)-1]
 				}
 			}
+			l.watcher.tell(false)
 			return
 		}
 	}
@@ -93,7 +96,7 @@ func (l *Log) Collect() {
 func (l *Log) merge(w *window) {
 	row := l.rows[w.step]
 	if row == nil {
-		row = &Row{Step: w.step, sojourn: newCoarse(), slip: newCoarse()}
+		row = &Row{Step: w.step, sojourn: NewCoarse(), slip: NewCoarse()}
 		l.rows[w.step] = row
 	}
 	row.Tally.Add(&w.Tally)
@@ -102,6 +105,8 @@ func (l *Log) merge(w *window) {
 	if w.sampled {
 		row.Active, row.Queued, row.sampled = w.active, w.queued, true
 	}
+	row.parts++
+	l.watcher.merge(w, row)
 }
 
 // Finish merges the windows that the recorders still hold. It must be called once, after the last
@@ -112,6 +117,7 @@ func (l *Log) Finish() {
 		r.sums.Add(&r.cur.Tally)
 		l.merge(r.cur)
 	}
+	l.watcher.tell(true)
 }
 
 // Rows returns the series in the order of time. A step without a sample has the Active and Queued
@@ -141,7 +147,7 @@ func (l *Log) Total() (t Tally) {
 // Slip returns the distribution of the time from an attempt's birth to its offer. It must be
 // called after Finish.
 func (l *Log) Slip() *Latency {
-	all := newCoarse()
+	all := NewCoarse()
 	for _, r := range l.rows {
 		all.Merge(r.slip)
 	}
@@ -163,7 +169,7 @@ var spreadAt = []float64{0, .01, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .
 // Services returns the distribution of service times, each divided by its planned service time. It
 // is nil if fewer than 100 services were sampled. Services must be called after Finish.
 func (l *Log) Services() []Quantile {
-	all := newCoarse()
+	all := NewCoarse()
 	for _, r := range l.recorders {
 		all.Merge(r.spread)
 	}

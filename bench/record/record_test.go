@@ -14,6 +14,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"pgregory.net/rapid"
 
+	"github.com/leasestorm/leasestorm/bench/hist"
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -208,7 +209,7 @@ func TestLatency(t *testing.T) {
 // It has HdrHistogram's buckets. Its quantiles are the smallest values with at least the
 // asked share at or below them, which the library rounds by half a record.
 func TestLatencyIsHDR(t *testing.T) {
-	for _, l := range []*Latency{NewLatency(), newCoarse()} {
+	for _, l := range []*Latency{NewLatency(), NewCoarse()} {
 		h := hdrhistogram.New(1, latencyMax, int(l.digits))
 		rapid.Check(t, func(t *rapid.T) {
 			for range rapid.IntRange(1, 50).Draw(t, "n") {
@@ -247,5 +248,40 @@ func TestLatencyIsHDR(t *testing.T) {
 				h = hdrhistogram.New(1, latencyMax, int(l.digits))
 			}
 		})
+	}
+}
+
+// The log of sojourn times has all of them, in at most as many intervals as it may have.
+func TestSojournLog(t *testing.T) {
+	for _, steps := range []int{1, 7, sojournIntervals, sojournIntervals + 1, 1000} {
+		l := NewLog(Shape{Workers: 1, Leases: 10, Step: 100 * time.Millisecond, Phases: []Phase{{Name: "steady"}}})
+		want := int64(0)
+		for i := range steps {
+			if i%5 == 4 {
+				continue // nothing was served
+			}
+			row := &Row{Step: i, sojourn: NewCoarse(), slip: NewCoarse()}
+			row.sojourn.RecordMany(time.Duration(i+1)*time.Millisecond, int64(i+1))
+			l.rows[i] = row
+			want += int64(i + 1)
+		}
+		var b bytes.Buffer
+		if err := l.writeSojourns(&b, time.Unix(1000, 0)); err != nil {
+			t.Fatal(err)
+		}
+		log, err := hist.ReadLog(b.String())
+		if err != nil || len(log.Intervals) > sojournIntervals || len(log.Intervals) == 0 {
+			t.Fatalf("%d steps: %d intervals, %v", steps, len(log.Intervals), err)
+		}
+		got, end := int64(0), time.Unix(1000, 0)
+		for _, i := range log.Intervals {
+			if i.Start.Before(end) {
+				t.Errorf("%d steps: an interval at %v begins before %v", steps, i.Start, end)
+			}
+			got, end = got+i.Count(), i.Start.Add(i.Length)
+		}
+		if got != want {
+			t.Errorf("%d steps: %d values; want %d", steps, got, want)
+		}
 	}
 }

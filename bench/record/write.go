@@ -7,18 +7,20 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
+	"github.com/leasestorm/leasestorm/bench/hist"
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// WriteFiles writes the log's files to a run's folder: series.csv, latency.hlog, and one .hgrm
-// file for each phase, class and clock that has latencies. origin is the wall time of run time 0.
+// WriteFiles writes the log's files to a run's folder: series.csv, latency.hlog, sojourn.hlog, and one
+// .hgrm file for each phase, class and clock that has latencies. origin is the wall time of run time 0.
 func (l *Log) WriteFiles(f *Folder, origin time.Time) error {
 	if err := f.Write("series.csv", l.writeSeries); err != nil {
 		return err
 	}
 	if err := f.Write("latency.hlog", func(w io.Writer) error { return l.writeHistograms(w, origin) }); err != nil {
+		return err
+	}
+	if err := f.Write("sojourn.hlog", func(w io.Writer) error { return l.writeSojourns(w, origin) }); err != nil {
 		return err
 	}
 	return l.eachLatency(func(p int, class queue.Class, clock Clock, h *Latency) error {
@@ -43,40 +45,60 @@ func (l *Log) eachLatency(do func(phase int, class queue.Class, clock Clock, h *
 }
 
 // writeHistograms writes a log that the HdrHistogram tools of every language read. It has one
-// interval per phase, class and clock, with these three as its tag. The base time of the format is
-// in whole seconds, so the log's start is rounded down to a second.
+// interval per phase, class and clock, with these three as its tag, in order of time.
 func (l *Log) writeHistograms(w io.Writer, origin time.Time) error {
-	lw := hdrhistogram.NewHistogramLogWriter(w)
-	base := origin.Truncate(time.Second).UnixMilli()
-	lw.SetBaseTime(base)
-	for _, step := range []func() error{
-		lw.OutputLogFormatVersion,
-		func() error {
-			return lw.OutputComment("[Latencies in microseconds, Interval_Max in seconds; one interval a phase; tag: class/phase/clock]")
-		},
-		func() error { return lw.OutputBaseTime(base) },
-		func() error { return lw.OutputStartTime(base) },
-		lw.OutputLegend,
-	} {
-		if err := step(); err != nil {
-			return err
-		}
+	log := hist.Log{
+		Unit: latencyUnit, Start: origin,
+		Comment: "[Latencies in microseconds, Interval_Max in seconds; one interval a phase; tag: class/phase/clock]",
 	}
 	last := time.Duration(0)
 	if rows := l.Rows(); len(rows) > 0 {
 		last = time.Duration(rows[len(rows)-1].Step+1) * l.Step
 	}
-	return l.eachLatency(func(p int, class queue.Class, clock Clock, h *Latency) error {
-		end := max(l.Phases[p].Start, last)
+	err := l.eachLatency(func(p int, class queue.Class, clock Clock, h *Latency) error {
+		start, end := l.Phases[p].Start, max(l.Phases[p].Start, last)
 		if p+1 < len(l.Phases) {
 			end = l.Phases[p+1].Start
 		}
-		hdr := h.Histogram()
-		hdr.SetTag(fmt.Sprintf("%v/%s/%v", class, l.Phases[p].Name, clock))
-		hdr.SetStartTimeMs(origin.Add(l.Phases[p].Start).UnixMilli())
-		hdr.SetEndTimeMs(origin.Add(end).UnixMilli())
-		return lw.OutputIntervalHistogram(hdr)
+		tag := fmt.Sprintf("%v/%s/%v", class, l.Phases[p].Name, clock)
+		log.Intervals = append(log.Intervals, hist.Of(h.Histogram(), tag, origin.Add(start), end-start))
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return log.WriteLog(w)
+}
+
+// sojournIntervals is the most intervals that sojourn.hlog has. Each takes half a millisecond to
+// compress, and a map of them is no wider on a screen.
+const sojournIntervals = 120
+
+// writeSojourns writes a log of how the sojourn time was distributed as the run went on: intervals of
+// one or more whole steps, of two digits and without a tag. Where nothing was served there is none.
+func (l *Log) writeSojourns(w io.Writer, origin time.Time) error {
+	log := hist.Log{
+		Unit: latencyUnit, Start: origin,
+		Comment: "[Sojourn times in microseconds, Interval_Max in seconds; one interval for each step of the series, or several]",
+	}
+	rows := l.Rows()
+	if len(rows) == 0 {
+		return log.WriteLog(w)
+	}
+	steps := rows[len(rows)-1].Step/sojournIntervals + 1 // per interval
+	sum := NewCoarse()
+	for i, r := range rows {
+		sum.Merge(r.sojourn)
+		at := r.Step / steps
+		if i+1 < len(rows) && rows[i+1].Step/steps == at {
+			continue
+		}
+		if length := time.Duration(steps) * l.Step; sum.TotalCount() > 0 {
+			log.Intervals = append(log.Intervals, hist.Of(sum.Histogram(), "", origin.Add(time.Duration(at)*length), length))
+		}
+		sum = NewCoarse()
+	}
+	return log.WriteLog(w)
 }
 
 // writeSeries writes series.csv, one row per step. Counts are those of the step that ends at t_s.
@@ -84,6 +106,22 @@ func (l *Log) writeHistograms(w io.Writer, origin time.Time) error {
 // (sojourn) or offered (slip) in the step.
 func (l *Log) writeSeries(w io.Writer) error {
 	c := csv.NewWriter(w)
+	if err := c.Write(columns); err != nil {
+		return err
+	}
+	for _, r := range l.Rows() {
+		if err := c.Write(l.fields(r)); err != nil {
+			return err
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
+
+// columns are the names of the series' columns.
+var columns = seriesColumns()
+
+func seriesColumns() []string {
 	header := []string{"t_s", "phase"}
 	for _, what := range []string{"offered", "admitted", "good", "late", "shed", "failed"} {
 		for class := range queue.Classes {
@@ -95,16 +133,24 @@ func (l *Log) writeSeries(w io.Writer) error {
 	for why := queue.NotShed + 1; why < queue.Reasons; why++ {
 		header = append(header, "shed_"+why.String())
 	}
-	if err := c.Write(header); err != nil {
-		return err
-	}
-	for _, r := range l.Rows() {
-		if err := c.Write(l.fields(r)); err != nil {
-			return err
+	return header
+}
+
+// AppendJSON appends a row of the series to an object in JSON that has members already: one for each
+// column, of the same name. Numbers are as in the file. A quantile of nothing is null.
+func (l *Log) AppendJSON(object []byte, r *Row) []byte {
+	for i, field := range l.fields(r) {
+		object = append(strconv.AppendQuote(append(object, ','), columns[i]), ':')
+		switch {
+		case field == "":
+			object = append(object, "null"...)
+		case columns[i] == "phase":
+			object = strconv.AppendQuote(object, field)
+		default:
+			object = append(object, field...)
 		}
 	}
-	c.Flush()
-	return c.Error()
+	return object
 }
 
 func (l *Log) fields(r *Row) []string {

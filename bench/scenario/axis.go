@@ -143,7 +143,8 @@ var Axes = []Axis{
 		func(s *Scenario) float64 { return float64(s.TTL) / float64(s.Interval) }},
 }
 
-// FindAxis returns the axis of the given name. An unknown name wraps [ErrScenario].
+// FindAxis returns the axis of the given name: one of Axes, or a parameter of a part, as in
+// "queue.exponent", "admit.limit" or "retry.wait". An unknown name wraps [ErrScenario].
 func FindAxis(name string) (Axis, error) {
 	var names []string
 	for _, a := range Axes {
@@ -151,6 +152,12 @@ func FindAxis(name string) (Axis, error) {
 			return a, nil
 		}
 		names = append(names, a.Name)
+	}
+	if a, ok := partAxis(name); ok {
+		return a, nil
+	}
+	for _, part := range partAxes {
+		names = append(names, part.key+".PARAMETER")
 	}
 	return Axis{}, fmt.Errorf("%w: no axis %q; there are: %s", ErrScenario, name, strings.Join(names, ", "))
 }

@@ -57,6 +57,8 @@ func (s *Scenario) holds(key string) bool {
 		return s.Scale != "none"
 	case "service_time":
 		return s.Scale != "service"
+	case "require":
+		return s.Require != ""
 	}
 	return true
 }

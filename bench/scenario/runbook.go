@@ -22,6 +22,7 @@ type Step struct {
 	//   - relax: remove the throttle
 	//   - restart: empty Value, a share of the queue; 1/k is one of k partitions
 	//   - switch-queue, switch-admit, switch-retry: replace that part by To
+	//   - exec: run the shell command To, against a service that is not ours
 	Do    string  `toml:"do" json:"do"`
 	Value float64 `toml:"value,omitempty" json:"value,omitempty"`
 	To    string  `toml:"to,omitempty" json:"to,omitempty"` // a part's reference
@@ -91,7 +92,7 @@ func (b *Runbook) Check(file string) error {
 			if !(s.Value > 0) || s.Value > 100 {
 				return bad("a throttle of %g: want a share of capacity, 0.001 to 100", s.Value)
 			}
-			_, _, part = admit.Controllers.Resolve(ThrottleRef(s.Value))
+			part = admit.Validate(ThrottleRef(s.Value))
 		case "restart":
 			if !(s.Value > 0) || s.Value > 1 {
 				return bad("a restart of %g: want the share of the queue that it empties, above 0 to 1", s.Value)
@@ -100,11 +101,15 @@ func (b *Runbook) Check(file string) error {
 		case "switch-queue":
 			part = queue.Validate(s.To)
 		case "switch-admit":
-			_, _, part = admit.Controllers.Resolve(s.To)
+			part = admit.Validate(s.To)
 		case "switch-retry":
 			_, _, part = admit.Retries.Resolve(s.To)
+		case "exec":
+			if strings.TrimSpace(s.To) == "" {
+				return bad(`exec without a command: to = "systemctl restart mine"`)
+			}
 		default:
-			return bad("do = %q: there are throttle, relax, restart, switch-queue, switch-admit, switch-retry", s.Do)
+			return bad("do = %q: there are throttle, relax, restart, switch-queue, switch-admit, switch-retry, exec", s.Do)
 		}
 		if part != nil {
 			return bad("%v", part)

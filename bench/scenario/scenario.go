@@ -28,6 +28,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/leasestorm/leasestorm/bench/internal/require"
 	"github.com/leasestorm/leasestorm/lease"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
@@ -52,13 +53,18 @@ type Scenario struct {
 	Timeout, Interval, TTL time.Duration
 	Rho, Sigma             float64
 	Delta, Kappa           float64
+	RefuseCost             float64
+	ConnectCost            float64
 	Spread, Wait           time.Duration
 	Steady, Outage         time.Duration
 	Duration               time.Duration
 	Slow                   float64
 	SlowFor                time.Duration
+	SlowAt                 string
 	Pause, PauseAt         time.Duration
 	Launch                 float64
+	LaunchTries            int
+	LaunchLaw              string
 	Operator               string
 	OperatorAt             time.Duration
 	Throttle               float64
@@ -78,6 +84,7 @@ type Scenario struct {
 	ServiceLaw             string
 	Table, Queue           string
 	Admit, Retry           string
+	Require                string
 }
 
 // Default returns the values of the keys that a file leaves out, for a timeout of a second; derive
@@ -90,8 +97,22 @@ func Default() Scenario {
 		Operator: "none", Between: "restart", OperatorAt: 8 * time.Second, Throttle: 0.8, Restarts: 1, RestartEvery: time.Second, Measure: 1500 * time.Millisecond,
 		Scale: "service", ServiceTime: 5 * time.Microsecond, ServiceLaw: "fixed",
 		Table: "lockfree", Queue: "fifo", Admit: "none", Retry: "immediate",
+		SlowAt: SlowServices, LaunchTries: 1, LaunchLaw: PoissonLaunches,
 	}
 }
+
+// What slow_at names: the services that begin in the slow spell take longer, or those of the attempts that
+// arrive in it, whenever they are served, as where a worker is reserved on arrival.
+const (
+	SlowServices = "service"
+	SlowArrivals = "arrival"
+)
+
+// What launch_law names: users ask for launches at random, or in even steps from a random phase on.
+const (
+	PoissonLaunches = "poisson"
+	EvenLaunches    = "even"
+)
 
 //go:embed scenarios/*.toml
 var builtin embed.FS
@@ -142,6 +163,12 @@ func Load(name string) (Scenario, error) {
 			ErrScenario, name, strings.Join(builtinNames(), ", "))
 	}
 	return Parse(name+".toml", text)
+}
+
+// Source returns the text of a built-in scenario: what its file gives, without what follows from it.
+func Source(name string) (text string, ok bool) {
+	b, err := builtin.ReadFile("scenarios/" + name + ".toml")
+	return string(b), err == nil
 }
 
 // byteOrderMark is the UTF-8 mark with which some editors begin a file.
@@ -210,6 +237,9 @@ func (s *Scenario) loads() ([]float64, error) {
 
 const mostLoads = 1000
 
+// mostTries is the largest number of tries that an attempt's counter holds.
+const mostTries = admit.MostTries
+
 // leastLaunch is the smallest load of launches above 0, as a share of capacity.
 const leastLaunch = 1e-6
 
@@ -236,6 +266,21 @@ func lineOf(text []byte, key string) int {
 		}
 	}
 	return 0
+}
+
+// Shrink scales a scenario down to so many leases at the same ρ and β. It returns false, and leaves the
+// scenario as it is, where it has no more, its numbers are absolute, or it would become another one.
+func (s *Scenario) Shrink(leases int) bool {
+	if s.Leases <= leases || s.Scale == "none" {
+		return false
+	}
+	small := *s
+	small.Leases, small.Broken = leases, int(int64(s.Broken)*int64(leases)/int64(s.Leases))
+	if b := small.Beta(); !(b > 0.99*s.Beta() && b < 1.01*s.Beta()) && s.Broken > 0 {
+		return false
+	}
+	*s = small
+	return true
 }
 
 // Validate returns an error for the first key whose value is not possible. The error names the
@@ -266,6 +311,10 @@ func (s *Scenario) Validate() error {
 		return bad("operator", "switch goes with then_queue, then_admit or then_retry, and they with it")
 	case !slices.Contains([]string{"restart", "nothing"}, s.Between):
 		return bad("between", "%q: want restart or nothing", s.Between)
+	case !slices.Contains([]string{SlowServices, SlowArrivals}, s.SlowAt):
+		return bad("slow_at", "%q: want %s or %s", s.SlowAt, SlowServices, SlowArrivals)
+	case !slices.Contains([]string{PoissonLaunches, EvenLaunches}, s.LaunchLaw):
+		return bad("launch_law", "%q: want %s or %s", s.LaunchLaw, PoissonLaunches, EvenLaunches)
 	case s.SurgeZones > s.Zones:
 		return bad("surge_zones", "%d is out of range: 0 (all) to %d zones", s.SurgeZones, s.Zones)
 	case s.Broken > s.MostBroken():
@@ -286,19 +335,24 @@ func (s *Scenario) Validate() error {
 	if _, err := s.loads(); err != nil {
 		return err
 	}
+	if s.Require != "" {
+		if _, err := require.Parse(s.Require); err != nil {
+			return bad("require", "%v", err)
+		}
+	}
 	if err := s.checkServiceLaw(); err != nil {
 		return err
 	}
 	_, _, table := lease.Catalog.Resolve(s.Table)
 	discipline := queue.Validate(s.Queue)
-	_, _, controller := admit.Controllers.Resolve(s.Admit)
+	controller := admit.Validate(s.Admit)
 	_, _, retry := admit.Retries.Resolve(s.Retry)
 	var thenQueue, thenAdmit, thenRetry error
 	if s.ThenQueue != "" {
 		thenQueue = queue.Validate(s.ThenQueue)
 	}
 	if s.ThenAdmit != "" {
-		_, _, thenAdmit = admit.Controllers.Resolve(s.ThenAdmit)
+		thenAdmit = admit.Validate(s.ThenAdmit)
 	}
 	if s.ThenRetry != "" {
 		_, _, thenRetry = admit.Retries.Resolve(s.ThenRetry)

@@ -76,7 +76,7 @@ func CompareEngines(ctx context.Context, o bench.Options, set []string, each fun
 func pairOf(real, virtual *bench.Result) EnginePair {
 	p := EnginePair{
 		Scenario: real.Scenario, Beta: real.Beta, Real: real.Verdict, Virtual: virtual.Verdict, Agree: real.Verdict == virtual.Verdict,
-		TTR: [2]*float64{real.TTR, virtual.TTR}, WastedWork: [2]float64{real.WastedWork, virtual.WastedWork},
+		TTR: [2]*float64{real.TTR, virtual.TTR}, WastedWork: [2]float64{*real.WastedWork, *virtual.WastedWork},
 		Goodput: [2]float64{real.Goodput["establish"], virtual.Goodput["establish"]}, Because: real.Because, Noisy: real.Noisy,
 	}
 	if real.TTR != nil && virtual.TTR != nil && *real.TTR > 0 {

@@ -23,8 +23,8 @@ import (
 
 type noBars struct{}
 
-func (noBars) Cell(int, int, string, time.Duration, time.Duration) func(string) {
-	return func(string) {}
+func (noBars) Cell(int, int, string, time.Duration, time.Duration) (bench.Live, func(string)) {
+	return nil, func(string) {}
 }
 func (noBars) Note(string) {}
 

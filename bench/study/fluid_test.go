@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/law"
 )
 
@@ -50,9 +51,9 @@ func TestFindBorder(t *testing.T) {
 	if b.Beta == nil || math.Abs(*b.Off) > 0.03 {
 		t.Errorf("%+v\n%s", b, b.Text())
 	}
-	s.Queue = "codel"
+	s.Queue = "pie"
 	if b, err = FindBorder(t.Context(), bench.Virtual{}, s, bench.Options{Seed: 1}, 1); err != nil || b.ByLaw {
-		t.Errorf("codel: %v, %+v", err, b)
+		t.Errorf("pie: %v, %+v", err, b)
 	}
 }
 
@@ -68,6 +69,8 @@ func TestFluidDisciplines(t *testing.T) {
 		{"slack", "fixed:wait=1", "fixed"}, {"slack", "backoff", "exponential"},
 		{"deadline:margin=0", "immediate", "fixed"}, {"deadline:margin=0", "backoff", "fixed"},
 		{"deadline:margin=0", "backoff", "exponential"}, {"fifo", "backoff", "fixed"}, {"edf", "immediate", "fixed"},
+		{"codel", "immediate", "fixed"}, {"codel:exponent=0.7", "immediate", "exponential"}, {"codel:exponent=0.8", "immediate", "fixed"},
+		{"codel:exponent=1", "immediate", "fixed"}, {"codel:exponent=2", "fixed:wait=0.3", "fixed"},
 	} {
 		t.Run(tt.queue+"/"+tt.retry+"/"+tt.service, func(t *testing.T) {
 			t.Parallel()
@@ -84,5 +87,27 @@ func TestFluidDisciplines(t *testing.T) {
 				t.Error(b.Text())
 			}
 		})
+	}
+}
+
+// Over exponent × β the law and the engine agree on whether CoDel brings the leases back, and when.
+func TestFluidCoDel(t *testing.T) {
+	for _, exponent := range []string{"0.5", "0.75", "1"} {
+		for _, broken := range []string{"1500", "2000", "4000", "7000", "12000"} { // β 2 to 16
+			s := surgeStudy(t, "leases=20000", "broken="+broken, "queue=codel:exponent="+exponent, "duration=60s")
+			s.Duration = BorderTimeouts * s.Timeout
+			f, about := law.Of(&s)
+			if !about {
+				t.Fatal("the law is not about codel")
+			}
+			back, ok := f.Recovery(float64(s.Broken) / float64(f.CoDel.Establishes))
+			res, err := bench.Virtual{}.Run(t.Context(), s, bench.Options{Seed: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := res.TTR != nil; got != ok || ok && math.Abs(*res.TTR/back-1) > 0.03 {
+				t.Errorf("exponent %s, %s broken: %s after %s, the law says %.2f τ, %v", exponent, broken, res.Verdict, show.Dash(res.TTR, "%.2f s"), back, ok)
+			}
+		}
 	}
 }

@@ -244,7 +244,7 @@ func TestMapRefusedPart(t *testing.T) {
 // discipline that the law is not about has none.
 func TestMapFluid(t *testing.T) {
 	g := smallMap(t)
-	g.Contestants = []string{"fifo", "codel"}
+	g.Contestants = []string{"fifo", "pie"}
 	if err := g.validate(); err != nil {
 		t.Fatal(err)
 	}

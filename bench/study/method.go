@@ -11,11 +11,13 @@ import (
 // Method says how the runs of a study are made. It stands in the study's manifest, so that a study
 // goes on as it was begun.
 type Method struct {
-	Engine   string  `json:"engine,omitempty"`    // of bench.Runners; "": the study's own
-	Idle     string  `json:"idle,omitempty"`      // as in bench.Options
-	MaxQueue int     `json:"max_queue,omitempty"` // as in bench.Options
-	Wait     float64 `json:"wait_s,omitempty"`    // for a quiet host, before each run
-	Redo     int     `json:"redo,omitempty"`      // tries after the first of a run that the host spoils
+	// Target is the service that the engine "target" asks.
+	Target   *bench.Service `json:"target,omitempty"`
+	Engine   string         `json:"engine,omitempty"`    // of bench.Runners; "": the study's own
+	Idle     string         `json:"idle,omitempty"`      // as in bench.Options
+	MaxQueue int            `json:"max_queue,omitempty"` // as in bench.Options
+	Wait     float64        `json:"wait_s,omitempty"`    // for a quiet host, before each run
+	Redo     int            `json:"redo,omitempty"`      // tries after the first of a run that the host spoils
 }
 
 // wait is Wait as a time.
@@ -23,7 +25,7 @@ func (m *Method) wait() time.Duration { return time.Duration(m.Wait * float64(ti
 
 // options are those of a run with that seed.
 func (m *Method) options(seed uint64) bench.Options {
-	return bench.Options{Seed: seed, Idle: m.Idle, MaxQueue: m.MaxQueue, Wait: m.wait()}
+	return bench.Options{Target: m.Target, Seed: seed, Idle: m.Idle, MaxQueue: m.MaxQueue, Wait: m.wait()}
 }
 
 // validate is for a method that was read from a file.

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
-	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -15,126 +13,6 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 )
-
-// apart are n values and m values without ties, of which so many pairs are out of order.
-func apart(n, m, u int) (x, y []float64) {
-	for i := range m {
-		y = append(y, float64(i+1))
-	}
-	for i := range n {
-		over := max(0, min(m, u-(n-1-i)*m)) // the last of x takes as many as there are
-		x = append(x, float64(over)+0.1+0.5*float64(i)/float64(n))
-	}
-	return x, y
-}
-
-// Tables of U for a two-sided test at a level of 0.05, and p of single values, are printed in
-// every textbook; H. B. Mann and D. R. Whitney, Annals of Mathematical Statistics 18, 1947.
-func TestRankTestTables(t *testing.T) {
-	for _, tt := range []struct {
-		n, m, u int
-		p       float64
-	}{{5, 5, 2, 0.0317}, {4, 4, 0, 0.0286}, {3, 3, 0, 0.1}, {3, 5, 0, 0.0357}, {3, 4, 0, 0.0571}, {2, 8, 0, 0.0444}, {5, 5, 3, 0.0556}, {1, 3, 1, 1}} {
-		x, y := apart(tt.n, tt.m, tt.u)
-		if p, _ := rankTest(x, y); math.Abs(p-tt.p) > 5e-5 {
-			t.Errorf("n %d, m %d, U %d: p %.4f, want %.4f", tt.n, tt.m, tt.u, p, tt.p)
-		}
-		if p, later := rankTest(x, y); tt.u == 0 && (math.Abs(leastP(tt.n, tt.m)-p) > 1e-12 || !later) {
-			t.Errorf("n %d, m %d: the least p is %v, and that of U = 0 %v; later %v", tt.n, tt.m, leastP(tt.n, tt.m), p, later)
-		}
-	}
-	for nm, critical := range map[[2]int]int{{4, 4}: 0, {3, 5}: 0, {4, 5}: 1, {5, 5}: 2, {5, 6}: 3, {6, 6}: 5, {7, 7}: 8, {8, 8}: 13, {9, 9}: 17, {10, 10}: 23, {20, 20}: 127} {
-		for u, want := range map[int]bool{critical: true, critical + 1: false} {
-			x, y := apart(nm[0], nm[1], u)
-			if p, _ := rankTest(x, y); p <= alpha != want {
-				t.Errorf("n %d, m %d, U %d: p %.4f, critical is U = %d", nm[0], nm[1], u, p, critical)
-			}
-		}
-	}
-	// Fisher's tea: 3 of 4 and 1 of 4; 5 of 5 and 0 of 5; 3 of 3 and 0 of 3.
-	for want, s := range map[float64][2][]float64{34. / 70: {{1, 1, 1, 0}, {0, 1, 0, 0}}, 2. / 252: {{1, 1, 1, 1, 1}, {0, 0, 0, 0, 0}}, 0.1: {{1, 1, 1}, {0, 0, 0}}} {
-		if p, _ := rankTest(s[0], s[1]); math.Abs(p-want) > 1e-12 {
-			t.Errorf("%v: p %v, want %v", s, p, want)
-		}
-	}
-}
-
-// With ties and without, p is the share of all ways to deal the values whose U, counted pair by
-// pair, is at least as far from its mean.
-func TestRankTestTies(t *testing.T) {
-	twiceU := func(x, y []float64) (u int) {
-		for _, a := range x {
-			for _, b := range y {
-				switch {
-				case a > b:
-					u += 2
-				case a == b:
-					u++
-				}
-			}
-		}
-		return u
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		value := rapid.Map(rapid.IntRange(0, 6), func(i int) float64 { return float64(i) })
-		x, y := rapid.SliceOfN(value, 0, 6).Draw(t, "x"), rapid.SliceOfN(value, 0, 6).Draw(t, "y")
-		n, m := len(x), len(y)
-		far := func(x, y []float64) int { return max(twiceU(x, y)-n*m, n*m-twiceU(x, y)) }
-		all := slices.Concat(x, y)
-		extreme, every := 0, 0
-		for deal := range uint(1) << (n + m) {
-			if bits.OnesCount(deal) != n {
-				continue
-			}
-			var a, b []float64
-			for i, v := range all {
-				if deal>>i&1 == 1 {
-					a = append(a, v)
-				} else {
-					b = append(b, v)
-				}
-			}
-			every++
-			if far(a, b) >= far(x, y) {
-				extreme++
-			}
-		}
-		p, later := rankTest(x, y)
-		if want := float64(extreme) / float64(every); math.Abs(p-want) > 1e-12 || later != (twiceU(x, y) < n*m) {
-			t.Fatalf("p %v, later %v; want %v of U = %v", p, later, want, float64(twiceU(x, y))/2)
-		}
-	})
-}
-
-// Neither the order of runs nor which sample is named first changes p, and beyond the exact
-// test it goes on about where it was.
-func TestRankTestInvariance(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		sample := rapid.SliceOfN(rapid.Float64Range(0, 3), 1, 40)
-		x, y := sample.Draw(t, "x"), sample.Draw(t, "y")
-		p, later := rankTest(x, y)
-		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "shuffle"), 0))
-		a, b := slices.Clone(x), slices.Clone(y)
-		rng.Shuffle(len(a), func(i, j int) { a[i], a[j] = a[j], a[i] })
-		rng.Shuffle(len(b), func(i, j int) { b[i], b[j] = b[j], b[i] })
-		if q, l := rankTest(a, b); q != p || l != later {
-			t.Fatalf("p %v, shuffled %v", p, q)
-		}
-		if q, l := rankTest(y, x); math.Abs(q-p) > 1e-9 || l && later {
-			t.Fatalf("p %v, exchanged %v", p, q)
-		}
-	})
-	for _, u := range []int{100, 300, 341, 342, 400} {
-		exact, _ := rankTest(apart(30, 30, u))
-		x, y := apart(30, 31, u+15)
-		if p, _ := rankTest(x, y); math.Abs(p-exact) > 0.01 {
-			t.Errorf("U = %d: p is %.4f by count, and about %.4f", u, exact, p)
-		}
-	}
-	if p, _ := rankTest(make([]float64, 40), make([]float64, 40)); p != 1 {
-		t.Errorf("80 equal values: p %v", p)
-	}
-}
 
 // shown is the ranks of contestants, in the order of the table. Each has a name, and runs: a
 // TTR, or a verdict other than recovered.

@@ -6,15 +6,17 @@ import (
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
 // RankContestants is the short list that a ranking has if nothing else is asked for: disciplines,
 // controllers and retry policies of all families.
 var RankContestants = []string{
-	"fifo", "fifo/none/backoff", "lifo", "adaptive-lifo", "bounded", "deadline", "deadline:margin=0", "edf", "edf+deadline", "codel", "controlled-delay", "pie",
+	"fifo", "fifo/none/backoff", "lifo", "adaptive-lifo", "bounded", "deadline", "deadline:margin=0", "edf", "edf+deadline", "random", "random:drop=1", "apf", "codel", "codel:exponent=1", "codel-vitess", "coalesce+codel", "controlled-delay", "pie",
 	"coalesce+fifo", "cancel+fifo", "fair+fifo", "priority+fifo", "slack",
 	"fifo/token-bucket", "fifo/token-bucket/backoff", "fifo/token-bucket/retry-after", "fifo/backlog/retry-after", "fifo/credits/retry-after", "fifo/slow-start/retry-after",
 	"fifo/limit", "fifo/concurrency/backoff", "fifo/vegas/backoff", "fifo/gradient2/backoff", "fifo/codel-admit", "fifo/bbr/backoff", "fifo/dagor/backoff", "fifo/breaker",
+	"fifo/envoy-admission/backoff", "fifo/envoy-gradient/backoff", "fifo/cinnamon:patience=1s", "fifo/predicted-wait/retry-after", "fifo/partitions",
 	"fifo/none/retry-budget", "fifo/none/client-throttle", "fifo/none/client-breaker",
 }
 
@@ -58,6 +60,19 @@ func RemedyContestants(s *scenario.Scenario) []string {
 
 // Own is the scenario's own contestant, with all parts named.
 func Own(s *scenario.Scenario) string { return s.Queue + "/" + s.Admit + "/" + s.Retry }
+
+// RetryContestants names the contestants that differ in their retry policy only: of a name that is a
+// policy's, the contestant that has it and default parts else.
+func RetryContestants(names []string) (all []string) {
+	from := scenario.Default()
+	for _, name := range names {
+		if _, _, err := admit.Retries.Resolve(name); err == nil {
+			name = from.Queue + "/" + from.Admit + "/" + name
+		}
+		all = append(all, name)
+	}
+	return all
+}
 
 // WithOwn puts the scenario's own contestant before the others, if it is not one of them.
 func WithOwn(s *scenario.Scenario, contestants []string) []string {

@@ -125,7 +125,8 @@ func keyOf(s scenario.Scenario, o bench.Options) (string, error) {
 		Idle     string
 		MaxQueue int
 		Runbook  *scenario.Runbook
-	}{s.TOML(), o.Seed, o.Idle, o.MaxQueue, o.Runbook})
+		Target   *bench.Service `json:",omitempty"`
+	}{s.TOML(), o.Seed, o.Idle, o.MaxQueue, o.Runbook, o.Target})
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:16]), err
 }

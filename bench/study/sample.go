@@ -2,11 +2,11 @@ package study
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/stat"
 )
 
 // sample is runs of one cell: one scenario and contestant, over seeds. All that is made of
@@ -23,7 +23,7 @@ var (
 	rescue      measure = func(r *bench.Result) *float64 { return r.Rescue }
 	efficiency  measure = func(r *bench.Result) *float64 { return r.Efficiency }
 	establishes measure = func(r *bench.Result) *float64 { x := r.Goodput["establish"]; return &x }
-	wasted      measure = func(r *bench.Result) *float64 { return &r.WastedWork }
+	wasted      measure = func(r *bench.Result) *float64 { return r.WastedWork }
 	shed        measure = func(r *bench.Result) *float64 { x := float64(r.Shed); return &x }
 	fairness    measure = func(r *bench.Result) *float64 { return r.Fairness }
 	toLeaseP99  measure = func(r *bench.Result) *float64 { return r.TimeToLease.P99 }
@@ -84,29 +84,11 @@ func (s sample) verdicts() map[bench.Verdict]int {
 // collapse is the collapse probability: of the valid runs.
 func (s sample) collapse() Probability {
 	good := s.valid()
-	return Wilson(good.verdicts()[bench.Collapsed], len(good))
+	return stat.Wilson(good.verdicts()[bench.Collapsed], len(good))
 }
 
-// Probability is a share with its 95 % interval (E. B. Wilson, JASA 22, 1927).
-type Probability struct {
-	P    *float64 `json:"p"` // null of no trials
-	Low  float64  `json:"low"`
-	High float64  `json:"high"`
-	K    int      `json:"k"`
-	N    int      `json:"n"`
-}
-
-// Wilson is the score interval of k successes in n trials.
-func Wilson(k, n int) Probability {
-	if n == 0 {
-		return Probability{High: 1}
-	}
-	const z = 1.959964 // 97.5 % of a normal distribution
-	p, m := float64(k)/float64(n), float64(n)
-	centre := (p + z*z/(2*m)) / (1 + z*z/m)
-	half := float64(z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m)))
-	return Probability{P: &p, Low: max(0, centre-half), High: min(1, centre+half), K: k, N: n}
-}
+// Probability is a share with its 95 % interval.
+type Probability = stat.Probability
 
 // Spread is a median with its extremes.
 type Spread struct {
@@ -153,8 +135,7 @@ func medianOf(xs []float64) *float64 {
 	if len(xs) == 0 {
 		return nil
 	}
-	xs = slices.Sorted(slices.Values(xs))
-	m := (xs[(len(xs)-1)/2] + xs[len(xs)/2]) / 2
+	m := stat.Median(xs)
 	return &m
 }
 

@@ -167,8 +167,8 @@ func (s Suite) begin(dir string, how How) error {
 		if err == nil {
 			err = bench.Check(x)
 		}
-		if err == nil && !runner.Alone() {
-			err = bench.CheckVirtual(&x)
+		if c, narrow := runner.(bench.Checker); narrow && err == nil {
+			err = c.Check(&x)
 		}
 		switch {
 		case scenario.Refused(err):

@@ -15,7 +15,6 @@ import (
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
 	"github.com/leasestorm/leasestorm/bench/internal/parallel"
-	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -23,8 +22,8 @@ import (
 // Bars shows how far a suite is. Its methods may be called by several goroutines.
 type Bars interface {
 	// Cell begins the i-th cell of n, which takes about that long; all cells after it take about
-	// rest. done ends it with its result in a few words.
-	Cell(i, n int, name string, estimate, rest time.Duration) (done func(text string))
+	// rest. see watches its run; nil: nobody does. done ends it with its result in a few words.
+	Cell(i, n int, name string, estimate, rest time.Duration) (see bench.Live, done func(text string))
 	// Note shows a line.
 	Note(text string)
 }
@@ -168,9 +167,9 @@ func (r *suiteRun) run(ctx context.Context, cells []int, at int) error {
 		for _, j := range cells[k+1:] {
 			later = append(later, r.scenarios[j])
 		}
-		end := r.bars.Cell(k, len(cells), c.Folder, r.pace.estimate(s), r.pace.estimate(later...)/time.Duration(at))
+		see, end := r.bars.Cell(k, len(cells), c.Folder, r.pace.estimate(s), r.pace.estimate(later...)/time.Duration(at))
 		o := r.options(c.Seed)
-		o.Waiting = r.bars.Note
+		o.Waiting, o.Live = r.bars.Note, see
 		r.mu.Lock()
 		o.Folder, o.Wait = r.folder(i, len(r.tries[i])), r.wait
 		r.mu.Unlock()
@@ -188,11 +187,7 @@ func (r *suiteRun) run(ctx context.Context, cells []int, at int) error {
 			return fmt.Errorf("cell %s: %w", c.Folder, err)
 		}
 		r.pace.done(s, time.Since(began))
-		text := fmt.Sprintf("%s, TTR %s", res.Verdict, show.Dash(res.TTR, "%.2f s"))
-		if !res.Valid {
-			text = fmt.Sprintf("invalid: %s", res.Because)
-		}
-		end(text)
+		end(res.Brief())
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.wait = r.nextWait(res)

@@ -95,12 +95,17 @@ func (p *SweepPoint) sum(all sample) {
 }
 
 // fit makes the scenario of a point. The axis comes first: what it sets of a contestant's
-// parts is the contestant's, if it names that part.
+// parts is the contestant's, if it names that part. Only a parameter of a part comes after it.
 func (l *Sweep) fit(s *scenario.Scenario, contestant int, x float64) error {
-	if err := l.X.Apply(s, x); err != nil {
+	apply := func() error { return l.X.Apply(s, x) }
+	contest := func() error { return s.Contest(l.Contestants[contestant]) }
+	if l.X.OfPart() {
+		apply, contest = contest, apply
+	}
+	if err := apply(); err != nil {
 		return err
 	}
-	if err := s.Contest(l.Contestants[contestant]); err != nil {
+	if err := contest(); err != nil {
 		return err
 	}
 	return s.Validate()

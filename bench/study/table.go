@@ -2,13 +2,11 @@ package study
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
-	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
 // Table is the results of a suite for a person: a line a contestant, in the order of
@@ -39,49 +37,6 @@ func groups(all []*bench.Result) []sample {
 			out = append(out, nil)
 		}
 		out[len(out)-1] = append(out[len(out)-1], r)
-	}
-	return out
-}
-
-// WriteBenchmarks writes results in Go's benchmark format, a line a valid run, so that
-// benchstat compares two suites as they are (golang.org/design/14313-benchmark-format).
-func WriteBenchmarks(w io.Writer, all []*bench.Result) error {
-	if _, err := fmt.Fprintln(w, "Unit ttr-s better=lower\nUnit wasted-% better=lower\nUnit efficiency better=higher\nUnit establish/s better=higher\nUnit slip-p999-ms better=lower"); err != nil {
-		return err
-	}
-	for _, g := range groups(all) {
-		for _, r := range g.valid() {
-			line := fmt.Sprintf("Benchmark%s/table=%s/queue=%s/admit=%s/retry=%s/broken=%d 1", title(r.Scenario),
-				scenario.FileName(r.Table), scenario.FileName(r.Queue), scenario.FileName(r.Admit), scenario.FileName(r.Retry), r.Broken)
-			if r.TTR != nil {
-				line += fmt.Sprintf(" %.3f ttr-s", *r.TTR)
-			}
-			if r.Efficiency != nil {
-				line += fmt.Sprintf(" %.3f efficiency", *r.Efficiency)
-			}
-			goodput := fmt.Sprintf("%.1f", r.Goodput["establish"])
-			if r.Goodput["establish"] < 9.995 {
-				goodput = show.Rate(r.Goodput["establish"])
-			}
-			line += fmt.Sprintf(" %s establish/s %.2f wasted-%%", goodput, 100*r.WastedWork)
-			if r.Slip.P999 != nil {
-				line += fmt.Sprintf(" %.3f slip-p999-ms", *r.Slip.P999)
-			}
-			if _, err := fmt.Fprintln(w, line); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// title is a scenario's name as the name of a benchmark begins.
-func title(name string) string {
-	out := ""
-	for word := range strings.SplitSeq(name, "-") {
-		if word != "" {
-			out += strings.ToUpper(word[:1]) + word[1:]
-		}
 	}
 	return out
 }

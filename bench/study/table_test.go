@@ -14,7 +14,7 @@ import (
 func measuredRun(seed uint64, v bench.Verdict, x float64) *bench.Result {
 	return &bench.Result{
 		Scenario: "surge", Table: "lockfree", Queue: "fifo", Admit: "none", Retry: "immediate", Seed: seed, Verdict: v, Valid: v != bench.Invalid,
-		Beta: x, TTR: &x, Rescue: &x, Efficiency: &x, LaunchesOK: &x, IdleShare: &x, Goodput: map[string]float64{"establish": x}, WastedWork: x,
+		Beta: x, TTR: &x, Rescue: &x, Efficiency: &x, LaunchesOK: &x, IdleShare: &x, Goodput: map[string]float64{"establish": x}, WastedWork: &x,
 		Shed: uint64(x), HealthyLost: int(x), Fairness: &x, Slip: bench.Pair{P50: &x, P999: &x}, TimeToLease: bench.Quantiles{P50: &x, P99: &x, P999: &x, Max: &x, N: 1},
 		Zones: []bench.ZoneShare{{Asked: 1, Good: &x, Mean: &x}, {Asked: 1, Good: &x, Mean: &x}},
 	}
@@ -22,9 +22,8 @@ func measuredRun(seed uint64, v bench.Verdict, x float64) *bench.Result {
 
 // aggregates are everything that makes one figure of several runs.
 var aggregates = map[string]func(all []*bench.Result) string{
-	"Table":           Table,
-	"WriteBenchmarks": func(all []*bench.Result) string { var b bytes.Buffer; _ = WriteBenchmarks(&b, all); return b.String() },
-	"CompareText":     func(all []*bench.Result) string { return CompareText(Compare(all), false) },
+	"Table":       Table,
+	"CompareText": func(all []*bench.Result) string { return CompareText(Compare(all), false) },
 	"CSV": func(all []*bench.Result) string {
 		var b bytes.Buffer
 		_ = WriteCompareCSV(&b, Compare(all))
@@ -34,6 +33,12 @@ var aggregates = map[string]func(all []*bench.Result) string{
 	"RemedyText":   func(all []*bench.Result) string { return RemedyText(Compare(all), false) },
 	"Repetition": func(all []*bench.Result) string {
 		return repetition(all).Text()
+	},
+	"Experiment": func(all []*bench.Result) string {
+		var c ExperimentCell
+		c.sum(all, measureOf("goodput"))
+		text, _ := json.Marshal(c)
+		return string(text)
 	},
 	"Sweep": func(all []*bench.Result) string {
 		var p SweepPoint
@@ -99,7 +104,7 @@ func TestRates(t *testing.T) {
 	}
 	r := measuredRun(1, bench.Recovered, 0.5)
 	r.Capacity, r.Goodput["establish"], r.Goodput["check"] = 0.375, 0.123, 2.46
-	for name, of := range map[string]func([]*bench.Result) string{"Text": func(all []*bench.Result) string { return all[0].Text() }, "Table": Table, "WriteBenchmarks": aggregates["WriteBenchmarks"], "CompareText": aggregates["CompareText"]} {
+	for name, of := range map[string]func([]*bench.Result) string{"Text": func(all []*bench.Result) string { return all[0].Text() }, "Table": Table, "CompareText": aggregates["CompareText"]} {
 		if text := of([]*bench.Result{r}); !strings.Contains(text, "0.123") || name == "Text" && (!strings.Contains(text, "0.375") || !strings.Contains(text, "2.46")) {
 			t.Errorf("%s:\n%s", name, text)
 		}

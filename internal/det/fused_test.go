@@ -21,12 +21,13 @@ const module = "github.com/leasestorm/leasestorm/"
 
 // same are the packages whose arithmetic reaches a file or a decision of a virtual run.
 var same = strings.Fields(`internal/det internal/huge queue queue/internal/prefetch queue/catalog queue/chunk queue/pad queue/admit lease lease/dwfm
-	bench bench/engine bench/fleet bench/law bench/oracle bench/record bench/scenario bench/study
-	bench/internal/axis bench/internal/bisect bench/internal/parallel bench/internal/show cmd/leasestorm/cli
+	bench bench/compare bench/engine bench/export bench/fleet bench/gate bench/hist bench/law bench/oracle bench/published bench/record bench/scenario bench/study
+	bench/internal/axis bench/internal/bisect bench/internal/parallel bench/internal/measure bench/internal/require bench/internal/show bench/internal/stat
+	cmd/leasestorm/cli cmd/leasestorm-play bench/play/desk
 	bench/incident bench/incident/dns bench/incident/explore bench/incident/dependency bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch`)
 
 // different are those that may differ: figures, what measures a host, and what computes nothing.
-var different = strings.Fields(`bench/host bench/plot bench/speed bench/internal/files bench/metrics docs`)
+var different = strings.Fields(`bench/archive bench/client bench/fault bench/host bench/live bench/play bench/plot bench/report bench/speed bench/internal/archivetest bench/internal/files bench/metrics queue/shield docs`)
 
 // exact are the functions of package math that have one result on every architecture.
 var exact = strings.Fields(`Abs Ceil Copysign Float32bits Float32frombits Float64bits Float64frombits Floor Frexp Inf

@@ -31,11 +31,19 @@ type Costs struct {
 	Dead    float64                // δ: factor for an attempt that is taken up after its deadline
 	Backlog float64                // κ: a service takes 1 + κ·queued times as long; 0: no effect
 
+	// What costs the workers something beside the services. The service that begins next bears
+	// it, so that it delays all that wait. Refuse is for each attempt that is refused and told so
+	// (reading it, authentication). Reconnect is for each attempt that comes over a new connection
+	// (TLS), since its client's last one timed out: see queue.Item.SetReconnects.
+	Refuse, Reconnect float64
+
 	// Disturbances. In Slowed a share Slow of the capacity, 0 to below 1, is away. A service that
 	// begins in Paused first waits for the end of Paused, as for a garbage collector or a lost
 	// processor. Check is the service time of a check, which converts that wait to units.
-	Slow   float64
-	Slowed Window
+	// SlowArrivals slows the attempts that arrive in Slowed instead of the services that begin in it.
+	Slow         float64
+	Slowed       Window
+	SlowArrivals bool
 	// Paused is a window in which no work is done, as in a pause for garbage collection. An
 	// attempt that is taken up in the window waits for the window's end first.
 	Paused Window
@@ -64,6 +72,10 @@ type Manager struct {
 	plain  bool            // even, no admission control, and a queue that keeps the order
 	waits  bool            // the dependency's answer takes time, in addition to the work
 	checks bool            // checks ask the dependency, too
+
+	refused atomic.Int64 // attempts whose refusal no service has borne yet
+	opened  atomic.Int64 // connections that were opened, likewise
+	door    bool         // Costs has Refuse or Reconnect
 
 	// The operator's levers. The throttle is a second admission controller, in front of
 	// cfg.Admit; nil: off. A worker carries out a restart.
@@ -106,7 +118,8 @@ func New(cfg Config) (*Manager, error) {
 	q, ok := cfg.Queue.(queue.InOrder)
 	m.waits = !atOnce(cfg.Dependency)
 	_, m.checks = cfg.Dependency.(Checked)
-	m.even = cfg.Costs.Backlog == 0 && cfg.Costs.Slow == 0 && cfg.Costs.Paused.To == 0 && !m.waits
+	m.door = cfg.Costs.Refuse > 0 || cfg.Costs.Reconnect > 0
+	m.even = !m.door && cfg.Costs.Backlog == 0 && cfg.Costs.Slow == 0 && cfg.Costs.Paused.To == 0 && !m.waits
 	m.plain = m.even && ok && q.InOrder() && admit.IsNone(cfg.Admit)
 	return m, nil
 }
@@ -150,7 +163,8 @@ func (m *Manager) Prefetch(droplets []uint32) {
 }
 
 // Cost returns how much work the attempt is when it is taken up at now, in units of one check's
-// service.
+// service. It is called once for each: the attempt bears what refusals and time-outs have cost since
+// the last call.
 func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	cost := m.cfg.Costs.Class[it.Class]
 	if now >= it.Deadline() {
@@ -162,11 +176,18 @@ func (m *Manager) Cost(now time.Duration, it *queue.Item) float64 {
 	if m.cfg.Costs.Backlog > 0 {
 		cost = float64(cost * (1 + float64(m.cfg.Costs.Backlog*float64(m.Queued()))))
 	}
-	if m.cfg.Costs.Slowed.Contains(now) {
+	from := now
+	if m.cfg.Costs.SlowArrivals {
+		from = it.Offered()
+	}
+	if m.cfg.Costs.Slowed.Contains(from) {
 		cost /= 1 - m.cfg.Costs.Slow
 	}
 	if m.cfg.Costs.Paused.Contains(now) {
 		cost += float64(m.cfg.Costs.Paused.To-now) / float64(m.cfg.Costs.Check)
+	}
+	if m.door {
+		cost += float64(float64(m.refused.Swap(0))*m.cfg.Costs.Refuse) + float64(float64(m.opened.Swap(0))*m.cfg.Costs.Reconnect)
 	}
 	if m.waits && (it.Class == queue.Establish || m.checks && it.Class == queue.Check) {
 		_, takes := m.cfg.Dependency.Ask(now, it.Droplet)
@@ -188,9 +209,16 @@ func ignore(lease.ID) {}
 // admission controller into the queue. items[queued:] are shed, with their Why set: throttled,
 // refused, or given up by the discipline.
 func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
+	opened := int64(0)
 	for i := range items {
 		items[i].SetOffered(now)
+		if items[i].Reconnects() {
+			opened++
+		}
 		items[i].Door = 0
+	}
+	if opened > 0 && m.door {
+		m.opened.Add(opened)
 	}
 	passed := len(items)
 	if t := m.throttle.Load(); t != nil {
@@ -202,6 +230,9 @@ func (m *Manager) Offer(now time.Duration, items []queue.Item) (queued int) {
 	admitted := m.cfg.Admit.Admit(now, items[:passed], m.queued)
 	queued = m.cfg.Queue.Push(now, items[:admitted])
 	m.shed(now, items[queued:admitted])
+	if m.door {
+		m.refused.Add(int64(len(items) - admitted))
+	}
 	return queued
 }
 
@@ -217,5 +248,13 @@ func (m *Manager) OfferAll(items []queue.Item) { m.cfg.Queue.Push(0, items) }
 func (m *Manager) shed(now time.Duration, items []queue.Item) {
 	for i := range items {
 		m.cfg.Admit.Done(now, &items[i], max(0, now-items[i].Offered()), queue.Shed)
+	}
+	if !m.door {
+		return
+	}
+	for i := range items {
+		if items[i].Why.Told() {
+			m.refused.Inc()
+		}
 	}
 }

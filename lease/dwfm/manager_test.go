@@ -14,6 +14,11 @@ const sec = time.Second
 
 func manager(t *testing.T, table, q, controller string) *dwfm.Manager {
 	t.Helper()
+	return managerOf(t, table, q, controller, dwfm.Costs{Class: [queue.Classes]float64{1, 4, 2}, Dead: 0.5, Backlog: 0.1})
+}
+
+func managerOf(t *testing.T, table, q, controller string, costs dwfm.Costs) *dwfm.Manager {
+	t.Helper()
 	tab, err := lease.Make(table, lease.Env{Leases: 10, Workers: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +33,7 @@ func manager(t *testing.T, table, q, controller string) *dwfm.Manager {
 	}
 	m, err := dwfm.New(dwfm.Config{
 		Droplets: 10, TTL: time.Minute, Table: tab, Queue: d, Admit: c, Dependency: dwfm.Away{From: 5 * sec, To: 6 * sec},
-		Costs: dwfm.Costs{Class: [queue.Classes]float64{1, 4, 2}, Dead: 0.5, Backlog: 0.1},
+		Costs: costs,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +113,26 @@ func TestCost(t *testing.T) {
 	m.Offer(0, make([]queue.Item, 5))
 	if got := m.Cost(0, &it); got != 6 {
 		t.Errorf("with five waiting it costs %v, want 6", got)
+	}
+}
+
+// A spell slows the services that begin in it, or those of the attempts that arrived in it.
+func TestSlow(t *testing.T) {
+	for _, tt := range []struct {
+		arrivals    bool
+		offered, at time.Duration
+		want        float64
+	}{
+		{false, 0, 1 * sec, 4}, {false, 0, 2 * sec, 16}, {false, 2 * sec, 3 * sec, 4}, {false, 2 * sec, 2*sec + sec/2, 16},
+		{true, 0, 1 * sec, 4}, {true, 0, 2 * sec, 4}, {true, 2 * sec, 3 * sec, 16}, {true, 2 * sec, 2*sec + sec/2, 16}, {true, 3 * sec, 3 * sec, 4},
+	} {
+		costs := dwfm.Costs{Class: [queue.Classes]float64{1, 4, 4}, Dead: 1, Slow: 0.75, Slowed: dwfm.Window{From: 2 * sec, To: 3 * sec}, SlowArrivals: tt.arrivals}
+		m := managerOf(t, "mutex", "fifo", "none", costs)
+		items := []queue.Item{{Class: queue.Establish, Born: tt.offered, Timeout: queue.ToMicros(10 * sec)}}
+		m.Offer(tt.offered, items)
+		if got := m.Cost(tt.at, &items[0]); got != tt.want {
+			t.Errorf("by arrivals %v, offered at %v, taken up at %v: %v, want %v", tt.arrivals, tt.offered, tt.at, got, tt.want)
+		}
 	}
 }
 
@@ -248,4 +273,34 @@ func testDependency(t *testing.T, d dwfm.Dependency, plain bool, check, est floa
 			t.Errorf("%T: a check of droplet %d: %v, want %v", d, droplet, a.Outcome, want)
 		}
 	}
+}
+
+// What refusals and timed-out attempts cost is borne by the next service, once.
+func TestDoorCosts(t *testing.T) {
+	costs := dwfm.Costs{Class: [queue.Classes]float64{queue.Check: 1, queue.Establish: 4, queue.Launch: 1}, Dead: 1, Refuse: 0.5, Reconnect: 3}
+	m := managerOf(t, "mutex", "deadline:margin=0", "token-bucket:rate=0.1,burst=0", costs)
+	establish := func(born time.Duration, droplet uint32) queue.Item {
+		return queue.Item{Born: born, Timeout: queue.ToMicros(sec), Droplet: droplet, Class: queue.Establish}
+	}
+	bears := func(now time.Duration, want float64) {
+		t.Helper()
+		it := establish(now, 9)
+		if got := m.Cost(now, &it); got != want {
+			t.Errorf("at %v: %g checks, want %g", now, got, want)
+		}
+	}
+	bears(0, 4)
+	items := []queue.Item{establish(0, 0), establish(0, 1), establish(0, 2)}
+	if n := m.Offer(0, items); n != 1 {
+		t.Fatalf("%d let in, want 1", n)
+	}
+	bears(0, 4+2*0.5)
+	bears(0, 4)
+	again := []queue.Item{establish(20*sec, 0), establish(20*sec, 1)}
+	again[0].SetReconnects()
+	if n := m.Offer(20*sec, again); n != 1 || again[0].Door != 0 {
+		t.Fatalf("%d let in, door %d", n, again[0].Door)
+	}
+	bears(20*sec, 4+3+0.5)
+	bears(20*sec, 4)
 }

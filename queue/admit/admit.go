@@ -5,7 +5,9 @@
 // A program makes one with a constructor such as [NewTokenBucket] or [NewBackoff], or from text
 // with [Make] or [MakeRetry]. [Controllers] and [Retries] list the names.
 //
-// Both are passive. Every method takes now, the time since the run's start. No method reads a
+// An [Estimator] behind a controller tells refused droplets when to ask again.
+//
+// All are passive. Every method takes now, the time since the run's start. No method reads a
 // clock, sleeps or starts a goroutine.
 //
 // To add one, write one file with its catalog entry and name the entry in builtin.go. Another
@@ -74,16 +76,25 @@ type New func(cfg Config, v catalog.Values) (Controller, error)
 // Register.
 var Controllers = catalog.New("admission controller", controllers...)
 
-// Make returns the controller that ref names, for example "token-bucket:rate=0.5".
+// Make returns the controller that ref names, for example "token-bucket:rate=0.5", or
+// "limit+drain:cap=10s" with an estimator behind it.
 func Make(ref string, cfg Config) (Controller, error) {
-	e, v, err := Controllers.Resolve(ref)
+	r, err := resolve(ref)
 	if err != nil {
 		return nil, err
 	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return e.New(cfg, v)
+	c, err := r.New(cfg, r.values)
+	if err != nil || r.advise == nil {
+		return c, err
+	}
+	e, err := r.advise.New(cfg, r.advice)
+	if err != nil {
+		return nil, err
+	}
+	return &advised{c, e}, nil
 }
 
 // partition moves the items for which admit returns true to the front, in their order, and marks
@@ -115,7 +126,18 @@ type Failure struct {
 	After   time.Duration // the wait that the manager asked for when it refused; 0: none
 	Now     time.Duration // when the attempt failed
 	Droplet uint32        // index of the client
+	Why     Cause         // how the attempt failed
 }
+
+// Cause says how an attempt failed.
+type Cause uint8
+
+// The causes.
+const (
+	TimedOut Cause = iota // no answer came within the timeout
+	Refused               // the manager refused the attempt at its door
+	Errored               // the manager served the attempt and answered with an error
+)
 
 // longest is 73 years. No wait is longer, so that a wait can be added to the time of a run.
 const longest = 1 << 61

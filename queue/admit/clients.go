@@ -29,21 +29,28 @@ func (p *perDroplet[T]) of(droplet uint32) *T {
 	return &p.all[droplet]
 }
 
+// The backoff of clients to which the manager says nothing.
+var (
+	retryBaseParam = catalog.Param{Name: "base", Unit: "timeouts", Default: 1, Min: 1e-6, Max: 1e6, Doc: "of the backoff"}
+	retryCapParam  = catalog.Param{Name: "cap", Unit: "timeouts", Default: 8, Min: 1e-6, Max: 1e6, Doc: "of the backoff"}
+)
+
 var retryAfterEntry = catalog.Entry[NewRetry]{
 	Name:   "retry-after",
 	Doc:    "asks again when the manager said so; where it said nothing, by backoff with full jitter",
 	Source: "RFC 9110, 10.2.3: Retry-After",
 	Params: []catalog.Param{
 		{Name: "jitter", Unit: "1", Default: 0.1, Min: 0, Max: 1, Doc: "largest part of what was said that is added at random"},
-		{Name: "base", Unit: "timeouts", Default: 1, Min: 1e-6, Max: 1e6, Doc: "of the backoff"},
-		{Name: "cap", Unit: "timeouts", Default: 8, Min: 1e-6, Max: 1e6, Doc: "of the backoff"},
+		{Name: "share", Unit: "1", Default: 1, Min: 0, Max: 1, Doc: "of the droplets that listen; to the others the manager says nothing"},
+		{Name: "listen", Unit: "1", Default: 1, Min: 0, Max: 1, Doc: "of the refusals to which a droplet listens"},
+		retryBaseParam, retryCapParam,
 	},
 	New: func(timeout time.Duration, v catalog.Values) (Retry, error) {
 		b, err := newBackoff(timeout, v)
 		if err != nil {
 			return nil, err
 		}
-		return retryAfter{b, v["jitter"]}, nil
+		return retryAfter{b, v["jitter"], v["share"], v["listen"]}, nil
 	},
 }
 
@@ -58,16 +65,22 @@ func NewRetryAfter(jitter float64, base, limit time.Duration) (Retry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return retryAfter{b, jitter}, nil
+	return retryAfter{b, jitter, 1, 1}, nil
 }
 
 type retryAfter struct {
 	backoff
-	jitter float64
+	jitter, share, listen float64
+}
+
+// listens says whether the droplet listens to this refusal. Which droplets do is the same in every
+// run.
+func (r retryAfter) listens(f Failure, rng *rand.Rand) bool {
+	return (r.share >= 1 || unit(mix(uint64(f.Droplet))) < r.share) && (r.listen >= 1 || rng.Float64() < r.listen)
 }
 
 func (r retryAfter) Wait(f Failure, rng *rand.Rand) time.Duration {
-	if f.After <= 0 {
+	if f.After <= 0 || !r.listens(f, rng) {
 		return r.backoff.Wait(f, rng)
 	}
 	after := min(f.After, longest)

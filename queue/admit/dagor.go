@@ -63,10 +63,15 @@ type dagor struct {
 }
 
 func dagorLevel(now time.Duration, it *queue.Item) int64 {
-	h := (uint64(it.Droplet) ^ uint64(now/time.Hour)<<32) * 0x9e3779b97f4a7c15
+	return dagorBusiness[it.Class]*dagorCohorts + cohort(uint64(it.Droplet)^uint64(now/time.Hour)<<32)
+}
+
+// cohort is one of dagorCohorts, each as likely as another.
+func cohort(of uint64) int64 {
+	h := of * 0x9e3779b97f4a7c15
 	h ^= h >> 29
 	h *= 0xbf58476d1ce4e5b9
-	return dagorBusiness[it.Class]*dagorCohorts + int64(h>>57)
+	return int64(h >> 57)
 }
 
 // Admit implements Controller.

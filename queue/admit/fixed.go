@@ -14,14 +14,19 @@ var limitEntry = catalog.Entry[New]{
 	Name:   "limit",
 	Doc:    "admits while fewer attempts than a fixed limit are in the manager (a bulkhead)",
 	Source: "M. Nygard, Release It!, 2007: bulkheads",
-	Params: []catalog.Param{
-		{Name: "depth", Unit: "timeouts", Default: 0.5, Min: 1e-6, Max: 1000, Doc: "limit, as the time in which the workers serve so many establishes"},
-		{Name: "limit", Unit: "attempts", Default: 0, Min: 0, Max: 1e9, Doc: "limit in attempts; 0: by depth"},
-	},
-	New: func(cfg Config, v catalog.Values) (Controller, error) {
-		byDepth := min(max(1, v["depth"]*cfg.Timeout.Seconds()*cfg.Capacity), 1e15)
-		return NewLimit(int64(whole(v["limit"], byDepth)))
-	},
+	Params: []catalog.Param{depthParam, limitParam},
+	New:    func(cfg Config, v catalog.Values) (Controller, error) { return NewLimit(fixedPlaces(cfg, v)) },
+}
+
+var (
+	depthParam = catalog.Param{Name: "depth", Unit: "timeouts", Default: 0.5, Min: 1e-6, Max: 1000, Doc: "limit, as the time in which the workers serve so many establishes"}
+	limitParam = catalog.Param{Name: "limit", Unit: "attempts", Default: 0, Min: 0, Max: 1e9, Doc: "limit in attempts; 0: by depth"}
+)
+
+// fixedPlaces is the limit that limitParam or depthParam sets.
+func fixedPlaces(cfg Config, v catalog.Values) int64 {
+	byDepth := min(max(1, v["depth"]*cfg.Timeout.Seconds()*cfg.Capacity), 1e15)
+	return int64(whole(v["limit"], byDepth))
 }
 
 // NewLimit returns a controller that admits attempts while fewer than limit are in the manager,

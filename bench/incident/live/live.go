@@ -15,6 +15,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/incident/live/dnsserver"
 	"github.com/leasestorm/leasestorm/bench/incident/live/dynamo"
 	"github.com/leasestorm/leasestorm/bench/incident/live/enactors"
+	"github.com/leasestorm/leasestorm/bench/incident/operator"
 	"github.com/leasestorm/leasestorm/bench/metrics"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -72,15 +73,13 @@ func (c *config) speed() float64 { return c.dayLength().Seconds() / float64(c.le
 
 // Times of the day's clock, since 23:30 PDT of 19 October 2025.
 const (
-	raceAt = 18 * time.Minute             // 23:48, public
 	mendAt = 2*time.Hour + 55*time.Minute // 02:25, public
 	offAt  = mendAt - time.Minute
-	// The client's times are those of the replay (bench/incident/dependency): the lifetime of
-	// connections is calibrated so that about a tenth of them end while the name is empty.
-	recordTTL   = time.Minute
-	negativeTTL = 15 * time.Minute
-	lifetime    = 24 * time.Hour
 )
+
+// replayed are the client's times in the replay, and automation is the DNS automation's: the live run
+// has both.
+var replayed, automation = dependency.Default(), dns.Default()
 
 const (
 	zoneName = "leasestorm.test."
@@ -90,7 +89,7 @@ const (
 )
 
 func (c *config) validate() (dns.Config, error) {
-	d := dns.Default()
+	d := automation
 	d.Seed = c.Seed
 	switch {
 	case c.Seconds != 0 && (c.Seconds < 10 || c.Seconds > 3600):
@@ -149,13 +148,8 @@ func (l *live) day() time.Duration {
 
 // tell puts a line on the timeline.
 func (l *live) tell(day time.Duration, what string) {
-	l.sum.Timeline = append(l.sum.Timeline, moment{l.wall(day).Seconds(), clock(day), what})
-	l.say(fmt.Sprintf("%8.2f s  %s  %s", l.wall(day).Seconds(), clock(day), what))
-}
-
-// clock is a time as the day's clock shows it.
-func clock(day time.Duration) string {
-	return time.Date(2025, 10, 19, 23, 30, 0, 0, time.UTC).Add(day).Format("15:04:05")
+	l.sum.Timeline = append(l.sum.Timeline, moment{l.wall(day).Seconds(), operator.ClockSeconds(day), what})
+	l.say(fmt.Sprintf("%8.2f s  %s  %s", l.wall(day).Seconds(), operator.ClockSeconds(day), what))
 }
 
 // run makes one run. When it returns, all that it has started has ended.
@@ -167,7 +161,7 @@ func run(ctx context.Context, cfg config, say func(string)) (*summary, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	l := &live{cfg: cfg, say: say, speed: cfg.speed(), registry: metrics.New(), sum: &summary{Seconds: cfg.length(), Seed: cfg.Seed, Mend: cfg.Mend, Client: cfg.Retries}}
-	l.watched = &indicators{usual: time.Duration(2*model.Endpoints) * model.StepTime}
+	l.watched = &indicators{usual: model.UsualWalk()}
 	if cfg.Leases > 0 {
 		if l.manager, err = newManager(&cfg); err != nil {
 			return nil, err
@@ -192,7 +186,7 @@ func run(ctx context.Context, cfg config, say func(string)) (*summary, error) {
 	}
 	checks := client.Config{
 		DNS: l.names.Addr(), URL: where, Allowed: ips, Table: "leasestorm-leases",
-		TTL: l.wall(recordTTL), NegativeTTL: l.wall(negativeTTL), Lifetime: l.wall(lifetime), Retries: dependency.Retries(cfg.Retries),
+		TTL: l.wall(replayed.TTL), NegativeTTL: l.wall(replayed.NegativeTTL), Lifetime: l.wall(replayed.Lifetime), Retries: dependency.Retries(cfg.Retries),
 	}
 	if l.manager != nil {
 		// One manager has one resolver: its droplets find the name again at the same time.

@@ -29,7 +29,7 @@ const (
 
 // backAt is when the last client has noticed that the name is back, by 02:40 as on the day: what it
 // has cached as missing has expired.
-const backAt = mendAt + negativeTTL
+var backAt = mendAt + replayed.NegativeTTL
 
 // What the operator does: a throttle, as a share of capacity, and restarts that empty the queue. The
 // second one sheds what came in while the first one emptied tens of millions of attempts. The
@@ -77,11 +77,11 @@ func newManager(cfg *config) (*manager, error) {
 	s.Name, s.Leases, s.Workers = "incident-live", cfg.Leases, cfg.Workers
 	s.Timeout, s.Interval, s.TTL, s.Spread = tau, perInterval*tau, perTTL*tau, tau/10
 	s.Queue, s.Admit, s.Retry = cfg.Queue, cfg.Admit, cfg.Retry
-	s.Steady = wall(raceAt)
+	s.Steady = wall(automation.RaceAt)
 	s.Outage = wall(backAt) - s.Steady
 	s.Duration = wall(cfg.dayLength()) - s.Steady - s.Outage
 	m := &manager{
-		scenario: s, mend: wall(mendAt), negative: wall(negativeTTL), noWait: cfg.NoWait,
+		scenario: s, mend: wall(mendAt), negative: wall(replayed.NegativeTTL), noWait: cfg.NoWait,
 		started: make(chan time.Time, 1), ended: make(chan struct{}),
 	}
 	if most := len(host.ReadTopology().CPUs); cfg.Workers < 0 || cfg.Workers > most {
@@ -105,7 +105,7 @@ func newManager(cfg *config) (*manager, error) {
 		return nil, usageError{fmt.Errorf("--operator-at %w, or none", err)}
 	}
 	if at < backAt || at >= cfg.dayLength()-30*time.Minute {
-		return nil, usageError{fmt.Errorf("--operator-at %s: want %s to %s, or none", cfg.Operator, clock(backAt)[:5], clock(cfg.dayLength() - 31*time.Minute)[:5])}
+		return nil, usageError{fmt.Errorf("--operator-at %s: want %s to %s, or none", cfg.Operator, operator.Clock(backAt), operator.Clock(cfg.dayLength()-31*time.Minute))}
 	}
 	if cfg.Mend != "none" { // without an outage the operator has nothing to do
 		return m, nil
@@ -190,7 +190,7 @@ func (m *manager) watch(now time.Duration, s engine.State) {
 	if now >= m.mend && !m.mended {
 		m.mended, m.lapsed = true, m.scenario.Leases-s.Active
 	}
-	if float64(s.Active) < 0.999*float64(m.scenario.Leases) {
+	if float64(s.Active) < bench.SteadyShare*float64(m.scenario.Leases) {
 		m.belowAt = now
 	}
 }
@@ -263,7 +263,7 @@ func (m *manager) summary(speed, rate float64) *managed {
 		at := time.Duration(row.Step) * length
 		per := func(n uint64) float64 { return float64(n) / length.Seconds() }
 		one := step{
-			At: at.Seconds(), Clock: clock(time.Duration(float64(at) * speed)), Active: row.Active, Queued: row.Queued,
+			At: at.Seconds(), Clock: operator.ClockSeconds(time.Duration(float64(at) * speed)), Active: row.Active, Queued: row.Queued,
 			Establish: per(row.Done[queue.Good][queue.Establish]), Check: per(row.Done[queue.Good][queue.Check]),
 			Late: per(row.Done[queue.Late].Sum()), Failed: per(row.Done[queue.Failed].Sum()),
 		}

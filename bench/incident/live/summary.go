@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench/incident/live/client"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // summary is the result of a run. Times in _s are seconds of the run, not of the day.
@@ -137,7 +138,7 @@ func (m *managed) text() string {
 	fmt.Fprintf(&b, "manager      %d leases, queue %s, admit %s, retry %s, %d workers; τ %.2g s, H %.3g s, TTL %.3g s\n", m.Leases, m.Queue, m.Admit, m.Retry, m.Workers, m.Timeout, m.Interval, m.TTL)
 	fmt.Fprintf(&b, "sampled      %.2g %% of its checks in the steady state\n", 100*m.Sampled)
 	fmt.Fprintf(&b, "verdict      %s; %d leases had lapsed at the mend, β %.2f; at most %d were lost\n", strings.ToUpper(string(m.Verdict)), m.Lapsed, m.Beta, m.Lost)
-	fmt.Fprintf(&b, "after 02:25  collapse seen %s; the operator acts %s; all leases back %s, which is %s after the operator\n", after(m.Collapse), after(m.Operator), after(m.TTR), after(m.Rescue))
+	fmt.Fprintf(&b, "after 02:25  collapse seen %s; the operator acts %s; all leases back %s, which is %s after the operator\n", show.Dash(m.Collapse, "%.1f s"), show.Dash(m.Operator, "%.1f s"), show.Dash(m.TTR, "%.1f s"), show.Dash(m.Rescue, "%.1f s"))
 	if !m.Run.Valid {
 		fmt.Fprintf(&b, "INVALID      %s\n", m.Run.Because)
 	}
@@ -145,12 +146,4 @@ func (m *managed) text() string {
 		fmt.Fprintf(&b, "noisy        %s\n", text)
 	}
 	return b.String()
-}
-
-// after is a time that may be missing.
-func after(s *float64) string {
-	if s == nil {
-		return "–"
-	}
-	return fmt.Sprintf("%.1f s", *s)
 }

@@ -97,3 +97,32 @@ func Plural(n int) string {
 	}
 	return "s"
 }
+
+// Spark draws values as a line of bars, one character each, from 0 to most. most 0 is the largest of
+// them. A value that is not 0 never looks like 0.
+func Spark(values []int, most int) string {
+	const bars = "▁▂▃▄▅▆▇█"
+	levels := []rune(bars)
+	if most == 0 {
+		for _, v := range values {
+			most = max(most, v)
+		}
+	}
+	line := make([]rune, len(values))
+	for i, v := range values {
+		level := 0
+		if v > 0 {
+			level = min(1+int(int64(v)*int64(len(levels)-1)/int64(most+1)), len(levels)-1)
+		}
+		line[i] = levels[level]
+	}
+	return string(line)
+}
+
+// Percent is a share in per cent, as in 12 %, or – for nil.
+func Percent(share *float64) string {
+	if share == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", 100**share)
+}

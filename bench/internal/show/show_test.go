@@ -24,3 +24,17 @@ func TestGroups(t *testing.T) {
 		}
 	}
 }
+
+func TestSpark(t *testing.T) {
+	for _, tt := range []struct {
+		values []int
+		most   int
+		want   string
+	}{
+		{nil, 0, ""}, {[]int{0, 0}, 0, "▁▁"}, {[]int{0, 1, 100}, 0, "▁▂█"}, {[]int{0, 1, 50, 100, 300}, 100, "▁▂▅██"}, {[]int{7, 7}, 0, "██"},
+	} {
+		if got := Spark(tt.values, tt.most); got != tt.want {
+			t.Errorf("%v of %d: %s, want %s", tt.values, tt.most, got, tt.want)
+		}
+	}
+}

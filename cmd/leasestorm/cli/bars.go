@@ -8,68 +8,49 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/live"
 )
 
-// bars shows a suite's progress: a bar a cell with the time left on a terminal, a line a
-// cell elsewhere. It draws once a second, for it runs beside what is measured.
+// bars shows a suite's progress: a bar a cell with the time left, and its run in a line below, on a
+// terminal; plain lines elsewhere.
 type bars struct {
 	out   *os.File
 	draw  *mpb.Progress // nil: plain lines
+	hub   *live.Hub     // nil: nobody listens
 	start time.Time
 }
 
-func newBars(out *os.File) *bars {
-	b := &bars{out: out, start: time.Now()}
-	if term.IsTerminal(int(out.Fd())) {
-		b.draw = mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(time.Second), mpb.WithWidth(40))
-	}
-	return b
+func newBars(out *os.File, hub *live.Hub) *bars {
+	return &bars{out: out, draw: draws(out), hub: hub, start: time.Now()}
 }
 
 // Cell implements study.Bars.
-func (b *bars) Cell(i, n int, name string, estimate, rest time.Duration) func(string) {
-	label := fmt.Sprintf("[%d/%d] %s", i+1, n, name)
+func (b *bars) Cell(i, n int, name string, estimate, rest time.Duration) (bench.Live, func(string)) {
+	began := time.Now()
+	r := newRow(fmt.Sprintf("[%d/%d] %s", i+1, n, name), b.out)
+	r.left = func() string {
+		return fmt.Sprintf("%v left, %d cells after it: %v", max(0, estimate-time.Since(began)).Round(time.Second), n-i-1, rest.Round(time.Second))
+	}
+	r.share = func() float64 { return time.Since(began).Seconds() / max(1, estimate.Seconds()) }
 	if b.draw == nil {
 		after := ""
 		if i < n-1 {
 			after = fmt.Sprintf(", and %v for the %d after it", rest.Round(time.Second), n-i-1)
 		}
-		fmt.Fprintf(b.out, "%s: about %v%s\n", label, estimate.Round(100*time.Millisecond), after)
-		return func(text string) { fmt.Fprintf(b.out, "%s: %s\n", label, text) }
+		fmt.Fprintf(b.out, "%s: about %v%s\n", r.label, estimate.Round(100*time.Millisecond), after)
 	}
-	var mu sync.Mutex
-	result := ""
-	total := max(1, int64(estimate/time.Second))
-	began := time.Now()
-	bar := b.draw.AddBar(total, mpb.PrependDecorators(decor.Name(label, decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
-			mu.Lock()
-			defer mu.Unlock()
-			if result != "" {
-				return result
-			}
-			return fmt.Sprintf("%v left, %d cells after it: %v", max(0, estimate-time.Since(began)).Round(time.Second), n-i-1, rest.Round(time.Second))
-		})))
-	stop := make(chan struct{})
-	go func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				bar.SetCurrent(min(total-1, int64(time.Since(began)/time.Second)))
-			case <-stop:
-				return
-			}
+	r.show(b.draw)
+	see := func(a bench.About) func(bench.Look) {
+		a.Name = name
+		return both(b.hub.Live(a), r.line.Begin(a))
+	}
+	return see, func(text string) {
+		r.end(text)
+		if b.draw == nil {
+			fmt.Fprintf(b.out, "%s: %s\n", r.label, text)
 		}
-	}()
-	return func(text string) {
-		close(stop)
-		mu.Lock()
-		result = text
-		mu.Unlock()
-		bar.SetTotal(-1, true)
 	}
 }
 
@@ -101,8 +82,7 @@ type bar struct {
 
 func newBar(out *os.File, what string) *bar {
 	b := &bar{out: out, what: what, next: time.Now().Add(10 * time.Second)}
-	if term.IsTerminal(int(out.Fd())) {
-		b.draw = mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(time.Second), mpb.WithWidth(60))
+	if b.draw = draws(out); b.draw != nil {
 		b.bar = b.draw.AddBar(1, mpb.PrependDecorators(decor.CountersNoUnit("%d of %d "+what)), mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
 	}
 	return b

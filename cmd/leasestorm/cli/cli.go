@@ -55,6 +55,7 @@ func Main(args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(out)
+	shells(root) // after SetOut: cobra's completion commands keep the output that they are made with
 	return finish(execute(ctx, root), out)
 }
 
@@ -129,9 +130,53 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w\ntry '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(benchCommand(), borderCommand(), doctorCommand(), drillCommand(), fairnessCommand(), findCommand(), incidentCommand(), listCommand(), mapCommand(), plotCommand(), rankCommand(), remedyCommand(), runCommand(), simCommand(), sweepCommand(), thresholdCommand(), validateCommand(), versionCommand())
+	root.AddCommand(
+		benchCommand(),
+		borderCommand(),
+		compareCommand(),
+		describeCommand(),
+		doctorCommand(),
+		drillCommand(),
+		experimentCommand(),
+		fairnessCommand(),
+		findCommand(),
+		gateCommand(),
+		histCommand(),
+		incidentCommand(),
+		initCommand(),
+		listCommand(),
+		mapCommand(),
+		playCommand(),
+		probeCommand(),
+		plotCommand(),
+		rankCommand(),
+		remedyCommand(),
+		reportCommand(),
+		runCommand(),
+		simCommand(),
+		stormCommand(),
+		sweepCommand(),
+		thresholdCommand(),
+		validateCommand(),
+		versionCommand(),
+	)
 	decimals(root)
+	completions(root)
 	return root
+}
+
+// shells adds the verb that writes completions. Cobra's own answers a shell that it does not know with its
+// help, which the caller's shell would run.
+func shells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	cmd, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		panic(err)
+	}
+	cmd.Args, cmd.RunE = noArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	for _, shell := range cmd.Commands() {
+		shell.Args = noArgs
+	}
 }
 
 // noArgs is cobra.NoArgs with this command's exit status.

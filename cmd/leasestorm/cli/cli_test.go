@@ -47,6 +47,8 @@ func TestUsageErrors(t *testing.T) {
 		want string // on stderr
 	}{
 		{[]string{"nosuch"}, `unknown command "nosuch"`},
+		{[]string{"completion", "tcsh"}, `unknown command "tcsh" for "leasestorm completion"`},
+		{[]string{"completion", "bash", "zsh"}, `unknown command "zsh"`},
 		{[]string{"run"}, "run takes one scenario, not 0"},
 		{[]string{"run", "nosuch"}, `no scenario "nosuch"; there are: `},
 		{[]string{"run", "surge", "--nosuch"}, "unknown flag: --nosuch"},
@@ -78,6 +80,11 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"validate", "--engines", "--rho", "0.5"}, "--rho is about models"},
 		{[]string{"validate", "--set", "rho=0.5"}, "--set is about scenarios"},
 		{[]string{"validate", "--model", "mmc", "--servers", "4096", "--engine", "real"}, "want fewer servers, or the virtual engine"},
+		{[]string{"validate", "--published", "--model", "mmc"}, "--model is not about published results"},
+		{[]string{"validate", "--published", "--engines"}, "--engines is not about published results"},
+		{[]string{"validate", "--published", "--seeds", "-1"}, "--seeds -1 is out of range"},
+		{[]string{"validate", "--engines", "--out", "x"}, "--out is about published results"},
+		{[]string{"validate", "--seeds", "3"}, "--seeds is about published results"},
 		{[]string{"validate", "--model", "nosuch"}, "there are: mmc, md1, mg1, mmck, impatient, repairman"},
 		{[]string{"plot"}, "plot takes one folder"},
 		{[]string{"map", "surge", "--x", "colour=0:1:4"}, `no axis "colour"; there are: broken, beta, `},

@@ -46,6 +46,9 @@ const tinyRun = "--leases 2000 --broken 500 --duration 100ms --set timeout=50ms 
 // rows with its verb the first whose with it has. Lists and --set add to what is printed.
 var smaller = []struct{ verb, with, more string }{
 	{"run", "", tinyRun + " --seeds 1"},
+	{"storm", "", tinyStorm}, {"probe", "", "--call connections.most=1"},
+	{"rank", "--target", tinyStorm + " --seeds 1"}, {"border", "--target", strings.Replace(tinyStorm, "--broken 20 --duration 1s", "--duration 300ms --seeds 1", 1)},
+	{"sweep", "--target", tinyStorm + " --x wait=0:0.1:2 --seeds 1"},
 	{"sim", "hysteresis", "--leases 20000"}, // nothing breaks there
 	{"sim", "examples", ""},
 	{"sim", "", "--leases 20000 --broken 2000"},
@@ -58,17 +61,20 @@ var smaller = []struct{ verb, with, more string }{
 	{"sweep", "", "--leases 1000 --broken 100 --seeds 1"},
 	{"find-collapse", "", "--leases 2000 --broken 100 --seeds 1"},
 	{"validate", "--model", ""},
+	{"validate", "--published", "--seeds 1"},
 	{"validate", "", "--engine virtual --model md1 --rho 0.5 --arrivals 30000"},
 	{"rank", "--contestants", "--engine virtual --leases 2000 --broken 200 --seeds 1"},
 	{"rank", "", "--engine virtual --leases 2000 --broken 200 --seeds 1"},
 	{"remedy", "", "--engine virtual --leases 2000 --broken 200 --seeds 1"},
 	{"fairness", "", "--engine virtual --leases 2000 --broken 200 --seeds 1"},
+	{"experiment", "mine.toml", ""}, {"experiment", "", "--leases 1000 --seeds 1"},
 	{"bench generator", "", "--leases 1000 --length 100ms"},
 	{"bench speed", "", "--leases 1000 --rounds 1 --length 1ms"},
 	{"bench", "hysteresis", "--leases 20000"}, // nothing breaks there
 	{"incident explore", "", ""},
 	{"incident", "--counterfactuals", "--leases 100 --partitions 1 --seeds 1"},
 	{"incident", "", "--leases 200 --partitions 2"},
+	{"play", "", "--help"}, // it serves until it is interrupted; the engine is not in a test's program
 	{"threshold", "", "--engine virtual --leases 2000 --seeds 1"},
 }
 
@@ -83,6 +89,7 @@ func TestDocsCommands(t *testing.T) {
 		t.Skip("no shell")
 	}
 	dir := docsFolder(t)
+	service := leaseService(t)
 	left := maps.Clone(notRun)
 	seen := map[string]bool{}
 	real := 0 // runs in real time
@@ -96,11 +103,11 @@ func TestDocsCommands(t *testing.T) {
 				continue
 			}
 			seen[line] = true
-			inTime := line
+			inTime := strings.ReplaceAll(line, "http://127.0.0.1:8080/lease", service) // a reader's own
 			if strings.Contains(line, "leasestorm run ") {
 				// The calibration of each takes seconds, and much longer on a busy host.
 				if real++; real > realAtMost {
-					inTime = strings.Replace(line, "leasestorm run ", "leasestorm sim ", 1)
+					inTime = strings.Replace(inTime, "leasestorm run ", "leasestorm sim ", 1)
 				}
 			}
 			t.Run(line, func(t *testing.T) { runLine(t, dir, inTime) })
@@ -119,7 +126,7 @@ func TestDocsCommands(t *testing.T) {
 func schemas(t *testing.T, dir string) {
 	kinds := map[string]bool{}
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".json" {
+		if err != nil || filepath.Ext(path) != ".json" || strings.Contains(exported(), filepath.Base(path)) { // a format of others
 			return err
 		}
 		text, err := os.ReadFile(path)
@@ -129,7 +136,7 @@ func schemas(t *testing.T, dir string) {
 		kinds[filepath.Base(path)] = true
 		return err
 	})
-	if all := "border.json compare.json counterfactuals.json drill.json find-collapse.json incident.json manifest.json map-result.json map.json speed.json study.json suite.json sweep.json threshold.json"; err != nil || strings.Join(slices.Sorted(maps.Keys(kinds)), " ") != all {
+	if all := "border.json compare.json comparison.json counterfactuals.json drill.json experiment.json find-collapse.json incident.json manifest.json map-result.json map.json published.json speed.json study.json suite.json sweep.json threshold.json"; err != nil || strings.Join(slices.Sorted(maps.Keys(kinds)), " ") != all {
 		t.Errorf("the commands have made %v, want %s: %v", kinds, all, err)
 	}
 }
@@ -203,8 +210,9 @@ func runLine(t *testing.T, dir, line string) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && (verb == "run" || verb == "drill") &&
-		(exit.ExitCode() == exitInvalid || strings.Contains(stderr.String(), "this host is too busy")) {
+	real := verb == "run" || verb == "drill" || strings.Contains(line, "--target")
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && real && (exit.ExitCode() == exitInvalid ||
+		strings.Contains(stderr.String(), "this host is too busy") || strings.Contains(stderr.String(), "the host spoilt each try")) {
 		err = nil
 	}
 	if err != nil || stdout.Len()+stderr.Len() == 0 {
@@ -326,7 +334,7 @@ func TestModuleIsSmall(t *testing.T) {
 		t.Skipf("not a git repository: %v", err)
 	}
 	names := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
-	const most = 3 << 20
+	const most = 4 << 20 // code and its tests are most of it
 	total, nested := int64(0), map[string]bool{}
 	for _, name := range names {
 		if dir, ok := strings.CutSuffix(name, "/go.mod"); ok {

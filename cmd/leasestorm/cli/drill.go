@@ -61,7 +61,8 @@ A runbook is a TOML file of steps. The default is:
   relax         end the throttle
   restart       empty "value", a share of the queue
   switch-queue, switch-admit, switch-retry
-                replace the part by "to"`,
+                replace the part by "to"
+  exec          run the shell command "to"; with --engine target only`,
 	}
 	cmd.Flags().StringVar(&runbook, "runbook", "", "file of the runbook")
 	cmd.Flags().BoolVar(&search, "search", false, "search for the best batch size, pace and throttle (336 runbooks)")
@@ -124,7 +125,8 @@ func (f *shared) drill(cmd *cobra.Command, args []string, prepare func(*scenario
 		if err != nil {
 			return badScenario(err)
 		}
-		return f.print(cmd.OutOrStdout(), d, func() string { return d.Text() + "\n" + d.Result.Text() })
+		page, err := besideRuns(cmd.Context(), d.Result.Folder)
+		return errors.Join(f.print(cmd.OutOrStdout(), d, func() string { return d.Text() + "\n" + d.Result.Text() + page }), err)
 	}, "drill", s.Name)
 }
 
@@ -155,5 +157,5 @@ func (f *shared) searchRunbook(cmd *cobra.Command, runner bench.Runner, s scenar
 			fmt.Fprintf(os.Stderr, "%s exists by now: the best is in %s\n", bestFile, name)
 		}
 	}
-	return errors.Join(f.save(cmd.OutOrStdout(), dir, all, func() string { return study.DrillTable(all, 10) + "\nthe best:\n\n" + all[0].Runbook.TOML() }), err)
+	return errors.Join(f.save(cmd.Context(), cmd.OutOrStdout(), dir, all, func() string { return study.DrillTable(all, 10) + "\nthe best:\n\n" + all[0].Runbook.TOML() }), err)
 }

@@ -45,7 +45,7 @@ changes against the smallest disturbance. --write FILE.toml writes a scenario th
 			default:
 				text += "\n# a scenario that collapses; --write FILE.toml writes it\n" + r.TOML
 			}
-			return errors.Join(f.save(cmd.OutOrStdout(), dir, r, func() string { return text }), written)
+			return errors.Join(f.save(cmd.Context(), cmd.OutOrStdout(), dir, r, func() string { return text }), written)
 		})
 	}
 	f.add(cmd, "virtual", 3)

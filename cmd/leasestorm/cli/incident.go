@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,7 +13,6 @@ import (
 	"github.com/leasestorm/leasestorm/bench/incident/dependency"
 	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/operator"
-	"github.com/leasestorm/leasestorm/bench/plot"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
@@ -34,7 +31,7 @@ type dayFlags struct {
 }
 
 func incidentCommand() *cobra.Command {
-	f := dayFlags{shared: shared{fallback: "incident", breaks: true, refuses: map[string]string{
+	f := dayFlags{shared: shared{fallback: "incident", breaks: true, watched: true, refuses: map[string]string{
 		"broken":      "how many leases lapse follows from how long the name is empty and how long connections live",
 		"contestants": "a replay has one set of managers, which --queue, --admit and --retry name; 'leasestorm rank incident' compares many under the scripted trigger",
 		"engine":      "a replay of 14 hours runs in virtual time; 'make incident-live' has the parts as real software",
@@ -138,11 +135,21 @@ func (f *dayFlags) config(cmd *cobra.Command, args []string) (incident.Config, e
 	if c.Runbook, err = operator.Load(f.runbook); err != nil {
 		return c, usage(err)
 	}
-	c.Progress = os.Stderr
+	if f.counterfactuals && f.listen != "" {
+		return c, usage(errors.New("--listen shows one replay, and --counterfactuals makes hundreds: leave out one of the two"))
+	}
+	if err := f.open(cmd); err != nil {
+		return c, err
+	}
+	c.Progress = f.view
+	if !f.counterfactuals {
+		c.Live = f.view.Live
+	}
 	return c, nil
 }
 
 func (f *dayFlags) run(cmd *cobra.Command, args []string) error {
+	defer func() { f.view.close() }()
 	c, err := f.config(cmd, args)
 	if err != nil {
 		return badScenario(err)
@@ -161,11 +168,12 @@ func (f *dayFlags) run(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(os.Stderr, "the day as it was, to compare")
+		fmt.Fprintln(f.view, "the day as it was, to compare")
 		if day, err = incident.Replay(cmd.Context(), was); err != nil {
 			return badScenario(err)
 		}
 	}
+	f.view.settle()
 	if f.out == "none" {
 		return f.print(cmd.OutOrStdout(), res, res.Text)
 	}
@@ -173,10 +181,11 @@ func (f *dayFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	_, drawn := plot.Draw(cmd.Context(), res.Folder)
+	var drawn strings.Builder
+	err = drawAll(cmd.Context(), &drawn, res.Folder)
 	return errors.Join(f.print(cmd.OutOrStdout(), res, func() string {
-		return res.Text() + fmt.Sprintf("\nfiles: %s (incident.png is the figure)\n", res.Folder)
-	}), drawn)
+		return res.Text() + fmt.Sprintf("\nfiles: %s\n", res.Folder) + drawn.String()
+	}), err)
 }
 
 // cheese prints and keeps the table of counterfactuals.
@@ -201,5 +210,9 @@ func (f *dayFlags) cheese(cmd *cobra.Command, c incident.Config) error {
 			"counterfactuals.json": record.JSON(table), "counterfactuals.txt": record.Text(table.Text()),
 		})
 	}, "incident", "counterfactuals")
-	return cmp.Or(err, f.print(cmd.OutOrStdout(), table, func() string { return table.Text() + "\nfiles: " + dir + "\n" }))
+	if err != nil {
+		return err
+	}
+	page, err := pageOf(cmd.Context(), dir)
+	return errors.Join(f.print(cmd.OutOrStdout(), table, func() string { return table.Text() + "\nfiles: " + dir + "\n" + page }), err)
 }

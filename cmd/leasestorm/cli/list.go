@@ -27,6 +27,7 @@ func listCommand() *cobra.Command {
 			list(w, "queue disciplines (--queue)", queue.Catalog.List())
 			list(w, "queue wrappers (--queue WRAPPER+DISCIPLINE)", queue.Wrappers.List())
 			list(w, "admission controllers (--admit)", admit.Controllers.List())
+			list(w, "Retry-After estimators (--admit CONTROLLER+ESTIMATOR)", admit.Estimators.List())
 			list(w, "retry policies (--retry)", admit.Retries.List())
 			fmt.Fprintln(w, "scenarios (run SCENARIO)")
 			for _, s := range scenario.All() {
@@ -40,6 +41,7 @@ func listCommand() *cobra.Command {
 				}
 				fmt.Fprintf(w, "  %-14s %s\n", name, b.About)
 			}
+			fmt.Fprint(w, "\nexperiments (experiment NAME)\n"+planLines())
 			fmt.Fprintln(w, "\nkeys of a scenario (--set KEY=VALUE)")
 			for _, k := range scenario.Keys() {
 				fmt.Fprintf(w, "  %-14s %s\n", k.Name, k.Doc)
@@ -47,7 +49,7 @@ func listCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.AddCommand(termsCommand(), runbookCommand())
+	cmd.AddCommand(termsCommand(), runbookCommand(), planCommand())
 	return cmd
 }
 

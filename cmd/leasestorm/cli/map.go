@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/leasestorm/leasestorm/bench/plot"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
 )
@@ -51,6 +49,9 @@ Axes:
 			if g.Y, err = scenario.ParseRange(y); err != nil {
 				return nil, nil, err
 			}
+			if err := errors.Join(f.axis(&s, g.X), f.axis(&s, g.Y)); err != nil {
+				return nil, nil, err
+			}
 			g.Scenario, g.Contestants, g.Seeds, g.Seed, g.Method = s.TOML(), f.contestants, f.seeds, f.opts.Seed, f.method()
 			f.tell(&s)
 			return func(dir string) error { return study.NewMap(dir, g) }, []string{"map", s.Name}, nil
@@ -65,13 +66,10 @@ Axes:
 			return resumable(err)
 		}
 		fmt.Fprint(os.Stderr, res.RefusedText())
-		_, err = plot.Draw(cmd.Context(), dir)
+		var drawn strings.Builder
+		err = drawAll(cmd.Context(), &drawn, dir)
 		return errors.Join(f.print(cmd.OutOrStdout(), res, func() string {
-			text := res.Text() + fmt.Sprintf("\nfiles: %s\n", dir)
-			if err == nil {
-				text += fmt.Sprintf("figure: %s.svg, .png\n", filepath.Join(dir, "map"))
-			}
-			return text
+			return res.Text() + fmt.Sprintf("\nfiles: %s\n", dir) + drawn.String()
 		}), err)
 	}
 	f.add(cmd, "virtual", 5)
@@ -83,5 +81,6 @@ func axisLines() string {
 	for _, a := range scenario.Axes {
 		fmt.Fprintf(&b, "  %-9s %s (%s)\n", a.Name, a.Doc, a.Unit)
 	}
+	b.WriteString("  queue.P, admit.P, retry.P  parameter P of the contestant's part, as in queue.exponent=0.5:1:6 ('describe' lists them)\n")
 	return b.String()
 }

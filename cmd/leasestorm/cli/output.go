@@ -47,7 +47,7 @@ func fresh(out string, begin func(dir string) error, name ...string) (err error)
 
 // mkdir makes a folder that is not there.
 func mkdir(dir string) error {
-	err := os.MkdirAll("results", 0o755)
+	err := os.MkdirAll(filepath.Dir(dir), 0o755)
 	if err == nil {
 		err = os.Mkdir(dir, 0o755)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/export"
 	"github.com/leasestorm/leasestorm/bench/plot"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -25,12 +26,13 @@ type ranked struct {
 
 func (f *ranked) command(use, scenarioName, short, long string) *cobra.Command {
 	cmd := &cobra.Command{Use: use + " [SCENARIO]", Short: short, Long: long, RunE: f.run}
-	f.fallback = scenarioName
+	f.fallback, f.watched = scenarioName, true
 	f.add(cmd, "real", study.LeastSeeds)
 	return cmd
 }
 
 func (f *ranked) run(cmd *cobra.Command, args []string) error {
+	defer func() { f.view.close() }()
 	dir, err := f.folder(cmd, "a folder for each run", func() (func(dir string) error, []string, error) {
 		s, err := f.load(cmd, args)
 		if err != nil {
@@ -73,11 +75,14 @@ func (f *ranked) finish(ctx context.Context, w io.Writer, dir string, result any
 	}); err != nil {
 		return err
 	}
+	if err := export.All(ctx, dir); err != nil {
+		return err
+	}
 	if f.asJSON {
 		err := printJSON(w, result, record.JSON)
 		return errors.Join(err, drawAll(ctx, io.Discard, dir))
 	}
-	fmt.Fprintf(w, "%s\nfiles: %s (compare.md, compare.csv)\n", f.text(rows, false), dir)
+	fmt.Fprintf(w, "%s\nfiles: %s (compare.md, compare.csv; for other programs: %s)\n", f.text(rows, false), dir, exported())
 	return drawAll(ctx, w, dir)
 }
 

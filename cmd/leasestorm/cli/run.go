@@ -78,7 +78,11 @@ func (f *shared) run(cmd *cobra.Command, args []string) error {
 		f.opts.Seed = 1
 	}
 	f.opts.Seed = bench.DrawSeed(f.opts.Seed) // one for all tries
-	f.opts.Progress = os.Stderr
+	if err := f.open(cmd); err != nil {
+		return err
+	}
+	defer f.view.close()
+	f.opts.Progress, f.opts.Live = f.view, f.view.Live
 	f.tell(&s)
 	runner, err := study.Remember(f.runner, "", f.redo)
 	if err != nil {
@@ -98,10 +102,12 @@ func (f *shared) run(cmd *cobra.Command, args []string) error {
 // once makes one run. A result whose files cannot be written is printed all the same.
 func (f *shared) once(cmd *cobra.Command, s scenario.Scenario, runner bench.Runner) error {
 	res, err := runner.Run(cmd.Context(), s, f.opts)
+	f.view.settle()
 	if err != nil && !errors.Is(err, bench.ErrFiles) {
 		return badScenario(err)
 	}
-	if err := errors.Join(f.print(cmd.OutOrStdout(), res, res.Text), err); err != nil {
+	page, pageErr := besideRuns(cmd.Context(), res.Folder)
+	if err := errors.Join(f.print(cmd.OutOrStdout(), res, func() string { return res.Text() + page }), err, pageErr); err != nil {
 		return err
 	}
 	if !res.Valid {
@@ -116,13 +122,19 @@ func (f *shared) repeat(cmd *cobra.Command, s scenario.Scenario, runner bench.Ru
 			return err
 		}
 		defer func() { _ = os.Remove(f.opts.Folder) }() // if it is empty
+	} else if f.opts.Folder != "" {
+		if err := ours(f.opts.Folder); err != nil {
+			return err
+		}
 	}
 	rep, err := study.Repeat(cmd.Context(), runner, s, f.opts, f.seeds)
+	f.view.settle()
 	if errors.Is(err, scenario.ErrScenario) {
 		return usage(err)
 	}
 	if len(rep.Runs) > 0 {
-		err = errors.Join(err, f.print(cmd.OutOrStdout(), rep, rep.Text))
+		page, pageErr := besideRuns(cmd.Context(), f.opts.Folder)
+		err = errors.Join(err, f.print(cmd.OutOrStdout(), rep, func() string { return rep.Text() + page }), pageErr)
 	}
 	if err == nil && rep.Verdicts[bench.Invalid] > 0 {
 		err = &exitError{exitInvalid, fmt.Errorf("%d of %d runs are invalid", rep.Verdicts[bench.Invalid], f.seeds)}
@@ -137,14 +149,17 @@ var notInARun = map[string]string{
 }
 
 func runCommand() *cobra.Command {
-	f := shared{refuses: notInARun}
+	f := shared{watched: true, refuses: maps.Clone(notInARun)}
 	cmd := &cobra.Command{
 		Use:   "run SCENARIO",
 		Short: "run a scenario on this host's cores (--engine virtual: in virtual time), to a verdict",
 		Long: `Runs a scenario on pinned workers that do real work, and prints the verdict. The scenario is a
 built-in one, or a file whose name ends in .toml. The run's files go to a folder of their own in
 results/. Before the run it waits for a quiet host, 30 s at most. A run that the host spoils is
-made again.
+made again. --listen serves a page that draws the run while it goes on.
+
+  leasestorm run surge --queue deadline
+  leasestorm run surge --listen 127.0.0.1:0
 
 Exit status:
   0    the run was made, whatever its verdict
@@ -162,7 +177,7 @@ Exit status:
 }
 
 func simCommand() *cobra.Command {
-	f := shared{refuses: map[string]string{"engine": "sim is 'run --engine virtual'"}}
+	f := shared{watched: true, refuses: map[string]string{"engine": "sim is 'run --engine virtual'"}}
 	maps.Copy(f.refuses, notInARun)
 	for _, name := range []string{"idle", "redo", "no-wait"} {
 		f.refuses[name] = "it is about a host, and in virtual time there is none"

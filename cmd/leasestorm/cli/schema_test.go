@@ -13,6 +13,9 @@ import (
 // An object that --json prints says which schema its keys are of, once.
 func TestJSONSchema(t *testing.T) {
 	t.Chdir(t.TempDir())
+	if err := os.WriteFile("x.csv", []byte("value_us,count\n5,1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	one := append([]string{"--json", "--seeds", "1"}, small...)
 	axes := []string{"--x", "beta=1:4:2", "--contestants", "fifo"}
 	for _, args := range [][]string{
@@ -20,7 +23,7 @@ func TestJSONSchema(t *testing.T) {
 		append([]string{"drill", "surge", "--json"}, small...), append([]string{"find-collapse", "surge"}, one...),
 		{"border", "surge", "--json", "--leases", "200", "--seed", "7"}, {"bench", "generator", "--json", "--leases", "100", "--length", "1ms"},
 		append(append([]string{"sweep", "surge"}, one...), axes...), append(append([]string{"map", "surge", "--y", "wait=0.1:1:2"}, one...), axes...),
-		{"doctor", "--json"},
+		{"doctor", "--json"}, {"hist", "x.csv", "--json"}, {"describe", "queue/edf", "--json"},
 	} {
 		status, stdout, stderr := call(t, args...)
 		var got struct {
@@ -47,8 +50,11 @@ func TestOtherSchema(t *testing.T) {
 		{"manifest.json", []string{"plot"}},
 		{"map-result.json", []string{"plot"}},
 		{"sweep.json", []string{"plot"}},
+		{"experiment.json", []string{"plot"}},
 		{"compare.json", []string{"plot"}},
 		{"speed.json", []string{"plot"}},
+		{"manifest.json", []string{"gate", "--require", "ttr<8s"}},
+		{"aa.json", []string{"compare", "nowhere", "nowhere", "--envelope"}},
 		{"manifest.json", []string{"sim", "surge", "--out", "none", "--service"}},
 	} {
 		dir := t.TempDir()

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/archive"
 	"github.com/leasestorm/leasestorm/bench/host"
-	"github.com/leasestorm/leasestorm/bench/plot"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/speed"
 )
@@ -50,7 +50,7 @@ func speedCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = folder.WriteJSON(plot.SpeedFile, map[string]any{
+			err = folder.WriteJSON(archive.SpeedFile, map[string]any{
 				"schema": bench.ManifestSchema, "rows": rows, "laws": speed.Laws(rows, o.Seed), "host": host.ReadInfo(), "build": bench.ReadBuildInfo(),
 				"leases": o.Leases, "rounds": o.Rounds, "length_s": o.Length.Seconds(), "seed": o.Seed,
 			})

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
+	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
 // keyFlags are the keys of a scenario that have a flag of their own.
@@ -45,16 +47,21 @@ type shared struct {
 	out, resume string
 	asJSON      bool
 	noWait      bool
+	listen      string
 	contestants []string
+	serviceFlags
 
 	verb     string
 	fallback string            // scenario, if none is named; "": one must be
 	searches bool              // for the number of broken leases
+	watched  bool              // there is --listen
+	preset   []string          // keys that the verb sets before the user does
 	breaks   bool              // leases by a cause of its own: the scenario's number is not used
 	refuses  map[string]string // by flag: why
 	own      []string          // flags of the verb itself
 	fewest   int               // seeds
 	runner   bench.Runner
+	view     *view    // once runs are made
 	notes    []string // what the first lines say
 	saved    bool     // the study was begun in an earlier run
 }
@@ -68,7 +75,7 @@ func (f *shared) add(cmd *cobra.Command, engineDefault string, seeds int) {
 	}
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a key of the scenario, as in --set rho=0.4 --set spread=0.5s")
 	contestantsFlag(cmd, &f.contestants, "contestants to compare")
-	cmd.Flags().StringVar(&f.on, "engine", engineDefault, "real: on this host's cores; virtual: in virtual time")
+	cmd.Flags().StringVar(&f.on, "engine", engineDefault, "real: on this host's cores; virtual: in virtual time; target: against a service of yours, --target URL")
 	cmd.Flags().IntVar(&f.seeds, "seeds", seeds, "number of repetitions; run i has the seed --seed + i")
 	cmd.Flags().Uint64Var(&f.opts.Seed, "seed", 1, "seed of all randomness; 0: a random one, which is printed")
 	cmd.Flags().IntVar(&f.opts.MaxQueue, "max-queue", 50_000_000, "queue length in attempts that ends a run, with its verdict, before the host swaps (40 bytes each); 0: no limit")
@@ -78,8 +85,17 @@ func (f *shared) add(cmd *cobra.Command, engineDefault string, seeds int) {
 	cmd.Flags().IntVar(&f.redo, "redo", defaultRedo, "real engine: how often a run that the host spoils is made again")
 	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "real engine: do not wait for a quiet host")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the result as one JSON object on stdout, and nothing else there")
+	f.serviceFlags.add(cmd)
+	f.addOutage(cmd)
+	cmd.Flags().StringVar(&f.listen, "listen", "", "address HOST:PORT for a live page and metrics for Prometheus, as in 127.0.0.1:0; without a host: loopback only; port 0: a free port, which is printed")
+	if f.refuses == nil {
+		f.refuses = map[string]string{}
+	}
 	if f.searches {
 		f.refuses["broken"] = "the number of broken leases is what is searched for"
+	}
+	if !f.watched {
+		f.refuses["listen"] = "its runs are many and short, and its progress is on stderr; run, sim, bench, rank, remedy, fairness and incident show theirs live"
 	}
 	for name := range f.refuses {
 		if cmd.Flags().Lookup(name) == nil {
@@ -119,6 +135,9 @@ func (f *shared) refused(cmd *cobra.Command) error {
 			return usage(fmt.Errorf("%s takes no --%s: %s", cmd.Name(), name, f.refuses[name]))
 		}
 	}
+	if err := f.refusedByService(cmd); err != nil {
+		return err
+	}
 	if f.on == "virtual" {
 		for _, name := range []string{"redo", "no-wait", "idle"} {
 			if cmd.Flags().Changed(name) {
@@ -134,6 +153,12 @@ func (f *shared) settle() (err error) {
 	if f.runner, err = bench.RunnerOf(f.on); err != nil {
 		return badScenario(err)
 	}
+	if f.on == (bench.Target{}).Name() {
+		if f.opts.Target, err = f.service(); err != nil {
+			return err
+		}
+		f.noWait, f.redo = true, 0 // what keeps this host busy may be the service
+	}
 	switch {
 	case !f.runner.Alone():
 		f.redo = 0
@@ -148,6 +173,11 @@ func (f *shared) load(cmd *cobra.Command, args []string) (s scenario.Scenario, e
 	if err := cmp.Or(f.refused(cmd), f.settle()); err != nil {
 		return s, err
 	}
+	if f.opts.Target != nil {
+		if err := f.foreign(cmd); err != nil {
+			return s, err
+		}
+	}
 	name := f.fallback
 	if len(args) == 1 {
 		name = args[0]
@@ -159,6 +189,7 @@ func (f *shared) load(cmd *cobra.Command, args []string) (s scenario.Scenario, e
 	if f.searches {
 		set = append([]string{"broken=1"}, set...) // any number of leases has one
 	}
+	set = append(slices.Clone(f.preset), set...)
 	if f.breaks {
 		set = append([]string{"broken=0"}, set...)
 	}
@@ -169,6 +200,18 @@ func (f *shared) load(cmd *cobra.Command, args []string) (s scenario.Scenario, e
 		s.Broken = max(1, s.MostBroken()/10) // where a search on real cores begins
 	}
 	s.ServiceLaw = bench.AbsoluteService(s.ServiceLaw)
+	if f.opts.Target != nil {
+		f.size(cmd, &s, stormLeases)
+		if f.opts.Target.Client.Prime {
+			f.note("ρ, σ and workers of the scenario are not used: each run measures what the service can do; --call prime=false takes them")
+		}
+		from := scenario.Default()
+		for _, set := range s.Differences(&from) {
+			if key, _, _ := strings.Cut(set, "="); key != "rho" && key != "sigma" && key != "workers" && bench.Foreign(key, true) != "" {
+				f.note("the scenario's %s is not used: %s", set, bench.Foreign(key, true))
+			}
+		}
+	}
 	if !f.runner.Alone() {
 		s.Workers = max(1, s.Workers)
 	}
@@ -212,6 +255,12 @@ func (f *shared) pick(cmd *cobra.Command, s *scenario.Scenario, own []string) er
 	}
 	if len(f.contestants) == 0 {
 		f.contestants = own
+		if f.opts.Target != nil {
+			f.contestants = study.WithOwn(s, study.RetryContestants(admit.Retries.Names()))
+		}
+	}
+	if f.opts.Target != nil { // there, a contestant is a retry policy
+		f.contestants = study.RetryContestants(f.contestants)
 	}
 	return nil
 }
@@ -229,16 +278,12 @@ func (f *shared) last(cmd *cobra.Command, s *scenario.Scenario, timeouts int) {
 // size makes a scenario smaller whose runs the study makes by the hundred, if the user has not
 // said which size it is to have.
 func (f *shared) size(cmd *cobra.Command, s *scenario.Scenario, leases int) {
-	if f.typed(cmd, "leases") || f.typed(cmd, "broken") || s.Leases <= leases || s.Scale == "none" {
+	if f.typed(cmd, "leases") || f.typed(cmd, "broken") {
 		return
 	}
-	small := *s
-	small.Leases, small.Broken = leases, int(int64(s.Broken)*int64(leases)/int64(s.Leases))
-	if b := small.Beta(); !(b > 0.99*s.Beta() && b < 1.01*s.Beta()) && s.Broken > 0 {
-		return // it would be another one
+	if from := s.Leases; s.Shrink(leases) {
+		f.note("scaled down from %d to %d leases, at the same ρ and β, since there are many runs: --leases %d runs it in full", from, leases, from)
 	}
-	f.note("scaled down from %d to %d leases, at the same ρ and β, since there are many runs: --leases %d runs it in full", s.Leases, leases, s.Leases)
-	*s = small
 }
 
 func (f *shared) note(format string, args ...any) {
@@ -259,7 +304,7 @@ func (f *shared) tell(s *scenario.Scenario) {
 
 // method says how a study makes its runs.
 func (f *shared) method() study.Method {
-	return study.Method{Engine: f.on, Idle: f.opts.Idle, MaxQueue: f.opts.MaxQueue, Wait: f.opts.Wait.Seconds(), Redo: f.redo}
+	return study.Method{Target: f.opts.Target, Engine: f.on, Idle: f.opts.Idle, MaxQueue: f.opts.MaxQueue, Wait: f.opts.Wait.Seconds(), Redo: f.redo}
 }
 
 // how are the flags for a suite.
@@ -272,13 +317,18 @@ func (f *shared) how() study.How {
 func (f *shared) folder(cmd *cobra.Command, keeps string, prepare func() (layOut func(dir string) error, name []string, err error)) (dir string, err error) {
 	switch {
 	case f.resume != "":
-		dir, err = f.resume, f.only(cmd, "resume", "json")
+		if dir, err = f.resume, f.only(cmd, "resume", "json", "listen"); err == nil {
+			err = f.open(cmd)
+		}
 	case f.out == "none":
 		err = usage(fmt.Errorf("%s keeps %s: name another folder than none", cmd.Name(), keeps))
 	default:
 		var layOut func(dir string) error
 		var name []string
 		if layOut, name, err = prepare(); err == nil {
+			err = f.open(cmd)
+		}
+		if err == nil {
 			err = fresh(f.out, func(d string) error {
 				dir = d
 				return layOut(d)
@@ -294,7 +344,7 @@ func (f *shared) folder(cmd *cobra.Command, keeps string, prepare func() (layOut
 
 // suite runs the suite in a folder.
 func (f *shared) suite(cmd *cobra.Command, dir string) (study.Runs, error) {
-	bars := newBars(os.Stderr)
+	bars := newBars(os.Stderr, f.view.hub)
 	runs, err := study.RunSuite(cmd.Context(), dir, bars)
 	bars.close()
 	if err != nil {
@@ -318,7 +368,7 @@ type asked struct {
 }
 
 // kept are the flags that studyFile holds beside the verb's own.
-var kept = []string{"engine", "seeds", "seed", "max-queue", "idle", "redo", "no-wait"}
+var kept = append([]string{"engine", "seeds", "seed", "max-queue", "idle", "redo", "no-wait"}, ofService...)
 
 // begin reads what is asked, makes or takes up the study's folder and calls do with a Runner that
 // remembers. prepare settles what the verb makes of a fresh scenario.
@@ -378,7 +428,7 @@ func (f *shared) goOn(cmd *cobra.Command, do func(s scenario.Scenario, runner be
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Flags)) {
-		if err := cmd.Flags().Set(name, a.Flags[name]); err != nil {
+		if err := setFlag(cmd, name, a.Flags[name]); err != nil {
 			return fmt.Errorf("%s: %s: %w", filepath.Join(f.resume, studyFile), name, err)
 		}
 	}
@@ -412,8 +462,8 @@ func (f *shared) only(cmd *cobra.Command, with ...string) (err error) {
 	return err
 }
 
-// save writes a study's result into its folder, as JSON and as text, and prints it.
-func (f *shared) save(w io.Writer, dir string, v any, text func() string) error {
+// save writes a study's result into its folder, as JSON, as text and as a page, and prints it.
+func (f *shared) save(ctx context.Context, w io.Writer, dir string, v any, text func() string) error {
 	if dir == "" {
 		return f.print(w, v, text)
 	}
@@ -422,7 +472,11 @@ func (f *shared) save(w io.Writer, dir string, v any, text func() string) error 
 		f.verb + ".json": func(w io.Writer) error { return printJSON(w, v, record.JSON) },
 		f.verb + ".txt":  record.Text(shown),
 	})
-	return errors.Join(f.print(w, v, func() string { return shown + fmt.Sprintf("\nfiles: %s\n", dir) }), err)
+	page := ""
+	if err == nil {
+		page, err = pageOf(ctx, dir)
+	}
+	return errors.Join(f.print(w, v, func() string { return shown + fmt.Sprintf("\nfiles: %s\n", dir) + page }), err)
 }
 
 // print prints a result as one JSON object, or for a person.

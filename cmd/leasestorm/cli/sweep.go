@@ -37,7 +37,11 @@ Axes:
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return f.begin(cmd, args, func(s *scenario.Scenario) error {
 			f.size(cmd, s, manyRuns)
-			if _, err := scenario.ParseRange(x); err != nil {
+			r, err := scenario.ParseRange(x)
+			if err == nil {
+				err = f.axis(s, r)
+			}
+			if err != nil {
 				return usage(err)
 			}
 			return f.pick(cmd, s, study.WithOwn(s, []string{"fifo/token-bucket", "deadline", "deadline:margin=0", "lifo", "slack"}))
@@ -57,10 +61,10 @@ Axes:
 			if dir != "" {
 				if err = record.WriteFile(filepath.Join(dir, plot.SweepFile), record.JSON(&l)); err == nil {
 					figures.WriteString("\n")
-					err = drawAll(cmd.Context(), &figures, dir)
+					err = drawFigures(cmd.Context(), &figures, dir)
 				}
 			}
-			return errors.Join(f.save(cmd.OutOrStdout(), dir, &l, func() string { return l.Text() + figures.String() }), err)
+			return errors.Join(f.save(cmd.Context(), cmd.OutOrStdout(), dir, &l, func() string { return l.Text() + figures.String() }), err)
 		})
 	}
 	f.add(cmd, "virtual", 5)

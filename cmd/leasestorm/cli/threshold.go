@@ -35,7 +35,7 @@ minutes. "border" does it for one contestant, and compares with the law in detai
 			if err != nil { // what is finished is shown, and not kept as the whole
 				return errors.Join(resumable(err), f.print(cmd.OutOrStdout(), all, func() string { return study.ThresholdText(all) }))
 			}
-			return f.save(cmd.OutOrStdout(), dir, all, func() string { return study.ThresholdText(all) })
+			return f.save(cmd.Context(), cmd.OutOrStdout(), dir, all, func() string { return study.ThresholdText(all) })
 		})
 	}
 	f.add(cmd, "virtual", 5)
@@ -65,7 +65,7 @@ and with fixed or exponential services. docs/border.md derives it.`,
 			if err != nil {
 				return resumable(err)
 			}
-			return f.save(cmd.OutOrStdout(), dir, b, b.Text)
+			return f.save(cmd.Context(), cmd.OutOrStdout(), dir, b, b.Text)
 		})
 	}
 	f.add(cmd, "virtual", 1)

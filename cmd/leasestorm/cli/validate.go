@@ -17,6 +17,8 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/oracle"
+	"github.com/leasestorm/leasestorm/bench/published"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
 )
 
@@ -33,15 +35,24 @@ func validateCommand() *cobra.Command {
 		asJSON   bool
 		engines  bool
 		set      []string
+		points   bool
+		seeds    int
+		out      string
 	)
 	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "check both engines against closed forms of queueing theory",
 		Long: `Runs queues with known closed forms and compares: M/M/c, M/D/1, M/G/1 with a lognormal, M/M/c/K,
-M/M/1 with impatient customers, the machine repairman, and Little's law on each. The virtual
+M/M/1 with impatient customers, the machine repairman, M/M/c served in random order and last come
+first served, and Little's law on each. The virtual
 engine runs all of them. What the real engine has no room for on this host is left out, and
 named. The real engine runs with one worker, and is compared at the load that
 was measured.
+
+With --published it runs what others have published, on the virtual engine, each from a scenario that --out
+writes, and says whether ours agrees: a published number with the 95 % interval of ours, a count of seeds by
+the interval of the difference, the end of one run with that of most of our seeds. A result that differs is a
+finding, for which a reason is printed, and no failure.
 
 The tolerance is the 99.9 % interval of batch means. A run whose batches are too short for it is
 refused; the error names the number of customers that is needed. The exit status is 3 if a row
@@ -54,8 +65,24 @@ fails. On a shared host rows of the real engine may fail, since the host's gaps 
 			if length <= 0 || length > time.Hour {
 				return usage(fmt.Errorf("--length %v is out of range: above 0, up to 1h", length))
 			}
+			for _, name := range []string{"seeds", "out"} {
+				if cmd.Flags().Changed(name) && !points {
+					return usage(fmt.Errorf("--%s is about published results: it goes with --published", name))
+				}
+			}
+			if points {
+				for _, name := range append(slices.Clone(ofModels), "engines", "set") {
+					if cmd.Flags().Changed(name) {
+						return usage(fmt.Errorf("--%s is not about published results, which run on the virtual engine as they are: leave it or --published out", name))
+					}
+				}
+				if seeds < 0 || seeds > scenario.MaxSeeds {
+					return usage(fmt.Errorf("--seeds %d is out of range: 1 to %d; 0: as many as each result has", seeds, scenario.MaxSeeds))
+				}
+				return validatePublished(cmd, published.Options{Seed: seed, Seeds: seeds}, out, asJSON)
+			}
 			if engines {
-				for _, name := range []string{"model", "engine", "length", "think", "servers", "rho", "k", "cv", "timeout", "arrivals"} {
+				for _, name := range ofModels {
 					if cmd.Flags().Changed(name) {
 						return usage(fmt.Errorf("--%s is about models, and --engines compares scenarios: leave one of them out", name))
 					}
@@ -71,7 +98,7 @@ fails. On a shared host rows of the real engine may fail, since the host's gaps 
 			return validateModels(cmd.Context(), m, which, length, arrivals, seed, &rowPrinter{w: cmd.OutOrStdout(), json: asJSON})
 		},
 	}
-	cmd.Flags().StringVar(&m.Name, "model", "", "one model: mmc, md1, mg1, mmck, impatient, repairman (default: all, with several parameters each)")
+	cmd.Flags().StringVar(&m.Name, "model", "", "one model: mmc, md1, mg1, mmck, impatient, repairman, random, lifo (default: all, with several parameters each)")
 	cmd.Flags().StringVar(&which, "engine", "both", "virtual, real or both")
 	cmd.Flags().DurationVar(&length, "length", 3*time.Second, "length of a model's run on the real engine")
 	cmd.Flags().Float64Var(&m.Think, "think", 8, "repairman: mean time that a customer thinks, in mean services")
@@ -84,9 +111,15 @@ fails. On a shared host rows of the real engine may fail, since the host's gaps 
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of all randomness")
 	cmd.Flags().BoolVar(&engines, "engines", false, "compare the engines with each other instead: built-in scenarios on both, the virtual engine with the service times that the real engine measured (three minutes)")
 	cmd.Flags().StringArrayVar(&set, "set", nil, "with --engines: set a key of all scenarios, as in --set leases=200000")
+	cmd.Flags().BoolVar(&points, "published", false, "make published results again instead, on the virtual engine, and compare (half a minute)")
+	cmd.Flags().IntVar(&seeds, "seeds", 0, "with --published: runs of each result, at most; 0: as many as it has")
+	cmd.Flags().StringVar(&out, "out", "", "with --published: a new folder for the table, published.json and the scenarios")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per row, one per line")
 	return cmd
 }
+
+// ofModels are the flags about models.
+var ofModels = []string{"model", "engine", "length", "think", "servers", "rho", "k", "cv", "timeout", "arrivals"}
 
 // compareEngines prints a line a scenario as it comes.
 func compareEngines(cmd *cobra.Command, seed uint64, set []string, asJSON bool) error {
@@ -127,7 +160,7 @@ func compareEngines(cmd *cobra.Command, seed uint64, set []string, asJSON bool) 
 
 // parameters are the models that each flag of a model is for; where there are none, all.
 var parameters = map[string][]string{
-	"think": {"repairman"}, "rho": {"mmc", "md1", "mg1", "mmck", "impatient"}, "k": {"mmck", "repairman"}, "cv": {"mg1"}, "timeout": {"impatient"}, "servers": nil,
+	"think": {"repairman"}, "rho": {"mmc", "md1", "mg1", "mmck", "impatient", "random", "lifo"}, "k": {"mmck", "repairman"}, "cv": {"mg1"}, "timeout": {"impatient"}, "servers": nil,
 }
 
 // parametersOf refuses a flag that the model does not heed.

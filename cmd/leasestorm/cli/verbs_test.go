@@ -19,7 +19,8 @@ var flagValues = map[string]struct{ value, seen string }{
 	"leases": {"700", "leases = 700"}, "broken": {"70", "broken = 70"}, "duration": {"2s", `duration = \"2s\"`}, "workers": {"3", "workers = 3"},
 	"service": {"exponential", `service_law = \"exponential\"`}, "set": {"delta=0.5", "delta = 0.5"}, "contestants": {"bounded", "bounded"},
 	"engine": {"virtual", "virtual"}, "seeds": {"2", ""}, "seed": {"77", "77"}, "max-queue": {"4321", "4321"},
-	"idle": {"park", "park"}, "redo": {"1", `"redo"`}, "no-wait": {"true", ""}, "json": {"true", ""}, "out": {"", ""}, "resume": {"", ""},
+	"idle": {"park", "park"}, "redo": {"1", `"redo"`}, "no-wait": {"true", ""}, "json": {"true", ""}, "listen": {"127.0.0.1:0", ""},
+	"target": {"http://127.0.0.1:1", ""}, "call": {"prime=false", ""}, "outage": {"hang", ""}, "i-may-load-this": {"example.org", ""}, "out": {"", ""}, "resume": {"", ""},
 }
 
 // quickly are all verbs that run scenarios, each with what makes it quick.
@@ -29,8 +30,29 @@ var quickly = map[string][]string{
 	"threshold": {"tiny.toml", "--contestants", "fifo"}, "border": {"tiny.toml"}, "find-collapse": {"tiny.toml"},
 	"sweep": {"tiny.toml", "--x", "rho=0.2:0.3:2", "--contestants", "fifo"},
 	"map":   {"tiny.toml", "--x", "rho=0.2:0.3:2", "--y", "delta=0.5:1:2", "--contestants", "fifo"}, "drill": {"tiny.toml"},
-	"incident": {"slow.toml", "--partitions", "2"},
+	"experiment": {"plan.toml", "tiny.toml"},
+	"incident":   {"slow.toml", "--partitions", "2"},
 }
+
+// planText is an experiment that sets none of the keys that have a flag.
+const planText = `name = "mine"
+question = "What does a dead attempt cost?"
+scenario = "surge"
+cell = ["wait={wait}", "theta={theta}"]
+measure = "ttr"
+rows = "wait"
+columns = "theta"
+
+[[factor]]
+name = "wait"
+about = "w"
+levels = ["0s", "10ms"]
+
+[[factor]]
+name = "theta"
+about = "θ of slack"
+levels = ["0.2"]
+`
 
 // Each verb honours each shared flag, so that it is seen in the study's files, or refuses it by
 // name with the reason: none is dropped.
@@ -44,6 +66,9 @@ func TestVerbsHonourFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile("slow.toml", []byte("leases = 200\ntimeout = \"30s\"\ninterval = \"180s\"\nlaunch = 0.05\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("plan.toml", []byte(planText), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	n := 0
@@ -80,6 +105,12 @@ func TestVerbsHonourFlags(t *testing.T) {
 			}
 			if status != exitOK {
 				t.Errorf("%v: status %d, %s", line, status, stderr)
+				return
+			}
+			if f.Name == "listen" {
+				if !strings.Contains(stderr, "live: http://127.0.0.1:") {
+					t.Errorf("%v listens nowhere: %s", line, stderr)
+				}
 				return
 			}
 			if f.Name == "json" {

@@ -209,5 +209,5 @@ func (s *Sample) Metrics(r *metrics.Registry) {
 		return float64(st.Failing) / float64(st.Clients)
 	})
 	r.Counter("leasestorm_checks_connections_total", "Connections that the clients have made.", nil, func() float64 { return float64(s.Stats().Dials) })
-	r.Times("leasestorm_checks_latency_seconds", "Latency of sampled state checks that succeeded.", nil, s.Times)
+	r.Times("leasestorm_checks_latency_seconds", "Latency of sampled state checks that succeeded.", nil, time.Nanosecond, s.Times)
 }
