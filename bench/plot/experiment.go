@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot/vg"
@@ -71,7 +72,7 @@ func drawExperiment(dir string) ([]string, error) {
 	}
 	var values []float64
 	for _, c := range f.Cells {
-		if c.Value != nil && 2*c.Lost <= c.Runs {
+		if c.Value != nil && !c.failed() {
 			values = append(values, c.Value.Median)
 		}
 	}
@@ -90,7 +91,7 @@ func drawExperiment(dir string) ([]string, error) {
 	return []string{name}, save(dir, name, vg.Length(down)*panel+vg.Length(76), func(c draw.Canvas) error {
 		c = legend(c, f.Plan.Question+"; "+grouped(f.Title), nil, f.marks()...)
 		if f.shaded {
-			c = f.shades.bar(c, "median "+f.what())
+			c = f.shades.bar(c, f.what())
 		}
 		wide := (c.Max.X - c.Min.X) / vg.Length(across)
 		labels := vg.Length(0)
@@ -122,6 +123,11 @@ func (f *experimentFile) check() error {
 			f.columns = i
 		}
 	}
+	for i := range f.Cells {
+		if at := f.Cells[i].At; len(at) != len(f.Plan.Factors) || f.index(at) != i {
+			return fmt.Errorf("cell %d is at %v: not an experiment", i, at)
+		}
+	}
 	if f.rows < 0 || f.columns < 0 || cells != len(f.Cells) || !isName(f.Plan.Name) {
 		return fmt.Errorf("%d cells of %d, by %q and %q: not an experiment", len(f.Cells), cells, f.Plan.Rows, f.Plan.Columns)
 	}
@@ -135,9 +141,12 @@ func isName(name string) bool {
 
 // what is the measure with its unit.
 func (f *experimentFile) what() string {
-	text := f.Plan.Measure
-	if text == "ttr" {
-		text = "time to recover"
+	text := "median " + f.Plan.Measure
+	switch f.Plan.Measure {
+	case "ttr":
+		text = "median time to recover"
+	case "lost":
+		text = "share of runs that do not come back"
 	}
 	if f.Unit != "" {
 		text += " (" + f.Unit + ")"
@@ -149,11 +158,12 @@ func (f *experimentFile) marks() []mark {
 	box := func(text string, of color.Color) mark {
 		return mark{text: text, line: draw.LineStyle{Color: of, Width: 6}}
 	}
-	refused, lost, some := false, false, false
+	refused, none, lost, some := false, false, false, false
 	for _, c := range f.Cells {
 		refused = refused || c.Refused != ""
-		lost = lost || c.Runs > 0 && 2*c.Lost > c.Runs
-		some = some || c.Lost > 0 && 2*c.Lost <= c.Runs
+		none = none || c.Refused == "" && c.Runs == 0
+		lost = lost || c.failed()
+		some = some || c.Lost > 0 && !c.failed() && f.Plan.Measure != "lost"
 	}
 	var all []mark
 	if lost {
@@ -165,34 +175,43 @@ func (f *experimentFile) marks() []mark {
 	if refused {
 		all = append(all, box("no such scenario", noneRGB))
 	}
+	if none {
+		all = append(all, mark{text: "–: no valid run", note: true})
+	}
 	return all
 }
 
 // panels are the levels of each panel; those of rows and columns are 0.
 func (f *experimentFile) panels() (all [][]int) {
 	for _, c := range f.Cells {
-		if len(c.At) == len(f.Plan.Factors) && c.At[f.rows] == 0 && c.At[f.columns] == 0 {
+		if c.At[f.rows] == 0 && c.At[f.columns] == 0 {
 			all = append(all, c.At)
 		}
 	}
 	return all
 }
 
-// cell is the cell of a panel.
-func (f *experimentFile) cell(at []int, row, column int) *experimentCell {
+// index is the cell at those levels, or −1.
+func (f *experimentFile) index(at []int) int {
 	i := 0
 	for k, a := range f.Plan.Factors {
-		level := at[k]
-		switch k {
-		case f.rows:
-			level = row
-		case f.columns:
-			level = column
+		if at[k] < 0 || at[k] >= len(a.Levels) {
+			return -1
 		}
-		i = i*len(a.Levels) + level
+		i = i*len(a.Levels) + at[k]
 	}
-	return &f.Cells[i]
+	return i
 }
+
+// cell is the cell of a panel.
+func (f *experimentFile) cell(at []int, row, column int) *experimentCell {
+	at = slices.Clone(at)
+	at[f.rows], at[f.columns] = row, column
+	return &f.Cells[f.index(at)]
+}
+
+// failed says whether most runs did not come back.
+func (c *experimentCell) failed() bool { return c.Runs > 0 && 2*c.Lost > c.Runs }
 
 // panel draws a matrix with its upper left corner at x, y.
 func (f *experimentFile) panel(c draw.Canvas, at []int, x, y, wide, labels, line vg.Length) {
@@ -237,10 +256,15 @@ func (f *experimentFile) look(c *experimentCell) (color.Color, string, bool) {
 	switch {
 	case c.Refused != "":
 		return noneRGB, "", false
-	case c.Runs > 0 && 2*c.Lost > c.Runs:
+	case c.failed():
 		return lostRGB, fmt.Sprintf("%d/%d", c.Lost, c.Runs), true
+	case c.Runs == 0:
+		return noneRGB, "–", false
 	case c.Value == nil || !f.shaded:
 		return survivesRGB, "–", false
+	case f.Plan.Measure == "lost":
+		u := f.shades.place(c.Value.Median)
+		return f.shades.colour(u), fmt.Sprintf("%d/%d", c.Lost, c.Runs), u > 0.6
 	}
 	u := f.shades.place(c.Value.Median)
 	text := digits(c.Value.Median)

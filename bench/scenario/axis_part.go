@@ -17,13 +17,25 @@ import (
 var partAxes = []struct {
 	key    string
 	at     func(*Scenario) *string
+	parts  func(ref string) []string         // of a composition, outer first
 	params func(name string) []catalog.Param // of a part; of all parts if name is ""
 }{
-	{"queue", func(s *Scenario) *string { return &s.Queue }, func(name string) []catalog.Param {
+	{"queue", func(s *Scenario) *string { return &s.Queue }, func(ref string) []string { return strings.Split(ref, "+") }, func(name string) []catalog.Param {
 		return append(paramsOf(queue.Catalog, name), paramsOf(queue.Wrappers, name)...)
 	}},
-	{"admit", func(s *Scenario) *string { return &s.Admit }, func(name string) []catalog.Param { return paramsOf(admit.Controllers, name) }},
-	{"retry", func(s *Scenario) *string { return &s.Retry }, func(name string) []catalog.Param { return paramsOf(admit.Retries, name) }},
+	{"admit", func(s *Scenario) *string { return &s.Admit }, advised, func(name string) []catalog.Param {
+		return append(paramsOf(admit.Controllers, name), paramsOf(admit.Estimators, name)...)
+	}},
+	{"retry", func(s *Scenario) *string { return &s.Retry }, func(ref string) []string { return []string{ref} }, func(name string) []catalog.Param { return paramsOf(admit.Retries, name) }},
+}
+
+// advised is a controller and the estimator behind it.
+func advised(ref string) []string {
+	controller, estimator := admit.Parts(ref)
+	if estimator == "" {
+		return []string{controller}
+	}
+	return []string{controller, estimator}
 }
 
 func paramsOf[F any](c *catalog.Catalog[F], name string) (all []catalog.Param) {
@@ -55,8 +67,10 @@ func partAxis(name string) (a Axis, ok bool) {
 				unit = "1"
 			}
 			return Axis{name, unit, p.Doc,
-				func(s *Scenario, x float64) error { return setParam(part.at(s), param, x, part.params) },
-				func(s *Scenario) float64 { return getParam(*part.at(s), param, part.params) }}, true
+				func(s *Scenario, x float64) error {
+					return setParam(part.at(s), part.parts(*part.at(s)), param, x, part.params)
+				},
+				func(s *Scenario) float64 { return getParam(part.parts(*part.at(s)), param, part.params) }}, true
 		}
 	}
 	return a, false
@@ -75,9 +89,8 @@ func owner(refs []string, param string, params func(string) []catalog.Param) (in
 	return -1, catalog.Param{}
 }
 
-// setParam writes the parameter into the reference at ref.
-func setParam(ref *string, param string, x float64, params func(string) []catalog.Param) error {
-	refs := strings.Split(*ref, "+")
+// setParam writes the parameter into the reference at ref, whose parts are refs.
+func setParam(ref *string, refs []string, param string, x float64, params func(string) []catalog.Param) error {
 	i, p := owner(refs, param, params)
 	if i < 0 {
 		return fmt.Errorf("%w: %s has no parameter %s", ErrScenario, *ref, param)
@@ -91,7 +104,7 @@ func setParam(ref *string, param string, x float64, params func(string) []catalo
 	if !(x >= p.Min && (p.Max == 0 || x <= p.Max)) {
 		return fmt.Errorf("%w: %s: %s=%g is out of range: %s", ErrScenario, name, param, x, p.Bounds())
 	}
-	text := strconv.FormatFloat(x, 'g', -1, 64)
+	text := strconv.FormatFloat(x, 'f', -1, 64) // 1e+06 would look like a composition
 	if p.Unit == catalog.Seconds {
 		text = time.Duration(math.Round(x * float64(time.Second))).String()
 	}
@@ -104,8 +117,8 @@ func setParam(ref *string, param string, x float64, params func(string) []catalo
 }
 
 // getParam is the parameter's default where the reference does not set it, and NaN where it has none.
-func getParam(ref, param string, params func(string) []catalog.Param) float64 {
-	if i, p := owner(strings.Split(ref, "+"), param, params); i >= 0 {
+func getParam(refs []string, param string, params func(string) []catalog.Param) float64 {
+	if i, p := owner(refs, param, params); i >= 0 {
 		return p.Default
 	}
 	return math.NaN()

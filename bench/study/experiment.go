@@ -63,20 +63,19 @@ var experimentMeasures = []experimentMeasure{
 	{"ttr-hours", "h", true, true, ttr, 1. / 3600},
 	{"efficiency", "%", false, true, efficiency, 100},
 	{"idle", "%", true, true, idle, 100},
-	{"collapse", "%", true, false, lostShare, 100},
+	{lostName, "%", true, false, lostShare, 100},
 	{"launches", "%", false, false, launches, 100},
 	{"wasted-work", "%", true, false, wasted, 100},
 	{"healthy-lost", "leases", true, false, healthyLost, 1},
 	{"goodput", "establishes/s", false, false, establishes, 1},
 }
 
+// lostName is the measure whose value is a share of the runs, not a median of them.
+const lostName = "lost"
+
 // lostShare is 1 for a run that did not come back.
 func lostShare(r *bench.Result) *float64 {
-	x := 0.0
-	if r.Verdict.Lost() {
-		x = 1
-	}
-	return &x
+	return oneIf(r.Verdict.Lost())
 }
 
 // MeasureNames are the measures that an experiment can be about.
@@ -106,10 +105,15 @@ func (e *Experiment) Run(ctx context.Context, runner bench.Runner, progress func
 		return fmt.Errorf("%w: an experiment needs a seed at least", scenario.ErrScenario)
 	}
 	m := measureOf(e.Plan.Measure)
-	at, _ := atOnce(runner, base)
+	fewest, largest := e.Plan.sizes(base)
+	at, _ := atOnce(runner, largest)
 	e.Seed = bench.DrawSeed(e.Seed)
 	e.Schema, e.Build, e.Unit, e.Lower = bench.ManifestSchema, bench.ReadBuildInfo(), m.unit, m.lower
-	e.Title = fmt.Sprintf("%s: %s leases, %d cells, %d seed%s each, %s", e.Plan.Name, show.Count(base.Leases), e.Plan.Cells(), e.Seeds, show.Plural(e.Seeds), runner.Name())
+	leases := show.Count(largest.Leases)
+	if fewest < largest.Leases {
+		leases = show.Count(fewest) + " to " + leases
+	}
+	e.Title = fmt.Sprintf("%s: %s leases, %d cells, %d seed%s each, %s", e.Plan.Name, leases, e.Plan.Cells(), e.Seeds, show.Plural(e.Seeds), runner.Name())
 	e.Cells = make([]ExperimentCell, e.Plan.Cells())
 	var done atomic.Int64
 	err = parallel.Do(ctx, at, len(e.Cells), func(ctx context.Context, i int) error {
@@ -120,10 +124,14 @@ func (e *Experiment) Run(ctx context.Context, runner bench.Runner, progress func
 		}
 		return err
 	})
-	if err == nil {
-		e.Findings = e.find()
+	if err != nil {
+		return err
 	}
-	return err
+	if !slices.ContainsFunc(e.Cells, func(c ExperimentCell) bool { return c.Refused == "" }) {
+		return fmt.Errorf("%w: each of the %d cells is refused, the first because: %s", scenario.ErrScenario, len(e.Cells), e.Cells[0].Refused)
+	}
+	e.Findings = e.find()
+	return nil
 }
 
 func (e *Experiment) cell(ctx context.Context, runner bench.Runner, s scenario.Scenario, m *experimentMeasure, i int) (ExperimentCell, error) {
@@ -161,6 +169,29 @@ func (c *ExperimentCell) sum(all sample, m *experimentMeasure) {
 	})
 	c.TTR, c.Eta, c.Idle = back.spread(ttr), back.spread(efficiency), back.spread(idle)
 	c.Launches, c.Wasted = good.spread(launches), good.spread(wasted)
+	if m.name == lostName && c.Runs > 0 {
+		x := m.scale * float64(c.Lost) / float64(c.Runs)
+		c.Value = &Spread{Median: x, Min: x, Max: x, N: c.Runs}
+	}
+}
+
+// sizes are the fewest leases of a cell, and the scenario of the cell with the most.
+func (p *Plan) sizes(base scenario.Scenario) (fewest int, largest scenario.Scenario) {
+	largest = base
+	for i := range p.Cells() {
+		s := base
+		if p.apply(&s, p.sets(p.at(i))) != nil {
+			continue // it will be refused
+		}
+		if fewest == 0 {
+			fewest, largest = s.Leases, s
+		}
+		fewest = min(fewest, s.Leases)
+		if s.Leases > largest.Leases {
+			largest = s
+		}
+	}
+	return fewest, largest
 }
 
 // index is the cell at those levels.
@@ -198,7 +229,7 @@ func (e *Experiment) find() (text []string) {
 		each := func(do func(k int, c *ExperimentCell)) {
 			for k := range rows {
 				at[r] = k
-				if c := &e.Cells[e.index(at)]; c.Refused == "" {
+				if c := &e.Cells[e.index(at)]; c.Refused == "" && c.Runs > 0 {
 					do(k, c)
 				}
 			}
@@ -253,7 +284,7 @@ func (e *Experiment) findColumns() (text []string) {
 	survived, of := make([]int, len(p.Factors[c].Levels)), make([]int, len(p.Factors[c].Levels))
 	for i := range e.Cells {
 		cell := &e.Cells[i]
-		if cell.Refused != "" {
+		if cell.Refused != "" || cell.Runs == 0 {
 			continue
 		}
 		of[cell.At[c]]++
@@ -359,7 +390,7 @@ func (c *ExperimentCell) text(m *experimentMeasure) string {
 		return "refused"
 	case c.Runs == 0:
 		return "–"
-	case m.name == "collapse":
+	case m.name == lostName:
 		return fmt.Sprintf("%d/%d", c.Lost, c.Runs)
 	case c.Value == nil:
 		return "lost"
@@ -379,7 +410,11 @@ func (e *Experiment) Text() string {
 	if unit != "" {
 		unit = " (" + unit + ")"
 	}
-	fmt.Fprintf(&b, "%s\n%s\nmedian %s%s by %s and %s\n", p.Question, e.Title, p.Measure, unit, p.Rows, p.Columns)
+	of := "median "
+	if p.Measure == lostName {
+		of = "runs that are "
+	}
+	fmt.Fprintf(&b, "%s\n%s\n%s%s%s by %s and %s\n", p.Question, e.Title, of, p.Measure, unit, p.Rows, p.Columns)
 	all, names := p.panels()
 	refused := map[string]int{}
 	for i, at := range all {

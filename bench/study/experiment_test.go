@@ -165,11 +165,11 @@ func TestPlans(t *testing.T) {
 				t.Errorf("%s: %s is not explained", p.Name, f.Name)
 			}
 		}
-		if got, err := LoadPlan(p.Name); err != nil || got.Name != p.Name || !strings.Contains(PlanText(p.Name), p.Question) {
+		if got, _, err := LoadPlan(p.Name); err != nil || got.Name != p.Name || !strings.Contains(PlanText(p.Name), p.Question) {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 	}
-	if _, err := LoadPlan("nothing"); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), "retry-after") {
+	if _, _, err := LoadPlan("nothing"); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), "retry-after") {
 		t.Error(err)
 	}
 }
@@ -185,6 +185,8 @@ func TestPlanErrors(t *testing.T) {
 		{`labels = ["plain", "margin 0"]`, `labels = ["plain"]`, "1 labels for 2 levels"},
 		{`queue={order}{more}`, `queue={order}`, "{more}"},
 		{`queue={order}{more}`, `queue={order}{more}{x}`, "no factor for {x}"},
+		{`levels = ["0.67", "2.67"]`, `levels = ["0.67", "2.67{x}"]`, "no factor for {x}"},
+		{`levels = ["0.67", "2.67"]`, `levels = ["0.67", "{order}"]`, "no factor for {order} behind its own"},
 		{`name = "more"`, `name = "order"`, "a name of its own"},
 		{`cell = [`, `cells = [`, "tiny.toml"},
 		{`cell = [`, `cell = `, "tiny.toml:5"},

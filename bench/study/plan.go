@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,23 +79,24 @@ func Plans() (all []Plan) {
 	return all
 }
 
-// LoadPlan returns the built-in experiment of that name, or the one in a file whose name ends in .toml.
-func LoadPlan(name string) (Plan, error) {
+// LoadPlan returns the built-in experiment of that name, or the one in a file whose name ends in .toml,
+// and its text.
+func LoadPlan(name string) (p Plan, text []byte, err error) {
 	if strings.HasSuffix(name, ".toml") {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return Plan{}, fmt.Errorf("%w: %w", scenario.ErrScenario, err)
+		if text, err = os.ReadFile(name); err != nil {
+			return p, nil, fmt.Errorf("%w: %w", scenario.ErrScenario, err)
 		}
-		return ParsePlan(filepath.Base(name), text)
+		p, err = ParsePlan(filepath.Base(name), text)
+		return p, text, err
 	}
 	var names []string
 	for _, p := range Plans() {
 		if p.Name == name {
-			return p, nil
+			return p, []byte(PlanText(name)), nil
 		}
 		names = append(names, p.Name)
 	}
-	return Plan{}, fmt.Errorf("%w: there is no experiment %q; there are: %s, and files NAME.toml", scenario.ErrScenario, name, strings.Join(names, ", "))
+	return p, nil, fmt.Errorf("%w: there is no experiment %q; there are: %s, and files NAME.toml", scenario.ErrScenario, name, strings.Join(names, ", "))
 }
 
 // PlanText is a built-in experiment's file.
@@ -151,9 +153,29 @@ func (p *Plan) check() error {
 			return fmt.Errorf("there are more than %d combinations", mostCells)
 		}
 	}
-	for _, set := range p.sets(make([]int, len(p.Factors))) {
-		if at := strings.IndexByte(set, '{'); at >= 0 {
-			return fmt.Errorf("%q: there is no factor for %s", set, set[at:])
+	for _, set := range p.Cell {
+		if err := p.placed(set, 0); err != nil {
+			return err
+		}
+	}
+	for i, f := range p.Factors {
+		for _, level := range f.Levels {
+			if err := p.placed(level, i+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// places are where a factor's level is put.
+var places = regexp.MustCompile(`\{[^{}]*\}?`)
+
+// placed says which place of a text is of none of the factors from the first on.
+func (p *Plan) placed(text string, first int) error {
+	for _, at := range places.FindAllString(text, -1) {
+		if k := p.factor(strings.Trim(at, "{}")); k < first || !strings.HasSuffix(at, "}") {
+			return fmt.Errorf("%q: there is no factor for %s behind its own", text, at)
 		}
 	}
 	return nil
@@ -213,7 +235,7 @@ func (p *Plan) apply(s *scenario.Scenario, sets []string) error {
 	for _, set := range sets {
 		name, value, _ := strings.Cut(set, "=")
 		switch name {
-		case "scenario":
+		case scenarioName:
 			if err := swap(s, value); err != nil {
 				return err
 			}
@@ -262,29 +284,46 @@ func swap(s *scenario.Scenario, name string) error {
 	return nil
 }
 
-// Keys are the keys that the experiment sets itself: in its cells, which a user cannot overrule.
-func (p *Plan) Keys() (keys []string) {
+// Names are what the cells assign to, each once: keys, axes, contestant and scenario.
+func (p *Plan) Names() (names []string) {
+	seen := map[string]bool{}
 	for i := range p.Cells() {
 		for _, set := range p.sets(p.at(i)) {
-			key, _, _ := strings.Cut(set, "=")
-			own := []string{key}
-			switch key {
-			case "beta":
-				own = []string{"broken"} // which it sets
-			case "contestant":
-				own = []string{"queue", "admit", "retry"}
-			case "scenario":
-				own = nil // what it leaves is the user's
+			if name, _, _ := strings.Cut(set, "="); !seen[name] {
+				seen[name] = true
+				names = append(names, name)
 			}
-			for _, key := range own {
-				if !slices.Contains(keys, key) {
-					keys = append(keys, key)
+		}
+	}
+	return names
+}
+
+// Keys are the keys that the experiment sets itself: in its cells, which a user cannot overrule.
+func (p *Plan) Keys() (keys []string) {
+	for _, name := range p.Names() {
+		switch name {
+		case "beta":
+			keys = append(keys, "broken") // which it sets
+		case "contestant":
+			keys = append(keys, "queue", "admit", "retry")
+		case scenarioName: // it takes the place of all but the size
+			for _, k := range scenario.Keys() {
+				if k.Name != "leases" {
+					keys = append(keys, k.Name)
 				}
 			}
+		default:
+			keys = append(keys, name)
 		}
 	}
 	return keys
 }
+
+// scenarioName is what a cell assigns a whole scenario to.
+const scenarioName = "scenario"
+
+// Swaps says whether the cells are scenarios of their own, so that the plan's is not used.
+func (p *Plan) Swaps() bool { return slices.Contains(p.Names(), scenarioName) }
 
 // Base is the scenario of the plan alone.
 func (p *Plan) Base() (scenario.Scenario, error) {

@@ -24,6 +24,15 @@ func TestControllers(t *testing.T) {
 	}
 }
 
+// A controller with an estimator behind it is a controller still.
+func TestEstimators(t *testing.T) {
+	for _, e := range admit.Estimators.List() {
+		t.Run(e.Name, func(t *testing.T) {
+			admittest.Run(t, func(cfg admit.Config) (admit.Controller, error) { return admit.Make("limit+"+e.Name, cfg) })
+		})
+	}
+}
+
 func TestRetries(t *testing.T) {
 	for _, e := range admit.Retries.List() {
 		t.Run(e.Name, func(t *testing.T) {

@@ -101,7 +101,7 @@ func (c *cinnamon) Done(now time.Duration, it *queue.Item, _ time.Duration, _ qu
 
 // turn ends the tick, the tuner's interval and what else is over.
 func (c *cinnamon) turn(now time.Duration) {
-	c.tuner.turn(now)
+	c.tuner.turn(now, c.inside)
 	c.look(now)
 	at := int64(now / c.tick)
 	if at <= c.at {

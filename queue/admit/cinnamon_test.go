@@ -44,15 +44,15 @@ func TestCinnamonLimit(t *testing.T) {
 	tuner := newCinnamonTuner(20, 1, 1e12)
 	for i := range 20 {
 		now := time.Duration(i)*cinnamonTune + time.Second
-		tuner.turn(now)
+		tuner.turn(now, 0)
 		tuner.inside(3)
 		for range cinnamonSamples {
 			now += time.Millisecond
 			tuner.ended(now, now-5*time.Millisecond)
 		}
 	}
-	tuner.turn(time.Hour)
-	tuner.turn(2 * time.Hour)
+	tuner.turn(time.Hour, 3)
+	tuner.turn(2*time.Hour, 3)
 	if tuner.target != 5e6 || tuner.limit != 30 || tuner.tries != 20 {
 		t.Errorf("target %g ns, limit %g after %d limits; want 5e6, 30 after 20", tuner.target, tuner.limit, tuner.tries)
 	}

@@ -32,7 +32,7 @@ type cinnamonTuner struct {
 	sorted  [1000]float64
 	samples int64 // since the last limit
 	most    int64 // most inside since then
-	from    int64 // interval after which the limit was set
+	from    int64 // first interval since then
 	at      int64 // present interval
 	lowest  float64
 	tried   [50]struct{ limit, throughput float64 }
@@ -76,15 +76,16 @@ func (t *cinnamonTuner) ended(now, offered time.Duration) {
 	t.lowest = min(t.lowest, latency)
 }
 
-// turn ends an interval that is over. Those after it in which nothing ended change nothing.
-func (t *cinnamonTuner) turn(now time.Duration) {
+// turn ends an interval that is over, with so many attempts still inside. Those after it in which
+// nothing ended change nothing.
+func (t *cinnamonTuner) turn(now time.Duration, inside int64) {
 	at := int64(now / cinnamonTune)
 	if at <= t.at {
 		return
 	}
 	if t.samples >= cinnamonSamples {
 		t.tune(float64(t.samples) / (float64(t.at+1-t.from) * cinnamonTune.Seconds()))
-		t.from, t.samples, t.most = t.at+1, 0, 0
+		t.from, t.samples, t.most = at, 0, inside
 	}
 	if at/cinnamonTarget > t.at/cinnamonTarget && !math.IsInf(t.lowest, 1) {
 		t.aim()

@@ -12,7 +12,7 @@ import (
 // its retries, up to a good answer or to the end of the policy's patience.
 
 // pauseParam is the pause between two requests of a droplet.
-var pauseParam = catalog.Param{Name: "pause", Unit: "timeouts", Default: 10, Min: 1e-6, Max: 1e6,
+var pauseParam = catalog.Param{Name: "pause", Unit: "timeouts", Default: 3, Min: 1e-6, Max: 1e6,
 	Doc: "mean pause of a droplet whose client gave up, drawn from half of it to one and a half"}
 
 // clientsParam is the number of clients that the droplets share.

@@ -106,6 +106,14 @@ func contestants(typed string) []word {
 	})(typed)
 }
 
+// planNames completes an experiment.
+func planNames(string) (words []word) {
+	for _, p := range study.Plans() {
+		words = append(words, word{p.Name, p.Question, false})
+	}
+	return words
+}
+
 // keyValues are the keys whose values have names.
 var keyValues = map[string]completer{
 	"table": refs(partsOf(lease.Catalog)...), "queue": disciplines, "admit": controllers, "retry": refs(partsOf(admit.Retries)...),
@@ -213,12 +221,22 @@ func completions(root *cobra.Command) {
 	walk = func(cmd *cobra.Command) {
 		_, args, _ := strings.Cut(cmd.Use, " ")
 		switch strings.Trim(args, "[]") {
+		case "NAME | FILE.toml] [SCENARIO":
+			cmd.ValidArgsFunction = func(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+				if len(args) == 0 {
+					return shell(func(typed string) []word { return append(planNames(typed), files(typed)...) }, 1)(c, args, typed)
+				}
+				return shell(scenarios, 1)(c, args[1:], typed)
+			}
 		case "SCENARIO":
 			cmd.ValidArgsFunction = shell(scenarios, 1)
 		case "NAME":
-			if cmd.Name() == "runbook" {
+			switch cmd.Name() {
+			case "runbook":
 				cmd.ValidArgsFunction = shell(texts(operator.Names()...), 1)
-			} else {
+			case "experiment":
+				cmd.ValidArgsFunction = shell(planNames, 1)
+			default:
 				cmd.ValidArgsFunction = shell(partNames, 1)
 			}
 		case "DIR":

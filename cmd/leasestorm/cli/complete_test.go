@@ -54,7 +54,8 @@ func TestCompletion(t *testing.T) {
 		{"sim surge --set then_adm", "then_admit=", true}, {"border surge --engine v", "virtual", false}, {"run surge --idle p", "park", false},
 		{"describe dead", "deadline", false}, {"describe ed", "edf edf+ edf", false}, {"describe queue/ed", "queue/edf queue/edf+", false}, {"describe retry/backo", "retry/backoff", false}, {"describe adm", "admit/", true},
 		{"describe nosuch/", "", true}, {"bench --suite st", "standard", false}, {"list runbook da", "day", false}, {"incident --runbook mi", "mine.toml", false},
-		{"hist x --format h", "hlog hgrm", false}, {"hist x --sum a", "all", false}, {"init --retry imm", "immediate", false}, {"hel", "help", false},
+		{"hist x --format h", "hlog hgrm", false}, {"hist x --sum a", "all", false}, {"init --retry imm", "immediate", false},
+		{"experiment dri", "drift", false}, {"experiment mi", "mine.toml", false}, {"experiment drift surge-", "surge-100", false}, {"list experiment la", "launches", false}, {"hel", "help", false},
 	} {
 		words := strings.Split(tt.line, " ")
 		got, noSpace := complete(t, words...)

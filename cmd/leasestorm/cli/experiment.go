@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,9 @@ import (
 // experimentLeases is the number of leases to which an experiment scales a scenario down: it has
 // thousands of runs.
 const experimentLeases = 20_000
+
+// planFile is the plan in a study's folder.
+const planFile = "plan.toml"
 
 // planFlag holds the experiment's name, so that --resume finds it.
 const planFlag = "plan"
@@ -54,13 +58,17 @@ Experiments:
 			args = args[1:]
 		}
 		var plan study.Plan
+		var text []byte
 		if f.resume == "" {
 			var err error
-			if plan, err = study.LoadPlan(name); err != nil {
+			if plan, text, err = study.LoadPlan(name); err != nil {
 				return usage(err)
 			}
 			f.fallback, f.preset = plan.Scenario, plan.Set
 			if len(args) > 0 {
+				if plan.Swaps() {
+					return usage(fmt.Errorf("%s: each cell of the experiment %s has a scenario of its own; 'leasestorm list experiment %[2]s' prints it, to be changed", args[0], plan.Name))
+				}
 				f.preset = nil // those are the experiment's own scenario's
 			}
 			if err := f.ofPlan(cmd, &plan); err != nil {
@@ -71,9 +79,18 @@ Experiments:
 			f.size(cmd, s, experimentLeases)
 			return nil
 		}, func(s scenario.Scenario, runner bench.Runner, dir string) error {
+			kept := filepath.Join(dir, planFile)
 			var err error
-			if plan, err = study.LoadPlan(name); err != nil { // --resume has its name
-				return usage(err)
+			switch {
+			case f.saved: // the file that was named may be another one by now
+				if text, err = os.ReadFile(kept); err == nil {
+					plan, err = study.ParsePlan(kept, text)
+				}
+			case dir != "":
+				err = record.WriteFile(kept, record.Text(string(text)))
+			}
+			if err != nil {
+				return err
 			}
 			e := study.Experiment{Plan: plan, Scenario: s.TOML(), Seeds: f.seeds, Seed: f.opts.Seed, Method: f.method()}
 			bar := newBar(os.Stderr, "cells")
@@ -108,9 +125,16 @@ Experiments:
 	return cmd
 }
 
-// ofPlan refuses the flags whose keys the experiment sets in its cells.
+// ofPlan refuses the flags whose keys the experiment sets in its cells, and an experiment on what only
+// a service that is not ours decides.
 func (f *shared) ofPlan(cmd *cobra.Command, p *study.Plan) error {
+	if f.on == (bench.Target{}).Name() && slices.Contains(p.Names(), "beta") {
+		return errBeta
+	}
 	for _, key := range p.Keys() {
+		if f.on == (bench.Target{}).Name() && bench.Foreign(key, true) != "" {
+			return usage(fmt.Errorf("--engine target: the experiment %s sets %s: %s", p.Name, key, bench.Foreign(key, true)))
+		}
 		flag := key
 		for _, k := range keyFlags {
 			if k.key == key {

@@ -121,6 +121,8 @@ func setFlag(cmd *cobra.Command, name, value string) error {
 	return cmd.Flags().Set(name, value)
 }
 
+var errBeta = usage(errors.New("axis beta: --engine target takes none: β follows from a capacity that is measured before each run: take broken"))
+
 // axis refuses an axis along which only the service could move.
 func (f *shared) axis(s *scenario.Scenario, r scenario.Range) error {
 	if f.opts.Target == nil {
@@ -146,7 +148,7 @@ func (f *shared) axis(s *scenario.Scenario, r scenario.Range) error {
 		}
 	}
 	if a.Name == "beta" {
-		return usage(errors.New("axis beta: --engine target takes none: β follows from a capacity that is measured before each run: take broken"))
+		return errBeta
 	}
 	return nil
 }
