@@ -10,7 +10,7 @@ import (
 
 // What theory expects of each part at β = 2.67, in the place of the plain one beside a fifo
 // with the retry policy given. A part without a line fails the test.
-var expected = struct{ queues, wrappers, controllers, retries map[string]outcome }{
+var expected = struct{ queues, wrappers, controllers, estimators, retries map[string]outcome }{
 	queues: map[string]outcome{
 		"fifo": {collapse, ""}, "fifo-lockfree": {collapse, ""}, // above the border
 		"lifo": {recovery, ""}, "lifo-lockfree": {recovery, ""}, // the newest are still waited for
@@ -44,10 +44,14 @@ var expected = struct{ queues, wrappers, controllers, retries map[string]outcome
 		"cinnamon":        {collapse, "immediate"}, // nothing is refused for ten seconds, and a door cannot evict what waits
 		"envoy-gradient":  {recovery, "backoff"},
 	},
+	estimators: map[string]outcome{ // behind a limit of attempts inside; the clients listen
+		"silent": {recovery, "retry-after"}, "constant": {recovery, "retry-after"}, "rate": {recovery, "retry-after"}, "drain": {recovery, "retry-after"}, "appointments": {recovery, "retry-after"},
+		"drops": {collapse, "retry-after"}, // all come back together, and again, and again
+	},
 	retries: map[string]outcome{ // none of them undoes a queue full of dead work in 60 s …
 		"immediate": {collapse, ""}, "backoff": {collapse, ""}, "decorrelated": {collapse, ""}, "retry-after": {collapse, ""},
-		"client-breaker": {collapse, ""}, "retry-budget": {collapse, ""}, "client-throttle": {collapse, ""}, "aws-sdk": {collapse, ""}, "mongodb": {collapse, ""}, "finagle-budget": {collapse, ""}, "linkerd-budget": {collapse, ""},
-		"fixed": {recovery, ""}, // … but w = τ moves the border to 2.97
+		"client-breaker": {collapse, ""}, "retry-budget": {collapse, ""}, "client-throttle": {collapse, ""}, "aws-sdk": {collapse, ""}, "mongodb": {recovery, ""}, "finagle-budget": {collapse, ""}, "linkerd-budget": {collapse, ""},
+		"fixed": {recovery, ""}, // … but w = τ moves the border to 2.97, and who gives up pauses for three
 	},
 }
 
@@ -63,13 +67,14 @@ func recovery(v Verdict) bool { return v == Recovered }
 // expects of it, and below it brings everybody back.
 func TestEveryPart(t *testing.T) {
 	for _, kind := range []struct {
-		key    string
-		names  []string
-		around string
-		want   map[string]outcome
+		key           string
+		names         []string
+		before, after string
+		want          map[string]outcome
 	}{
-		{"queue", queue.Catalog.Names(), "", expected.queues}, {"queue", queue.Wrappers.Names(), "+fifo", expected.wrappers},
-		{"admit", admit.Controllers.Names(), "", expected.controllers}, {"retry", admit.Retries.Names(), "", expected.retries},
+		{"queue", queue.Catalog.Names(), "", "", expected.queues}, {"queue", queue.Wrappers.Names(), "", "+fifo", expected.wrappers},
+		{"admit", admit.Controllers.Names(), "", "", expected.controllers}, {"admit", admit.Estimators.Names(), "concurrency+", "", expected.estimators},
+		{"retry", admit.Retries.Names(), "", "", expected.retries},
 	} {
 		for _, name := range kind.names {
 			want, known := kind.want[name]
@@ -79,7 +84,7 @@ func TestEveryPart(t *testing.T) {
 				}
 				continue
 			}
-			set := []string{kind.key + "=" + name + kind.around, "duration=60s"}
+			set := []string{kind.key + "=" + kind.before + name + kind.after, "duration=60s"}
 			if want.retry != "" {
 				set = append(set, "retry="+want.retry)
 			}
