@@ -111,7 +111,7 @@ fails. On a shared host rows of the real engine may fail, since the host's gaps 
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of all randomness")
 	cmd.Flags().BoolVar(&engines, "engines", false, "compare the engines with each other instead: built-in scenarios on both, the virtual engine with the service times that the real engine measured (three minutes)")
 	cmd.Flags().StringArrayVar(&set, "set", nil, "with --engines: set a key of all scenarios, as in --set leases=200000")
-	cmd.Flags().BoolVar(&points, "published", false, "make published results again instead, on the virtual engine, and compare (half a minute)")
+	cmd.Flags().BoolVar(&points, "published", false, "make published results again instead, on the virtual engine, and compare (a minute)")
 	cmd.Flags().IntVar(&seeds, "seeds", 0, "with --published: runs of each result, at most; 0: as many as it has")
 	cmd.Flags().StringVar(&out, "out", "", "with --published: a new folder for the table, published.json and the scenarios")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per row, one per line")
