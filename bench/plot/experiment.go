@@ -44,6 +44,7 @@ type experimentCell struct {
 type experimentFile struct {
 	Title string `json:"title"`
 	Unit  string `json:"unit"`
+	Back  bool   `json:"back"` // the measure is of the runs that came back only
 	Plan  struct {
 		Name     string             `json:"name"`
 		Question string             `json:"question"`
@@ -72,7 +73,7 @@ func drawExperiment(dir string) ([]string, error) {
 	}
 	var values []float64
 	for _, c := range f.Cells {
-		if c.Value != nil && !c.failed() {
+		if c.Value != nil && !f.failed(&c) {
 			values = append(values, c.Value.Median)
 		}
 	}
@@ -162,15 +163,15 @@ func (f *experimentFile) marks() []mark {
 	for _, c := range f.Cells {
 		refused = refused || c.Refused != ""
 		none = none || c.Refused == "" && c.Runs == 0
-		lost = lost || c.failed()
-		some = some || c.Lost > 0 && !c.failed() && f.Plan.Measure != "lost"
+		lost = lost || f.failed(&c)
+		some = some || c.Lost > 0 && !f.failed(&c) && f.Plan.Measure != "lost"
 	}
 	var all []mark
 	if lost {
 		all = append(all, box("most runs do not come back (share)", lostRGB))
 	}
 	if some {
-		all = append(all, mark{text: "*: some runs do not come back", note: true})
+		all = append(all, mark{text: "*: not all runs come back", note: true})
 	}
 	if refused {
 		all = append(all, box("no such scenario", noneRGB))
@@ -210,8 +211,10 @@ func (f *experimentFile) cell(at []int, row, column int) *experimentCell {
 	return &f.Cells[f.index(at)]
 }
 
-// failed says whether most runs did not come back.
-func (c *experimentCell) failed() bool { return c.Runs > 0 && 2*c.Lost > c.Runs }
+// failed says whether most runs did not come back, and the measure is not of them or counts them.
+func (f *experimentFile) failed(c *experimentCell) bool {
+	return c.Runs > 0 && 2*c.Lost > c.Runs && (f.Back || f.Plan.Measure == "lost")
+}
 
 // panel draws a matrix with its upper left corner at x, y.
 func (f *experimentFile) panel(c draw.Canvas, at []int, x, y, wide, labels, line vg.Length) {
@@ -256,7 +259,7 @@ func (f *experimentFile) look(c *experimentCell) (color.Color, string, bool) {
 	switch {
 	case c.Refused != "":
 		return noneRGB, "", false
-	case c.failed():
+	case f.failed(c):
 		return lostRGB, fmt.Sprintf("%d/%d", c.Lost, c.Runs), true
 	case c.Runs == 0:
 		return noneRGB, "–", false

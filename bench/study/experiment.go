@@ -25,6 +25,7 @@ type Experiment struct {
 	Title    string `json:"title"`
 	Unit     string `json:"unit"`  // of the measure; "": a pure number
 	Lower    bool   `json:"lower"` // less of the measure is better
+	Back     bool   `json:"back"`  // the measure is of the runs that came back only
 	Seeds    int    `json:"seeds"`
 	Seed     uint64 `json:"seed"` // of the first
 	Method
@@ -108,7 +109,7 @@ func (e *Experiment) Run(ctx context.Context, runner bench.Runner, progress func
 	fewest, largest := e.Plan.sizes(base)
 	at, _ := atOnce(runner, largest)
 	e.Seed = bench.DrawSeed(e.Seed)
-	e.Schema, e.Build, e.Unit, e.Lower = bench.ManifestSchema, bench.ReadBuildInfo(), m.unit, m.lower
+	e.Schema, e.Build, e.Unit, e.Lower, e.Back = bench.ManifestSchema, bench.ReadBuildInfo(), m.unit, m.lower, m.back
 	leases := show.Count(largest.Leases)
 	if fewest < largest.Leases {
 		leases = show.Count(fewest) + " to " + leases
