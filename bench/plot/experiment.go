@@ -51,6 +51,7 @@ type experimentFile struct {
 		Measure  string             `json:"measure"`
 		Rows     string             `json:"rows"`
 		Columns  string             `json:"columns"`
+		Relative bool               `json:"relative"`
 		Factors  []experimentFactor `json:"factors"`
 	} `json:"plan"`
 	Cells []experimentCell `json:"cells"`
@@ -72,9 +73,9 @@ func drawExperiment(dir string) ([]string, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	var values []float64
-	for _, c := range f.Cells {
-		if c.Value != nil && !f.failed(&c) {
-			values = append(values, c.Value.Median)
+	for i := range f.Cells {
+		if c := &f.Cells[i]; c.Value != nil && !f.failed(c) {
+			values = append(values, f.worth(c))
 		}
 	}
 	f.shades, f.shaded = newRamp(values)
@@ -90,9 +91,9 @@ func drawExperiment(dir string) ([]string, error) {
 	head := vg.Length(2.6 * line)
 	panel := vg.Length(rows)*line + head
 	return []string{name}, save(dir, name, vg.Length(down)*panel+vg.Length(76), func(c draw.Canvas) error {
-		c = legend(c, f.Plan.Question+" "+grouped(f.Title), nil, f.marks()...)
+		c = legend(c, f.Plan.Question+"; "+grouped(f.Title), nil, f.marks()...)
 		if f.shaded {
-			c = f.shades.bar(c, f.what())
+			c = f.shades.bar(c, f.shadesAre())
 		}
 		wide := (c.Max.X - c.Min.X) / vg.Length(across)
 		labels := vg.Length(0)
@@ -211,6 +212,31 @@ func (f *experimentFile) cell(at []int, row, column int) *experimentCell {
 	return &f.Cells[f.index(at)]
 }
 
+// worth is what the cell's colour shows: its value, or its ratio to the best one of its column.
+func (f *experimentFile) worth(c *experimentCell) float64 {
+	if !f.Plan.Relative {
+		return c.Value.Median
+	}
+	best := c.Value.Median
+	for row := range f.Plan.Factors[f.rows].Levels {
+		if other := f.cell(c.At, row, c.At[f.columns]); other.Value != nil && !f.failed(other) {
+			best = min(best, other.Value.Median)
+		}
+	}
+	if best <= 0 {
+		return 1 // of two times of nothing there is no ratio
+	}
+	return c.Value.Median / best
+}
+
+// shadesAre says what the colours show.
+func (f *experimentFile) shadesAre() string {
+	if f.Plan.Relative {
+		return "text: " + f.what() + "; colour: its ratio to the best of the column"
+	}
+	return f.what()
+}
+
 // failed says whether most runs did not come back, and the measure is not of them or counts them.
 func (f *experimentFile) failed(c *experimentCell) bool {
 	return c.Runs > 0 && 2*c.Lost > c.Runs && (f.Back || f.Plan.Measure == "lost")
@@ -266,10 +292,10 @@ func (f *experimentFile) look(c *experimentCell) (color.Color, string, bool) {
 	case c.Value == nil || !f.shaded:
 		return survivesRGB, "–", false
 	case f.Plan.Measure == "lost":
-		u := f.shades.place(c.Value.Median)
+		u := f.shades.place(f.worth(c))
 		return f.shades.colour(u), fmt.Sprintf("%d/%d", c.Lost, c.Runs), u > 0.6
 	}
-	u := f.shades.place(c.Value.Median)
+	u := f.shades.place(f.worth(c))
 	text := digits(c.Value.Median)
 	if c.Lost > 0 {
 		text += "*"

@@ -276,9 +276,15 @@ func legend(c draw.Canvas, title string, names []string, marks ...mark) draw.Can
 // titleRows breaks a title between its remarks where a row would run out of the figure.
 func titleRows(title string, fits func(row string) bool) (rows []string) {
 	for i, remark := range strings.Split(title, "; ") {
-		if last := len(rows) - 1; i > 0 && fits(rows[last]+"; "+remark) {
-			rows[last] += "; " + remark
-			continue
+		if last := len(rows) - 1; i > 0 {
+			joint := "; "
+			if strings.HasSuffix(rows[last], "?") {
+				joint = " "
+			}
+			if fits(rows[last] + joint + remark) {
+				rows[last] += joint + remark
+				continue
+			}
 		}
 		rows = append(rows, remark)
 	}

@@ -179,6 +179,7 @@ func TestPlanErrors(t *testing.T) {
 	for _, tt := range []struct{ old, to, want string }{
 		{`name = "tiny"`, `name = "../tiny"`, "small letters"},
 		{`measure = "ttr"`, `measure = "speed"`, "wasted-work"},
+		{`measure = "ttr"`, "measure = \"launches\"\nrelative = true", "less is better"},
 		{`rows = "order"`, `rows = "nothing"`, "two of the factors"},
 		{`rows = "order"`, `rows = "surge"`, "two of the factors"},
 		{`levels = ["immediate"]`, `levels = []`, "client: it has no levels"},

@@ -34,10 +34,12 @@ type Plan struct {
 	Measure string   `toml:"measure" json:"measure"` // name of one of Measures, which the figure shows
 	// Rows and Columns are the factors of a panel of the figure. There is a panel for each
 	// combination of the others.
-	Rows    string   `toml:"rows" json:"rows"`
-	Columns string   `toml:"columns" json:"columns"`
-	Ordered bool     `toml:"ordered" json:"ordered"` // the columns' levels have an order, and the last is the fullest
-	Factors []Factor `toml:"factor" json:"factors"`
+	Rows    string `toml:"rows" json:"rows"`
+	Columns string `toml:"columns" json:"columns"`
+	Ordered bool   `toml:"ordered" json:"ordered"` // the columns' levels have an order, and the last is the fullest
+	// Relative colours a value of the figure by its ratio to the best one of its column.
+	Relative bool     `toml:"relative" json:"relative"`
+	Factors  []Factor `toml:"factor" json:"factors"`
 }
 
 // Factor is what is varied.
@@ -118,7 +120,7 @@ func ParsePlan(file string, text []byte) (p Plan, err error) {
 			line, column := e.Position()
 			return p, fmt.Errorf("%s:%d:%d: %w: %s", file, line, column, scenario.ErrScenario, strings.TrimPrefix(e.Error(), "toml: "))
 		}
-		return p, fmt.Errorf("%s: %w: %w: there are name, question, scenario, set, cell, measure, rows, columns, ordered, and [[factor]] with name, about, levels, labels", file, scenario.ErrScenario, err)
+		return p, fmt.Errorf("%s: %w: %w: there are name, question, scenario, set, cell, measure, rows, columns, ordered, relative, and [[factor]] with name, about, levels, labels", file, scenario.ErrScenario, err)
 	}
 	if err := p.check(); err != nil {
 		return p, fmt.Errorf("%s: %w: %w", file, scenario.ErrScenario, err)
@@ -134,6 +136,8 @@ func (p *Plan) check() error {
 		return errors.New("cell is empty: want what a combination sets, as in admit=limit+{estimator}")
 	case measureOf(p.Measure) == nil:
 		return fmt.Errorf("there is no measure %q; there are: %s", p.Measure, strings.Join(MeasureNames(), ", "))
+	case p.Relative && !measureOf(p.Measure).lower:
+		return fmt.Errorf("relative: want a measure of which less is better, not %s", p.Measure)
 	case p.factor(p.Rows) < 0 || p.factor(p.Columns) < 0 || p.Rows == p.Columns:
 		return fmt.Errorf("rows %q and columns %q: want two of the factors", p.Rows, p.Columns)
 	}
