@@ -74,6 +74,9 @@ Experiments:
 			if err := f.ofPlan(cmd, &plan); err != nil {
 				return err
 			}
+			if f.typed(cmd, "leases") && slices.Contains(plan.Keys(), "broken") {
+				f.preset = append(slices.Clone(f.preset), "broken=1") // any number of leases has one; the cells set theirs
+			}
 		}
 		return f.begin(cmd, args, func(s *scenario.Scenario) error {
 			f.size(cmd, s, experimentLeases)
