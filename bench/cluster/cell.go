@@ -101,10 +101,16 @@ type outcome struct {
 	Worker string        `json:"worker"`
 }
 
-// kinds are the errors that a study tells apart.
-var kinds = map[string]error{
-	"scenario": scenario.ErrScenario, "memory": bench.ErrMemory, "accounting": bench.ErrAccounting, "cell": errCell, "aside": study.ErrSetAside,
+// kinds are the errors that a study tells apart. An error that is of two is of the first.
+var kinds = []struct {
+	name string
+	is   error
+}{
+	{aside, study.ErrSetAside}, {"cell", errCell}, {"scenario", scenario.ErrScenario}, {"memory", bench.ErrMemory}, {"accounting", bench.ErrAccounting},
 }
+
+// aside is the kind of a cell that was set aside.
+const aside = "aside"
 
 // remoteError is an error of another process.
 type remoteError struct {
@@ -120,15 +126,22 @@ func (o *outcome) err() error {
 	if o.Error == "" {
 		return nil
 	}
-	return &remoteError{o.Error, kinds[o.Kind]}
+	e := &remoteError{text: o.Error}
+	for _, k := range kinds {
+		if k.name == o.Kind {
+			e.kind = k.is
+		}
+	}
+	return e
 }
 
 // failed is the outcome of an error.
 func failed(err error) outcome {
 	o := outcome{Error: err.Error()}
-	for kind, is := range kinds {
-		if errors.Is(err, is) {
-			o.Kind = kind
+	for _, k := range kinds {
+		if errors.Is(err, k.is) {
+			o.Kind = k.name
+			break
 		}
 	}
 	if o.Kind == "" && scenario.Refused(err) {

@@ -145,14 +145,21 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 			return nil, nil, err
 		}
 	}
-	coordinator, err := open(ctx, l, s.id, dir, here, c.giveBack)
+	temp, err := filepath.Abs(filepath.Join(s.dir, "tmp"))
+	if err == nil {
+		err = os.MkdirAll(temp, 0o700)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	coordinator, err := open(ctx, l, own != nil, s.id, dir, here, c.giveBack)
 	if err != nil {
 		return nil, nil, err
 	}
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var workers sync.WaitGroup
 	workers.Go(func() {
-		if err := processes(working, c.local, asked{l, c.limit}, say); err != nil {
+		if err := processes(working, c.local, temp, asked{l, c.limit}, say); err != nil {
 			say("no local workers: %v", err)
 		}
 	})
@@ -239,7 +246,7 @@ command, and no file of a name that the coordinator chooses. Coordinator and wor
 			if err != nil {
 				return cli.Usage(err)
 			}
-			return processes(ctx, many, asked{l, limit}, say)
+			return processes(ctx, many, "", asked{l, limit}, say)
 		},
 	}
 	cmd.Flags().StringVar(&where, "cluster", "", "URL of the NATS server, or folder of a study on this host")

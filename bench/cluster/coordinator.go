@@ -53,7 +53,8 @@ type progress struct {
 }
 
 // open connects a coordinator to a server. id names the study, folder is where it is.
-func open(ctx context.Context, l link, id, folder string, here bench.Runner, giveBack time.Duration) (_ *coordinator, err error) {
+// own says that the server is this process's: whoever holds its lock has died.
+func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration) (_ *coordinator, err error) {
 	c := &coordinator{here: here, session: random(), known: map[string]bool{}, awaited: map[string]chan struct{}{}}
 	host, _ := os.Hostname()
 	c.report = progress{Folder: folder, Host: host, PID: os.Getpid(), Build: buildID(), Began: time.Now().UTC()}
@@ -66,7 +67,7 @@ func open(ctx context.Context, l link, id, folder string, here bench.Runner, giv
 			c.nc.Close()
 		}
 	}()
-	lock, err := take(ctx, js, holder{Host: host, PID: os.Getpid(), Dir: folder, Once: c.session})
+	lock, err := take(ctx, js, own, holder{Host: host, PID: os.Getpid(), Dir: folder, Once: c.session})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,12 @@ func open(ctx context.Context, l link, id, folder string, here bench.Runner, giv
 		defer cancel()
 		_ = lock.release(late) // else it goes by itself
 	})
-	if c.store, err = lay(ctx, js, id, giveBack); err == nil {
+	if c.store, err = lay(ctx, js, id, giveBack); err == nil && own {
+		// The server went with the coordinator that had these cells put there, and its workers could not
+		// give them back: that was no death of a worker.
+		err = c.store.stream.Purge(ctx)
+	}
+	if err == nil {
 		err = c.watch(ctx)
 	}
 	if err != nil {
@@ -115,10 +121,19 @@ func (c *coordinator) watch(ctx context.Context) error {
 		}
 	}
 	for _, key := range old {
-		if err := c.store.outcomes.Delete(ctx, key); err != nil {
+		// Its message may still be there, with all its deliveries: the worker that set the cell aside may
+		// have ended before it was acknowledged.
+		if err := errors.Join(c.store.outcomes.Delete(ctx, key), c.store.stream.Purge(ctx, jetstream.WithPurgeSubject(subject(c.report.Build, key)))); err != nil {
 			return err
 		}
 	}
+	back := make(chan struct{}, 1)
+	c.nc.SetReconnectHandler(func(*nats.Conn) {
+		select {
+		case back <- struct{}{}:
+		default:
+		}
+	})
 	c.all.Go(func() {
 		defer func() { _ = w.Stop() }()
 		for {
@@ -131,6 +146,12 @@ func (c *coordinator) watch(ctx context.Context) error {
 				}
 				if info != nil && !info.Deleted {
 					c.arrived(info.Name)
+				}
+			case <-back:
+				// The watch would find out by itself, after some 20 s.
+				if next, err := c.store.outcomes.Watch(c.ctx); err == nil {
+					_ = w.Stop()
+					w = next
 				}
 			}
 		}
@@ -238,22 +259,29 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// look is how long a cell is awaited before the coordinator looks itself.
-const look = 20 * time.Second
+// look is how long an outcome is awaited before the coordinator looks itself: the news of it may have been
+// lost when the server went. Every so many looks the cell is asked for again, should the server have lost it.
+const (
+	look     = 4 * time.Second
+	askAgain = 5
+)
 
 // wait puts a cell into the queue, unless it is there, and waits until there is an outcome.
 func (c *coordinator) wait(ctx context.Context, key string, text []byte, try int) error {
-	for turn := 0; ; turn++ {
+	for turn, asked := 0, 0; ; turn, asked = turn+1, asked+1 {
 		there, done := c.await(key)
 		if done {
 			return nil
 		}
-		patience := look
+		var err error
 		// The identity holds for this process's try: within it, whatever is sent twice counts once. A cell
 		// that is still queued from an earlier one is refused by its subject.
-		_, err := c.store.js.Publish(ctx, subject(c.report.Build, key), text, jetstream.WithMsgID(fmt.Sprintf("%s-%s-%d-%d", key, c.session, try, turn)), jetstream.WithRetryAttempts(0))
+		if turn%askAgain == 0 {
+			_, err = c.store.js.Publish(ctx, subject(c.report.Build, key), text, jetstream.WithMsgID(fmt.Sprintf("%s-%s-%d-%d", key, c.session, try, asked)), jetstream.WithRetryAttempts(0))
+		}
+		patience := look
 		if err != nil && !queued(err) {
-			patience = time.Second // the server is away: it may come back
+			patience, turn = time.Second, -1 // the server is away: it may come back
 		}
 		select {
 		case <-ctx.Done():
@@ -264,7 +292,6 @@ func (c *coordinator) wait(ctx context.Context, key string, text []byte, try int
 			return nil
 		case <-time.After(patience):
 		}
-		// The news may have been lost, with the server or on the way.
 		if _, err := c.store.outcomes.GetInfo(ctx, key); err == nil {
 			c.arrived(key)
 		}

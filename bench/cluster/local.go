@@ -23,7 +23,9 @@ type asked struct {
 }
 
 // processes keeps n worker processes running until ctx is done. It returns when all have ended.
-func processes(ctx context.Context, n int, a asked, say func(format string, args ...any)) error {
+//
+// Their temporary files are in the folder temp; "": where the host has them.
+func processes(ctx context.Context, n int, temp string, a asked, say func(format string, args ...any)) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -36,7 +38,7 @@ func processes(ctx context.Context, n int, a asked, say func(format string, args
 	for i := range n {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				if err := process(ctx, program, append(line, '\n')); ctx.Err() == nil {
+				if err := process(ctx, program, temp, append(line, '\n')); ctx.Err() == nil {
 					say("worker %d of %d ended, and is started again: %v", i+1, n, err)
 				}
 				pause(ctx, again)
@@ -48,13 +50,16 @@ func processes(ctx context.Context, n int, a asked, say func(format string, args
 }
 
 // process is a worker process, from its start to its end.
-func process(ctx context.Context, program string, line []byte) error {
+func process(ctx context.Context, program, temp string, line []byte) error {
 	cmd := exec.CommandContext(ctx, program, "worker", "--"+stdinFlag)
 	in, out, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	cmd.Stdin, cmd.Stderr = in, os.Stderr
+	if temp != "" {
+		cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+	}
 	// The end of its input asks the worker to stop; it gives its cell back.
 	cmd.Cancel, cmd.WaitDelay = out.Close, 5*time.Second
 	if err := cmd.Start(); err != nil {

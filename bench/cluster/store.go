@@ -112,11 +112,16 @@ type holder struct {
 var errSecond = errors.New("another coordinator uses this NATS server")
 
 // take takes the lock. If it is held, take waits for a sign of the holder's life, or for the lock of
-// one that died to go.
-func take(ctx context.Context, js jetstream.JetStream, me holder) (*held, error) {
+// one that died to go. own says that nobody else can hold it.
+func take(ctx context.Context, js jetstream.JetStream, own bool, me holder) (*held, error) {
 	kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: lockBucket, TTL: lockTTL})
 	if err != nil {
 		return nil, err
+	}
+	if own {
+		if err := kv.Purge(ctx, "coordinator"); err != nil {
+			return nil, err
+		}
 	}
 	text, err := json.Marshal(me)
 	if err != nil {

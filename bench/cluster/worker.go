@@ -113,8 +113,10 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 		return nil //nolint:nilerr // the coordinator has not made it yet, or the server is away
 	}
 	for ctx.Err() == nil {
-		msg, err := consumer.Next(jetstream.FetchMaxWait(2 * time.Second))
-		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) {
+		one, cancel := context.WithTimeout(ctx, 2*time.Second)
+		msg, err := consumer.Next(jetstream.FetchContext(one))
+		cancel()
+		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded) {
 			if _, err := consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 				return nil // the study has ended
 			}
@@ -143,7 +145,7 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	var c cell
 	var out outcome
 	folder := ""
-	key := keyOfSubject(msg.Subject())
+	key, place := keyOfSubject(msg.Subject()), meta.Sequence.Stream
 	w.now.Store(key)
 	defer w.now.Store("")
 	alive, dead := context.WithCancel(ctx)
@@ -153,23 +155,27 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 			_ = msg.InProgress() // the next may arrive
 		}
 	}()
-	switch died := int(meta.NumDelivered) - 1 - w.released(ctx, key); { //nolint:gosec // a small number
-	case died >= most:
-		out = failed(fmt.Errorf("%w: cell %s: the %d workers that held it died, hung or lost their network; --resume tries it again", study.ErrSetAside, key, died))
-	default:
+	died := 0
+	if meta.NumDelivered > 1 {
 		if _, err := outcomes.GetInfo(ctx, key); err == nil {
 			return w.finish(ctx, msg) // a worker that was thought dead has stored it
 		}
+		died = int(meta.NumDelivered) - 1 - w.released(ctx, place)
+	}
+	switch {
+	case died >= most:
+		out = failed(fmt.Errorf("%w: cell %s: the %d workers that held it died, hung or lost their network; --resume tries it again", study.ErrSetAside, key, died))
+	default:
 		if err := json.Unmarshal(msg.Data(), &c); err != nil {
 			out = failed(fmt.Errorf("%w: %w", errCell, err))
 			break
 		}
-		temp, err := os.MkdirTemp("", "leasestorm-cell-")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = os.RemoveAll(temp) }()
 		if c.Files {
+			temp, err := os.MkdirTemp("", "leasestorm-cell-")
+			if err != nil {
+				return err
+			}
+			defer func() { _ = os.RemoveAll(temp) }()
 			folder = filepath.Join(temp, "run")
 		}
 		if out, err = w.run(ctx, c, folder); err != nil {
@@ -177,7 +183,7 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 		}
 	}
 	if ctx.Err() != nil {
-		w.giveBack(msg, key)
+		w.giveBack(msg, place)
 		return nil
 	}
 	if out.Result == nil {
@@ -188,7 +194,7 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	if err != nil {
 		return err
 	}
-	if err := w.keep(ctx, outcomes, key, packed, out.Kind == "aside"); err != nil {
+	if err := w.keep(ctx, outcomes, key, packed, out.Kind == aside); err != nil {
 		return err
 	}
 	w.done.Inc()
@@ -227,9 +233,9 @@ func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error
 }
 
 // keep stores an outcome. It tries until the server is back, or the queue is gone.
-func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key string, packed []byte, aside bool) error {
+func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key string, packed []byte, setAside bool) error {
 	meta := jetstream.ObjectMeta{Name: key}
-	if aside {
+	if setAside {
 		meta.Headers = nats.Header{asideHeader: []string{"1"}}
 	}
 	for {
@@ -257,23 +263,23 @@ func (w *worker) finish(ctx context.Context, msg jetstream.Msg) error {
 }
 
 // giveBack gives a cell to another worker at once, as this one was asked to stop. That is no death.
-func (w *worker) giveBack(msg jetstream.Msg, key string) {
+func (w *worker) giveBack(msg jetstream.Msg, place uint64) {
 	late, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if kv, err := w.js.KeyValue(late, studyBucket); err == nil {
-		_, _ = kv.PutString(late, releasedKey(key), strconv.Itoa(w.released(late, key)+1))
+		_, _ = kv.PutString(late, releasedKey(place), strconv.Itoa(w.released(late, place)+1))
 	}
 	_ = msg.Nak() // else it goes by itself
 	_ = w.nc.FlushWithContext(late)
 }
 
-// released is how often a cell was given back by a worker that was asked to stop.
-func (w *worker) released(ctx context.Context, key string) int {
+// released is how often a message was given back by a worker that was asked to stop.
+func (w *worker) released(ctx context.Context, place uint64) int {
 	kv, err := w.js.KeyValue(ctx, studyBucket)
 	if err != nil {
 		return 0
 	}
-	e, err := kv.Get(ctx, releasedKey(key))
+	e, err := kv.Get(ctx, releasedKey(place))
 	if err != nil {
 		return 0
 	}
@@ -281,4 +287,5 @@ func (w *worker) released(ctx context.Context, key string) int {
 	return n
 }
 
-func releasedKey(key string) string { return "released." + key }
+// releasedKey is where it is kept for a message, by its place in the stream.
+func releasedKey(place uint64) string { return "released." + strconv.FormatUint(place, 10) }
