@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -647,6 +648,32 @@ func TestCellIsRunOnce(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the cell is still queued")
+		}
+	}
+}
+
+// Every flag of the page on many hosts is one of the command's.
+func TestPageNamesFlags(t *testing.T) {
+	text, err := os.ReadFile("../../docs/many-hosts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help := ""
+	for _, verb := range []string{"map", "worker", "status"} {
+		cmd, _ := command(t.Context(), t, t.TempDir(), verb, "--help")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		help += string(out)
+	}
+	flags := regexp.MustCompile(`--[a-z][a-z-]*`).FindAllString(string(text), -1)
+	if len(flags) == 0 {
+		t.Error("the page names no flag")
+	}
+	for _, flag := range flags {
+		if !regexp.MustCompile(flag + `[ \n]`).MatchString(help) {
+			t.Errorf("%s is no flag", flag)
 		}
 	}
 }

@@ -183,14 +183,10 @@ func (h *held) keep(ctx context.Context) error {
 			}
 		}
 		cancel()
-		switch {
-		case err == nil:
+		if err == nil {
 			h.rev, renewed = rev, began
-		case ctx.Err() != nil:
-			return nil
 		}
-		// Another error: the server is away, and gives the lock to nobody until it is back. Then the
-		// revision decides.
+		// Else the server is away, and gives the lock to nobody until it is back. Then the revision decides.
 	}
 }
 

@@ -62,9 +62,9 @@ type shared struct {
 	fewest   int               // seeds
 	runner   bench.Runner
 	place    study.Place // of the runs
-	view     *view    // once runs are made
-	notes    []string // what the first lines say
-	saved    bool     // the study was begun in an earlier run
+	view     *view       // once runs are made
+	notes    []string    // what the first lines say
+	saved    bool        // the study was begun in an earlier run
 }
 
 // add defines the flags.
