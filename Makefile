@@ -2,7 +2,7 @@
 # the race detector in `make test` a C compiler. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build bench bench-full bench-speed bench-peers bench-contestants incident-live storm bench-sim test lint fmt fuzz clean
+.PHONY: help need-go build bench bench-full bench-speed bench-peers bench-contestants incident-live storm cluster bench-sim test lint fmt fuzz clean
 
 # Arguments for the benchmark: make bench ARGS='--seeds 3'
 ARGS ?=
@@ -52,6 +52,10 @@ incident-live: need-go ## build bin/leasestorm-incident: the race with a real na
 storm: need-go ## build bin/leasestorm-storm: the command with gRPC and etcd as targets (downloads them)
 	@scripts/playground bench/play/dist
 	cd bench/target && CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o ../../bin/leasestorm-storm ./cmd/leasestorm-storm
+
+cluster: need-go ## build bin/leasestorm-cluster: the command with studies over many hosts, on NATS (downloads it)
+	@scripts/playground bench/play/dist
+	cd bench/cluster && CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o ../../bin/leasestorm-cluster ./cmd/leasestorm-cluster
 
 bench-sim: need-go ## measure the virtual engine beside a calendar in a heap
 	@scripts/bench-sim

@@ -66,7 +66,7 @@ func TestSuiteSurvivesTheDisk(t *testing.T) {
 		if err := s.begin(dir, How{Method: Method{Engine: "virtual"}, Seed: 1}); err != nil {
 			return err
 		}
-		_, err := RunSuite(t.Context(), dir, noBars{})
+		_, err := RunSuite(t.Context(), dir, nil, noBars{})
 		return err
 	}, func(t *testing.T, err error) {
 		if !errors.Is(err, filestest.ErrBroken) {
@@ -78,7 +78,7 @@ func TestSuiteSurvivesTheDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if all, err := RunSuite(t.Context(), dir, noBars{}); err != nil || len(all.Results) != 2 {
+		if all, err := RunSuite(t.Context(), dir, nil, noBars{}); err != nil || len(all.Results) != 2 {
 			t.Fatalf("resumed: %d results, %v", len(all.Results), err)
 		}
 		now := finished(t, dir)
@@ -100,7 +100,7 @@ func TestSuiteTakesUpWholeCells(t *testing.T) {
 	if err := s.begin(dir, How{Method: Method{Engine: "virtual"}, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunSuite(t.Context(), dir, noBars{}); err != nil {
+	if _, err := RunSuite(t.Context(), dir, nil, noBars{}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := readSuite(dir)
@@ -116,7 +116,7 @@ func TestSuiteTakesUpWholeCells(t *testing.T) {
 	if err := errors.Join(os.Rename(cell, filepath.Join(dir, "."+m.Cells[0].Folder+".unfinished-1")), os.Mkdir(half, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunSuite(t.Context(), dir, noBars{}); err != nil {
+	if _, err := RunSuite(t.Context(), dir, nil, noBars{}); err != nil {
 		t.Fatal(err)
 	}
 	after, err := os.Stat(filepath.Join(cell, "manifest.json"))
@@ -150,7 +150,7 @@ func TestMapSurvivesTheDisk(t *testing.T) {
 		if err := NewMap(dir, tinyMap(t)); err != nil {
 			return err
 		}
-		_, err := RunMap(t.Context(), dir, nil)
+		_, err := RunMap(t.Context(), dir, nil, nil)
 		return err
 	}, func(t *testing.T, err error) {
 		if !errors.Is(err, filestest.ErrBroken) {
@@ -167,12 +167,18 @@ func TestMapSurvivesTheDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, err := RunMap(t.Context(), dir, nil)
+		got, err := RunMap(t.Context(), dir, nil, nil)
 		if err != nil || !reflect.DeepEqual(got.Points, want.Points) {
 			t.Fatalf("the resumed map differs: %v", err)
 		}
-		if now, _ := os.ReadFile(points); !bytes.HasPrefix(now, had) || bytes.Count(now, []byte("\n")) != lines {
-			t.Errorf("points were lost or run again: %d lines", bytes.Count(now, []byte("\n")))
+		now, _ := os.ReadFile(points)
+		if n := bytes.Count(now, []byte("\n")); n != lines || !bytes.Equal(now, text) {
+			t.Errorf("points were lost or run again, or are out of order: %d lines", n)
+		}
+		for line := range bytes.Lines(had) {
+			if !bytes.Contains(now, line) {
+				t.Errorf("a point was lost: %s", line)
+			}
 		}
 	})
 }
@@ -193,10 +199,10 @@ func TestFoldersInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Release()
-	if _, err := RunMap(t.Context(), dir, nil); !errors.Is(err, record.ErrInUse) {
+	if _, err := RunMap(t.Context(), dir, nil, nil); !errors.Is(err, record.ErrInUse) {
 		t.Errorf("a second map: %v", err)
 	}
-	if _, err := RunSuite(t.Context(), dir, noBars{}); !errors.Is(err, record.ErrInUse) {
+	if _, err := RunSuite(t.Context(), dir, nil, noBars{}); !errors.Is(err, record.ErrInUse) {
 		t.Errorf("a second suite: %v", err)
 	}
 	if _, err := os.Lstat(cell); err != nil {
@@ -223,7 +229,7 @@ func TestMapFileRefused(t *testing.T) {
 		if err := record.WriteFile(path, record.JSON(g)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := RunMap(t.Context(), dir, nil); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), path) {
+		if _, err := RunMap(t.Context(), dir, nil, nil); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v; want an error that names %s", name, err, path)
 		}
 	}
@@ -241,17 +247,17 @@ func TestMapLongLines(t *testing.T) {
 	if err := os.WriteFile(path, long, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := RunMap(t.Context(), dir, nil)
+	got, err := RunMap(t.Context(), dir, nil, nil)
 	if err != nil || !reflect.DeepEqual(got.Points, want.Points) {
 		t.Fatalf("%v", err)
 	}
-	if now, _ := os.ReadFile(path); !bytes.Equal(now, long) {
+	if now, _ := os.ReadFile(path); !bytes.Equal(now, text) {
 		t.Errorf("%d points, want %d", bytes.Count(now, []byte("\n")), bytes.Count(long, []byte("\n")))
 	}
 	if err := os.WriteFile(path, append(long, "{\"contestant\":7}\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunMap(t.Context(), dir, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(":%d: not a point", 1+bytes.Count(long, []byte("\n")))) {
+	if _, err := RunMap(t.Context(), dir, nil, nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(":%d: not a point", 1+bytes.Count(long, []byte("\n")))) {
 		t.Errorf("%v", err)
 	}
 }
@@ -266,7 +272,7 @@ func TestMapFollowsNoLink(t *testing.T) {
 	if err := os.Symlink(elsewhere, filepath.Join(dir, pointsFile)); err != nil {
 		t.Skip(err)
 	}
-	if _, err := RunMap(t.Context(), dir, nil); err == nil {
+	if _, err := RunMap(t.Context(), dir, nil, nil); err == nil {
 		t.Error("run through a link")
 	}
 	if text, _ := os.ReadFile(elsewhere); string(text) != "kept" {

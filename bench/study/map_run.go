@@ -6,20 +6,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync"
 
 	"github.com/leasestorm/leasestorm/bench"
-	"github.com/leasestorm/leasestorm/bench/internal/parallel"
+	"github.com/leasestorm/leasestorm/bench/internal/files"
 	"github.com/leasestorm/leasestorm/bench/record"
 )
 
 // coarse is the distance of the points that are run in any case.
 const coarse = 4
 
-// RunMap runs what is missing of a map's folder and writes the whole.
+// RunMap runs what is missing of a map's folder, at a place, and writes the whole.
 // Whatever ends it, a point that was run is kept.
-func RunMap(ctx context.Context, dir string, progress func(done, of int)) (_ *MapResult, err error) {
+func RunMap(ctx context.Context, dir string, at Place, progress func(done, of int)) (_ *MapResult, err error) {
 	var g Map
 	path := filepath.Join(dir, mapLayout)
 	if err := ReadLayout(path, "map", &g, &g.Schema); err != nil {
@@ -37,17 +38,26 @@ func RunMap(ctx context.Context, dir string, progress func(done, of int)) (_ *Ma
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	runner, end, err := at.Open(dir, runner)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = end(err) }()
 	remembering, err := Remember(runner, "", g.Redo)
 	if err != nil {
 		return nil, err
 	}
-	at, _ := atOnce(runner, g.base())
-	r := &mapRun{Map: g, runner: remembering, progress: progress, at: at, done: map[place]MapPoint{}}
+	many, _ := atOnce(runner, g.base())
+	r := &mapRun{Map: g, runner: remembering, progress: progress, at: many, done: map[place]MapPoint{}}
 	points := filepath.Join(dir, pointsFile)
 	if r.journal, err = openJournal(points, func(n int, row []byte) error { return r.take(points, n, row) }); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.journal.close()) }()
+	defer func() {
+		if err = errors.Join(err, r.journal.close()); err == nil {
+			err = r.order(points)
+		}
+	}()
 	for step := coarse; step >= 1; step /= 2 {
 		if g.All {
 			step = 1
@@ -157,7 +167,7 @@ func (r *mapRun) refine(c, step int, visit func(x0, x1, y0, y1 int)) {
 // run runs the points.
 func (r *mapRun) run(ctx context.Context, list []place) error {
 	r.ran = 0
-	return parallel.Do(ctx, r.at, len(list), func(ctx context.Context, i int) error {
+	return each(ctx, r.runner, r.at, len(list), r.Seeds, func(ctx context.Context, i int) error {
 		at := list[i]
 		p, err := r.point(ctx, r.runner, MapPoint{Contestant: at.contestant, X: at.x, Y: at.y})
 		if err != nil {
@@ -181,6 +191,26 @@ func (r *mapRun) keep(at place, p MapPoint, of int) error {
 		r.progress(r.ran, of)
 	}
 	return nil
+}
+
+// order writes the points of a finished map in the order of the map, in place of that in which they came:
+// the file is the same however many runs were made at a time.
+func (r *mapRun) order(path string) error {
+	return files.Write(path, func(w io.Writer) error {
+		lines := json.NewEncoder(w)
+		for c := range r.Contestants {
+			for y := range r.Y.N {
+				for x := range r.X.N {
+					if p, have := r.done[place{c, x, y}]; have {
+						if err := lines.Encode(p); err != nil {
+							return err
+						}
+					}
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // whole is every point; one that was not run is as its nearest neighbours, which agree.

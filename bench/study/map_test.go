@@ -37,7 +37,7 @@ func runMap(t *testing.T, g Map) (string, *MapResult) {
 	if err := NewMap(dir, g); err != nil {
 		t.Fatal(err)
 	}
-	res, err := RunMap(t.Context(), dir, nil)
+	res, err := RunMap(t.Context(), dir, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestMapResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := RunMap(ctx, again, func(done, _ int) {
+	_, err := RunMap(ctx, again, nil, func(done, _ int) {
 		if done == 5 {
 			cancel()
 		}
@@ -119,7 +119,7 @@ func TestMapResumes(t *testing.T) {
 	if err := os.WriteFile(points, append(text, `{"contestant":0,"x`...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got, err := RunMap(t.Context(), again, nil)
+	got, err := RunMap(t.Context(), again, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestMapResumes(t *testing.T) {
 	if err := os.WriteFile(points, []byte("{\"contestant\":7}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RunMap(t.Context(), again, nil); err == nil || !strings.Contains(err.Error(), ":1: not a point") {
+	if _, err := RunMap(t.Context(), again, nil, nil); err == nil || !strings.Contains(err.Error(), ":1: not a point") {
 		t.Errorf("a strange line: %v", err)
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/leasestorm/leasestorm/bench"
@@ -21,6 +24,7 @@ type Memory struct {
 	bench.Runner
 	redo    int
 	held    *files.Lock
+	path    string
 	journal *journal // nil: no folder
 	mu      sync.Mutex
 	have    map[string]*bench.Result
@@ -48,6 +52,7 @@ func Remember(runner bench.Runner, dir string, redo int) (*Memory, error) {
 	}
 	m.held = held
 	path := filepath.Join(dir, RunsFile)
+	m.path = path
 	if m.journal, err = openJournal(path, func(n int, row []byte) error { return m.take(path, n, row) }); err != nil {
 		held.Release()
 		return nil, err
@@ -65,13 +70,25 @@ func (m *Memory) take(path string, n int, row []byte) error {
 	return nil
 }
 
-// Close ends the writing. The folder is free again.
+// Close ends the writing, and puts the runs in the order of their keys: so the file is the same however
+// many runs were made at a time. The folder is free again.
 func (m *Memory) Close() error {
 	if m.journal == nil {
 		return nil
 	}
 	defer m.held.Release()
-	return m.journal.close()
+	if err := m.journal.close(); err != nil {
+		return err
+	}
+	return files.Write(m.path, func(w io.Writer) error {
+		lines := json.NewEncoder(w)
+		for _, key := range slices.Sorted(maps.Keys(m.have)) {
+			if err := lines.Encode(line{key, m.have[key]}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Run implements bench.Runner.
@@ -92,10 +109,22 @@ func (m *Memory) Run(ctx context.Context, s scenario.Scenario, o bench.Options) 
 	if err != nil || m.journal == nil || o.Folder != "" || !res.Valid {
 		return res, err
 	}
+	res = everywhere(m, res)
 	m.mu.Lock()
 	m.have[key] = res
 	m.mu.Unlock()
 	return res, m.journal.append(line{key, res}, false)
+}
+
+// everywhere is the result as a study's files have it: without the wall time of a run in virtual time,
+// which says something of the host alone.
+func everywhere(runner bench.Runner, res *bench.Result) *bench.Result {
+	if runner.Alone() {
+		return res
+	}
+	kept := *res
+	kept.Elapsed = 0
+	return &kept
 }
 
 // try makes the run until it is valid, or there are no more tries.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
-	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -47,10 +46,10 @@ type suiteRun struct {
 	wait      time.Duration     // of the next run, for a quiet host
 }
 
-// RunSuite runs the cells of a suite's folder that are not finished. Then it runs those that the
+// RunSuite runs the cells of a suite's folder that are not finished, at a place. Then it runs those that the
 // host spoilt again, as often as the manifest says and for half as long as all of it took at most.
 // Whatever ends it, a finished cell stays whole.
-func RunSuite(ctx context.Context, dir string, bars Bars) (Runs, error) {
+func RunSuite(ctx context.Context, dir string, at Place, bars Bars) (_ Runs, err error) {
 	m, err := readSuite(dir)
 	if err != nil {
 		return Runs{}, err
@@ -67,6 +66,11 @@ func RunSuite(ctx context.Context, dir string, bars Bars) (Runs, error) {
 	if err != nil {
 		return Runs{}, fmt.Errorf("%s: %w", filepath.Join(dir, suiteFile), err)
 	}
+	runner, end, err := at.Open(dir, runner)
+	if err != nil {
+		return Runs{}, err
+	}
+	defer func() { err = end(err) }()
 	r := &suiteRun{
 		SuiteManifest: m, dir: dir, runner: runner, bars: bars, pace: pace{runner: runner}, wait: m.wait(),
 		scenarios: make([]scenario.Scenario, len(m.Cells)), tries: make([][]*bench.Result, len(m.Cells)),
@@ -98,11 +102,11 @@ func RunSuite(ctx context.Context, dir string, bars Bars) (Runs, error) {
 		}
 	}
 	began := time.Now()
-	at, bytes := atOnce(runner, largest)
-	if at = min(at, max(1, len(left))); at > 1 {
-		bars.Note(fmt.Sprintf("%d runs at a time, one per processor as far as memory goes: about %.0f MB each", at, max(1, float64(bytes)/1e6)))
+	many, bytes := atOnce(runner, largest)
+	if many = min(many, max(1, len(left))); many > 1 && wide(runner) == nil {
+		bars.Note(fmt.Sprintf("%d runs at a time, one per processor as far as memory goes: about %.0f MB each", many, max(1, float64(bytes)/1e6)))
 	}
-	if err := r.run(ctx, left, at); err != nil {
+	if err := r.run(ctx, left, many); err != nil {
 		return r.runs(), err
 	}
 	most := max(time.Minute, time.Since(began)) / 2
@@ -116,7 +120,7 @@ func RunSuite(ctx context.Context, dir string, bars Bars) (Runs, error) {
 			break
 		}
 		bars.Note(fmt.Sprintf("%d runs were invalid and are made again, try %d of %d", len(spoilt), try+1, m.Redo+1))
-		if err := r.run(ctx, spoilt, at); err != nil {
+		if err := r.run(ctx, spoilt, many); err != nil {
 			return r.runs(), err
 		}
 	}
@@ -160,7 +164,7 @@ func (r *suiteRun) spoilt(tries int) (all []int) {
 
 // run makes a try of each of these cells.
 func (r *suiteRun) run(ctx context.Context, cells []int, at int) error {
-	return parallel.Do(ctx, at, len(cells), func(ctx context.Context, k int) error {
+	return each(ctx, r.runner, at, len(cells), 1, func(ctx context.Context, k int) error {
 		i := cells[k]
 		c, s := r.Cells[i], r.scenarios[i]
 		var later []scenario.Scenario
@@ -191,7 +195,7 @@ func (r *suiteRun) run(ctx context.Context, cells []int, at int) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.wait = r.nextWait(res)
-		r.tries[i] = append(r.tries[i], res)
+		r.tries[i] = append(r.tries[i], everywhere(r.runner, res))
 		return nil
 	})
 }

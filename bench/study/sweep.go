@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/leasestorm/leasestorm/bench"
-	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"go.uber.org/atomic"
@@ -61,7 +60,7 @@ func (l *Sweep) Run(ctx context.Context, runner bench.Runner, progress func(done
 	l.Title = fmt.Sprintf("%s: %s leases, %s broken, %d seeds, %s", base.Name, show.Count(base.Leases), show.Count(base.Broken), l.Seeds, runner.Name())
 	l.Points = make([]SweepPoint, len(l.Contestants)*l.X.N)
 	var done atomic.Int64
-	return parallel.Do(ctx, at, len(l.Points), func(ctx context.Context, i int) error {
+	return each(ctx, runner, at, len(l.Points), l.Seeds, func(ctx context.Context, i int) error {
 		p, err := l.point(ctx, runner, base, i/l.X.N, l.X.At(i%l.X.N))
 		l.Points[i] = p
 		if n := done.Inc(); progress != nil {

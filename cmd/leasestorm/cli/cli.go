@@ -44,15 +44,18 @@ const grace = 700 * time.Millisecond
 // hint is how to go on with what is interrupted.
 var hint atomic.String
 
-// Main runs the command and returns its exit status.
-func Main(args []string) int {
+// Main runs the command and returns its exit status. Of more, the first is where studies may make their runs.
+func Main(args []string, more ...Elsewhere) int {
 	writeToClosed()
 	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	out := &output{w: os.Stdout}
 	hint.Store("")
-	root := newRoot()
+	root := newRoot(more...)
+	if len(more) > 0 {
+		ctx = context.WithValue(ctx, elsewhereKey{}, more[0])
+	}
 	root.SetArgs(args)
 	root.SetOut(out)
 	shells(root) // after SetOut: cobra's completion commands keep the output that they are made with
@@ -113,7 +116,7 @@ func finish(err error, out *output) int {
 	return exitOK
 }
 
-func newRoot() *cobra.Command {
+func newRoot(more ...Elsewhere) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "leasestorm",
 		Short: "run the surge after an outage, and measure which queue and admission control survive it",
@@ -160,6 +163,9 @@ func newRoot() *cobra.Command {
 		validateCommand(),
 		versionCommand(),
 	)
+	for _, e := range more {
+		extend(root, e)
+	}
 	decimals(root)
 	completions(root)
 	return root

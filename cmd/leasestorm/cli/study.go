@@ -61,9 +61,10 @@ type shared struct {
 	own      []string          // flags of the verb itself
 	fewest   int               // seeds
 	runner   bench.Runner
-	view     *view    // once runs are made
-	notes    []string // what the first lines say
-	saved    bool     // the study was begun in an earlier run
+	place    study.Place // of the runs
+	view     *view       // once runs are made
+	notes    []string    // what the first lines say
+	saved    bool        // the study was begun in an earlier run
 }
 
 // add defines the flags.
@@ -315,6 +316,9 @@ func (f *shared) how() study.How {
 // folder is that of the study to go on with, or a fresh one, for which prepare settles what to lay
 // out and the name. keeps is what the study keeps in it, and cannot do without.
 func (f *shared) folder(cmd *cobra.Command, keeps string, prepare func() (layOut func(dir string) error, name []string, err error)) (dir string, err error) {
+	if f.place, err = elsewhere(cmd); err != nil {
+		return "", err
+	}
 	switch {
 	case f.resume != "":
 		if dir, err = f.resume, f.only(cmd, "resume", "json", "listen"); err == nil {
@@ -345,7 +349,7 @@ func (f *shared) folder(cmd *cobra.Command, keeps string, prepare func() (layOut
 // suite runs the suite in a folder.
 func (f *shared) suite(cmd *cobra.Command, dir string) (study.Runs, error) {
 	bars := newBars(os.Stderr, f.view.hub)
-	runs, err := study.RunSuite(cmd.Context(), dir, bars)
+	runs, err := study.RunSuite(cmd.Context(), dir, f.place, bars)
 	bars.close()
 	if err != nil {
 		return runs, resumable(err)
@@ -372,7 +376,10 @@ var kept = append([]string{"engine", "seeds", "seed", "max-queue", "idle", "redo
 
 // begin reads what is asked, makes or takes up the study's folder and calls do with a Runner that
 // remembers. prepare settles what the verb makes of a fresh scenario.
-func (f *shared) begin(cmd *cobra.Command, args []string, prepare func(s *scenario.Scenario) error, do func(s scenario.Scenario, runner bench.Runner, dir string) error) error {
+func (f *shared) begin(cmd *cobra.Command, args []string, prepare func(s *scenario.Scenario) error, do func(s scenario.Scenario, runner bench.Runner, dir string) error) (err error) {
+	if f.place, err = elsewhere(cmd); err != nil {
+		return err
+	}
 	if f.resume != "" {
 		return f.goOn(cmd, do)
 	}
@@ -445,17 +452,24 @@ func (f *shared) carryOut(cmd *cobra.Command, s scenario.Scenario, dir string, d
 	if err != nil {
 		return err
 	}
+	defer func() { err = badScenario(errors.Join(err, runner.Close())) }() // the place's end comes first
+	here, end, err := f.place.Open(dir, f.runner)
+	if err != nil {
+		return err
+	}
+	defer func() { err = end(err) }()
+	runner.Runner = here
 	if dir != "" {
 		hint.Store(fmt.Sprintf("to go on: leasestorm %s --resume %s", f.verb, dir))
 	}
 	f.opts.Folder = ""
-	return badScenario(errors.Join(do(s, runner, dir), runner.Close()))
+	return do(s, runner, dir)
 }
 
 // only refuses all flags but some, which go with --resume.
 func (f *shared) only(cmd *cobra.Command, with ...string) (err error) {
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
-		if !slices.Contains(with, flag.Name) {
+		if _, where := flag.Annotations[movedBy]; !where && !slices.Contains(with, flag.Name) {
 			err = cmp.Or(err, usage(fmt.Errorf("--resume goes on with the %s as it was begun: leave out --%s", cmd.Name(), flag.Name)))
 		}
 	})

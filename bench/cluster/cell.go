@@ -1,0 +1,251 @@
+// Package cluster makes the runs of a study on many hosts. A coordinator, which is the study's own process,
+// puts each run as a cell into a work queue of NATS JetStream. Workers take the cells, run them, and store
+// their files. A cell whose worker dies, hangs or loses its network goes to another worker.
+package cluster
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
+)
+
+// cell is a run as it is asked of a worker. It names no file and no command.
+type cell struct {
+	Engine   string            `json:"engine"`
+	Scenario string            `json:"scenario_toml"`
+	Seed     uint64            `json:"seed"`
+	MaxQueue int               `json:"max_queue,omitempty"`
+	Runbook  *scenario.Runbook `json:"runbook,omitempty"`
+	Files    bool              `json:"files,omitempty"` // whether the run's files are wanted beside its result
+}
+
+// errCell is returned, wrapped, for a cell that no worker runs.
+var errCell = errors.New("no worker runs this cell")
+
+// newCell is the cell of a run.
+func newCell(engine string, s scenario.Scenario, o bench.Options) (cell, error) {
+	c := cell{Engine: engine, Scenario: s.TOML(), Seed: bench.DrawSeed(o.Seed), MaxQueue: o.MaxQueue, Runbook: o.Runbook, Files: o.Folder != ""}
+	if o.Target != nil || o.Part != nil || o.Idle != "" {
+		return c, fmt.Errorf("%w: it asks a service, is a part of a replay, or says how threads wait; leave out --cluster", errCell)
+	}
+	_, err := c.check()
+	return c, err
+}
+
+// check returns the cell's scenario, or an error for what a worker must not do because a stranger asks for
+// it: run a command, read a file, load a service, or measure this host beside other work.
+func (c *cell) check() (s scenario.Scenario, err error) {
+	if c.Engine != (bench.Virtual{}).Name() {
+		return s, fmt.Errorf("%w: engine %q: workers run cells in virtual time, whose results are the same on every host; a run of another engine measures its host: leave out --cluster", errCell, c.Engine)
+	}
+	if s, err = scenario.Parse("cell", []byte(c.Scenario)); err != nil {
+		return s, fmt.Errorf("%w: %w", errCell, err)
+	}
+	if strings.HasPrefix(s.ServiceLaw, scenario.MeasuredServices) {
+		return s, fmt.Errorf("%w: service_law %q names a folder: want fixed, exponential or lognormal", errCell, s.ServiceLaw)
+	}
+	if c.Runbook != nil {
+		if err := c.Runbook.Check("cell"); err != nil {
+			return s, fmt.Errorf("%w: %w", errCell, err)
+		}
+		for i, step := range c.Runbook.Steps {
+			if step.Do == "exec" {
+				return s, fmt.Errorf("%w: step %d of the runbook runs a command: take the exec steps out", errCell, i+1)
+			}
+		}
+	}
+	return s, nil
+}
+
+// key is the same for cells that are the same, asked by programs that are the same. It is what a cell, its
+// place in the queue and its outcome are called.
+func (c *cell) key() (key string, text []byte) {
+	text, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	sum := sha256.Sum256(append([]byte(buildID()+"\n"), text...))
+	return hex.EncodeToString(sum[:16]), text
+}
+
+// buildID is the same for programs of the same version, which give a cell the same result.
+func buildID() string {
+	text, err := json.Marshal(bench.ReadBuildInfo())
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:6])
+}
+
+// outcome is what a cell came to, and the first part of what a worker stores.
+type outcome struct {
+	Result *bench.Result `json:"result,omitempty"`
+	Error  string        `json:"error,omitempty"`
+	Kind   string        `json:"kind,omitempty"` // of the error
+	Worker string        `json:"worker"`
+}
+
+// kinds are the errors that a study tells apart. An error that is of two is of the first.
+var kinds = []struct {
+	name string
+	is   error
+}{
+	{aside, study.ErrSetAside}, {"cell", errCell}, {"scenario", scenario.ErrScenario}, {"memory", bench.ErrMemory}, {"accounting", bench.ErrAccounting},
+}
+
+// aside is the kind of a cell that was set aside.
+const aside = "aside"
+
+// remoteError is an error of another process.
+type remoteError struct {
+	text string
+	kind error
+}
+
+func (e *remoteError) Error() string { return e.text }
+func (e *remoteError) Unwrap() error { return e.kind }
+
+// err is the error that the worker met.
+func (o *outcome) err() error {
+	if o.Error == "" {
+		return nil
+	}
+	e := &remoteError{text: o.Error}
+	for _, k := range kinds {
+		if k.name == o.Kind {
+			e.kind = k.is
+		}
+	}
+	return e
+}
+
+// failed is the outcome of an error.
+func failed(err error) outcome {
+	o := outcome{Error: err.Error()}
+	for _, k := range kinds {
+		if errors.Is(err, k.is) {
+			o.Kind = k.name
+			break
+		}
+	}
+	if o.Kind == "" && scenario.Refused(err) {
+		o.Kind = "scenario"
+	}
+	return o
+}
+
+// outcomeFile is the name of the outcome among the files of a cell.
+const outcomeFile = "outcome"
+
+// pack puts an outcome and the files in a folder ("": none) together.
+func pack(o outcome, folder string) ([]byte, error) {
+	head, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	compressed, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	out := tar.NewWriter(compressed)
+	add := func(name string, text []byte) error {
+		if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+			return err
+		}
+		_, err := out.Write(text)
+		return err
+	}
+	if err := add(outcomeFile, head); err != nil {
+		return nil, err
+	}
+	if folder != "" {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.Type() != fs.FileMode(0) {
+				return nil, fmt.Errorf("%s: %s is not a plain file", folder, e.Name())
+			}
+			text, err := os.ReadFile(filepath.Join(folder, e.Name()))
+			if err == nil {
+				err = add(e.Name(), text)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := errors.Join(out.Close(), compressed.Close()); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// mostBytes is the largest size of a cell's files.
+const mostBytes = 1 << 30
+
+// unpack takes apart what pack has put together, and makes the folder for the files, if one is named.
+// What it reads was written by another host: no name leads out of the folder.
+func unpack(packed []byte, folder string) (o outcome, err error) {
+	compressed, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return o, err
+	}
+	in := tar.NewReader(io.LimitReader(compressed, mostBytes))
+	head, err := in.Next()
+	if err != nil || head.Name != outcomeFile {
+		return o, fmt.Errorf("not a cell's outcome: %w", err)
+	}
+	if err := json.NewDecoder(in).Decode(&o); err != nil {
+		return o, err
+	}
+	if folder == "" || o.Result == nil {
+		return o, nil
+	}
+	f, err := record.Create(folder)
+	if err != nil {
+		return o, err
+	}
+	defer f.Abandon()
+	for {
+		head, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return o, err
+		}
+		if filepath.Base(head.Name) != head.Name || !filepath.IsLocal(head.Name) || head.Typeflag != tar.TypeReg {
+			return o, fmt.Errorf("%q is no name of a run's file", head.Name)
+		}
+		if err := f.Write(head.Name, func(w io.Writer) error {
+			_, err := io.Copy(w, in)
+			return err
+		}); err != nil {
+			return o, err
+		}
+	}
+	if err := f.Commit(); err != nil {
+		return o, err
+	}
+	o.Result.Folder = f.Path()
+	return o, nil
+}

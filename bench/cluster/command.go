@@ -1,0 +1,261 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/study"
+	"github.com/leasestorm/leasestorm/cmd/leasestorm/cli"
+)
+
+// Cluster is what the command has beside leasestorm's own: studies whose runs workers make.
+type Cluster struct {
+	server   string // URL, or embed
+	local    int
+	giveBack time.Duration
+	limit    time.Duration
+	listen   string
+	cert     string
+	certKey  string
+	secrets
+}
+
+// secrets are the files by which a process proves who it is, and the server is known.
+type secrets struct{ token, nkey, ca string }
+
+// New returns the extension of the command, for [cli.Main].
+func New() *Cluster { return &Cluster{} }
+
+var _ cli.Elsewhere = (*Cluster)(nil)
+
+const (
+	embed     = "embed"
+	stdinFlag = "from-parent"
+	// connectFile is the name, in the state's folder, of how the embedded server is reached.
+	connectFile = "connect.json"
+)
+
+func (s *secrets) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&s.token, "cluster-token", "", "file with the token that coordinator and workers show to the NATS server")
+	flags.StringVar(&s.nkey, "cluster-nkey", "", "file with the seed of an NKey, instead of a token")
+	flags.StringVar(&s.ca, "cluster-ca", "", "file with the certificates in PEM that vouch for the NATS server's (default: those of the system)")
+}
+
+func (s *secrets) link(url string) (l link, err error) {
+	if s.token != "" && s.nkey != "" {
+		return l, errors.New("--cluster-token and --cluster-nkey exclude one another")
+	}
+	l.URL = url
+	if l.Token, err = secret("cluster-token", s.token); err != nil {
+		return l, err
+	}
+	if l.Seed, err = secret("cluster-nkey", s.nkey); err != nil {
+		return l, err
+	}
+	l.CA, err = secret("cluster-ca", s.ca)
+	return l, err
+}
+
+// Flags implements cli.Elsewhere.
+func (c *Cluster) Flags(_ string, flags *pflag.FlagSet) {
+	flags.StringVar(&c.server, "cluster", "", "make the runs on workers: URL of a NATS server with JetStream, or embed: one inside this process")
+	flags.IntVar(&c.local, "local-workers", 0, "number of worker processes to keep running beside this one; with --cluster")
+	flags.DurationVar(&c.giveBack, "give-back", 10*time.Second, "time without a sign of life after which a worker's cell goes to another; with --cluster")
+	flags.DurationVar(&c.limit, "cell-limit", 30*time.Minute, "time after which a local worker gives up a cell, and ends")
+	flags.StringVar(&c.listen, "cluster-listen", "127.0.0.1:0", "address HOST:PORT of the embedded server; beyond loopback it needs TLS and credentials")
+	flags.StringVar(&c.cert, "cluster-cert", "", "file with the embedded server's certificate in PEM")
+	flags.StringVar(&c.certKey, "cluster-key", "", "file with that certificate's private key in PEM")
+	c.secrets.flags(flags)
+}
+
+// say writes a line for a person.
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// Place implements cli.Elsewhere.
+func (c *Cluster) Place(ctx context.Context, verb string) (study.Place, error) {
+	if c.server == "" {
+		if c.local != 0 {
+			return nil, cli.Usage(errors.New("--local-workers goes with --cluster"))
+		}
+		return nil, nil
+	}
+	l, err := c.secrets.link(c.server)
+	e := embedding{listen: c.listen, cert: c.cert, key: c.certKey, token: l.Token, seed: l.Seed, ca: l.CA}
+	switch {
+	case err != nil:
+	case c.local < 0 || c.local > 1024:
+		err = fmt.Errorf("--local-workers %d is out of range: 0 to 1024 processes", c.local)
+	case c.giveBack < time.Second || c.giveBack > time.Hour:
+		err = fmt.Errorf("--give-back %v is out of range: 1s to 1h", c.giveBack)
+	case c.limit < time.Second:
+		err = fmt.Errorf("--cell-limit %v is out of range: 1s or more", c.limit)
+	case c.server == embed:
+		_, _, err = e.address()
+	case !strings.Contains(c.server, "://"):
+		err = fmt.Errorf("--cluster %s: want a URL, as in nats://127.0.0.1:4222 or tls://nats.example.org:4222, or embed", c.server)
+	case c.cert != "" || c.certKey != "":
+		err = errors.New("--cluster-cert and --cluster-key go with --cluster embed")
+	}
+	if err != nil {
+		return nil, cli.Usage(err)
+	}
+	return func(dir string, here bench.Runner) (bench.Runner, func(error) error, error) {
+		return c.begin(ctx, verb, dir, here, l, e)
+	}, nil
+}
+
+// begin starts what a study in a folder needs.
+func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner, l link, e embedding) (_ bench.Runner, _ func(error) error, err error) {
+	if here.Name() != (bench.Virtual{}).Name() {
+		return nil, nil, cli.Usage(fmt.Errorf("--cluster makes runs in virtual time, whose results are the same on every host, and a run of --engine %s measures its host: leave out --cluster, or %s with --engine virtual", here.Name(), verb))
+	}
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				undo[i]()
+			}
+		}
+	}()
+	s, err := keepState(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	undo = append(undo, func() { _ = s.end(false) })
+	var own *embedded
+	if c.server == embed {
+		if own, err = e.start(s.dir); err != nil {
+			return nil, nil, err
+		}
+		undo = append(undo, own.stop)
+		l = own.link
+		say("cluster: the embedded NATS server is at %s; leasestorm-cluster status --cluster %s", l.URL, filepath.Dir(s.dir))
+		if err := writeLink(s.dir, l); err != nil {
+			return nil, nil, err
+		}
+	}
+	temp, err := filepath.Abs(filepath.Join(s.dir, "tmp"))
+	if err == nil {
+		err = os.MkdirAll(temp, 0o700)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	coordinator, err := open(ctx, l, own != nil, s.id, dir, here, c.giveBack)
+	if err != nil {
+		return nil, nil, err
+	}
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var workers sync.WaitGroup
+	workers.Go(func() {
+		if err := processes(working, c.local, temp, asked{l, c.limit}, say); err != nil {
+			say("no local workers: %v", err)
+		}
+	})
+	return coordinator, func(err error) error {
+		whole := err == nil
+		stop()
+		workers.Wait()
+		err = errors.Join(err, coordinator.close(whole))
+		if own != nil {
+			own.stop()
+		}
+		return errors.Join(err, s.end(whole && err == nil))
+	}, nil
+}
+
+// writeLink keeps how the embedded server is reached, for its owner alone.
+func writeLink(dir string, l link) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, connectFile)
+	if err := os.RemoveAll(path); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
+}
+
+// linkOf reads a URL, or the folder of a study whose coordinator runs on this host with its own server.
+func (s *secrets) linkOf(where string) (l link, err error) {
+	if where == "" {
+		return l, errors.New("--cluster is missing: the URL of the NATS server, or the folder of a study on this host")
+	}
+	if strings.Contains(where, "://") {
+		return s.link(where)
+	}
+	path := filepath.Join(where, stateFolder, connectFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &l)
+	}
+	if err != nil {
+		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study that is on its way with --cluster embed: %w", where, err)
+	}
+	return l, nil
+}
+
+// Commands implements cli.Elsewhere.
+func (c *Cluster) Commands() []*cobra.Command {
+	return []*cobra.Command{workerCommand(), statusCommand()}
+}
+
+func workerCommand() *cobra.Command {
+	var (
+		s         secrets
+		where     string
+		many      int
+		limit     time.Duration
+		fromStdin bool
+	)
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "run cells of other hosts' studies until it is stopped",
+		Long: `Takes cells of a study that runs with --cluster, runs them in virtual time and stores their files, until
+it is stopped. It waits for a server that is not there yet. A worker runs scenarios only: no shell
+command, and no file of a name that the coordinator chooses. Coordinator and workers must be of one version.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			if fromStdin {
+				ctx, a, err := fromParent(ctx, os.Stdin)
+				if err != nil {
+					return err
+				}
+				return work(ctx, a.Link, a.Limit, say)
+			}
+			l, err := s.linkOf(where)
+			if err == nil && (many < 1 || many > 1024) {
+				err = fmt.Errorf("--processes %d is out of range: 1 to 1024", many)
+			}
+			if err == nil && limit < time.Second {
+				err = fmt.Errorf("--cell-limit %v is out of range: 1s or more", limit)
+			}
+			if err != nil {
+				return cli.Usage(err)
+			}
+			return processes(ctx, many, "", asked{l, limit}, say)
+		},
+	}
+	cmd.Flags().StringVar(&where, "cluster", "", "URL of the NATS server, or folder of a study on this host")
+	cmd.Flags().IntVar(&many, "processes", 1, "number of worker processes; each is started again a second after it dies")
+	cmd.Flags().DurationVar(&limit, "cell-limit", 30*time.Minute, "time after which a worker gives up a cell, and ends")
+	cmd.Flags().BoolVar(&fromStdin, stdinFlag, false, "")
+	if err := cmd.Flags().MarkHidden(stdinFlag); err != nil {
+		panic(err)
+	}
+	s.flags(cmd.Flags())
+	return cmd
+}

@@ -1,0 +1,392 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/files"
+	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
+)
+
+// stateFolder is the folder, in that of a study, of what the coordinator keeps until the study is whole.
+const stateFolder = ".cluster"
+
+// coordinator is a Runner whose runs workers make. It waits for each run's outcome, and takes the files
+// from the server.
+type coordinator struct {
+	here    bench.Runner
+	nc      *nats.Conn
+	store   *store
+	session string          // of this process
+	ctx     context.Context // until the coordinator may not go on
+	stop    context.CancelCauseFunc
+	all     sync.WaitGroup
+	mu      sync.Mutex
+	known   map[string]bool          // whose outcome is on the server
+	awaited map[string]chan struct{} // closed when it is
+	report  progress
+}
+
+// progress is what the coordinator says of the study, for `status`.
+type progress struct {
+	Folder   string    `json:"folder"`
+	Host     string    `json:"host"`
+	PID      int       `json:"pid"`
+	Build    string    `json:"build"`
+	Began    time.Time `json:"began"`
+	Asked    int       `json:"asked"`    // cells since then
+	Done     int       `json:"done"`     // of them
+	Expected int       `json:"expected"` // cells that the study knows of; more may come
+	Aside    []string  `json:"set_aside,omitempty"`
+}
+
+// open connects a coordinator to a server. id names the study, folder is where it is.
+// own says that the server is this process's: whoever holds its lock has died.
+func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration) (_ *coordinator, err error) {
+	c := &coordinator{here: here, session: random(), known: map[string]bool{}, awaited: map[string]chan struct{}{}}
+	host, _ := os.Hostname()
+	c.report = progress{Folder: folder, Host: host, PID: os.Getpid(), Build: buildID(), Began: time.Now().UTC()}
+	var js jetstream.JetStream
+	if c.nc, js, err = l.connect("leasestorm coordinator", false); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			c.nc.Close()
+		}
+	}()
+	lock, err := take(ctx, js, own, holder{Host: host, PID: os.Getpid(), Dir: folder, Once: c.session})
+	if err != nil {
+		return nil, err
+	}
+	c.ctx, c.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	c.all.Go(func() {
+		if err := lock.keep(c.ctx); err != nil {
+			c.stop(err)
+		}
+		late, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = lock.release(late) // else it goes by itself
+	})
+	if c.store, err = lay(ctx, js, id, giveBack); err == nil && own {
+		// The server went with the coordinator that had these cells put there, and its workers could not
+		// give them back: that was no death of a worker.
+		err = c.store.stream.Purge(ctx)
+	}
+	if err == nil {
+		err = c.watch(ctx)
+	}
+	if err != nil {
+		c.stop(err)
+		c.all.Wait()
+		return nil, err
+	}
+	c.all.Go(c.tell)
+	return c, nil
+}
+
+// asideHeader marks the outcome of a cell that was set aside.
+const asideHeader = "Leasestorm-Aside"
+
+// watch learns of the outcomes that are there, and of each that comes. A cell that an earlier coordinator
+// found set aside is to be tried again.
+func (c *coordinator) watch(ctx context.Context) error {
+	w, err := c.store.outcomes.Watch(c.ctx)
+	if err != nil {
+		return err
+	}
+	var old []string
+	for info := range w.Updates() {
+		if info == nil {
+			break // these were there
+		}
+		switch {
+		case info.Deleted:
+		case info.Headers.Get(asideHeader) != "":
+			old = append(old, info.Name)
+		default:
+			c.known[info.Name] = true
+		}
+	}
+	for _, key := range old {
+		// Its message may still be there, with all its deliveries: the worker that set the cell aside may
+		// have ended before it was acknowledged.
+		if err := errors.Join(c.store.outcomes.Delete(ctx, key), c.store.stream.Purge(ctx, jetstream.WithPurgeSubject(subject(c.report.Build, key)))); err != nil {
+			return err
+		}
+	}
+	back := make(chan struct{}, 1)
+	c.nc.SetReconnectHandler(func(*nats.Conn) {
+		select {
+		case back <- struct{}{}:
+		default:
+		}
+	})
+	c.all.Go(func() {
+		defer func() { _ = w.Stop() }()
+		for {
+			select {
+			case <-c.ctx.Done():
+				return
+			case info, more := <-w.Updates():
+				if !more {
+					return
+				}
+				if info != nil && !info.Deleted {
+					c.arrived(info.Name)
+				}
+			case <-back:
+				// The watch would find out by itself, after some 20 s.
+				if next, err := c.store.outcomes.Watch(c.ctx); err == nil {
+					_ = w.Stop()
+					w = next
+				}
+			}
+		}
+	})
+	return nil
+}
+
+// arrived says that there is an outcome.
+func (c *coordinator) arrived(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known[key] = true
+	if wait := c.awaited[key]; wait != nil {
+		close(wait)
+		delete(c.awaited, key)
+	}
+}
+
+// gone says that there is no outcome any more.
+func (c *coordinator) gone(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.known, key)
+}
+
+// await returns a channel that is closed once the outcome is there, and whether it is.
+func (c *coordinator) await(key string) (<-chan struct{}, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known[key] {
+		return nil, true
+	}
+	if c.awaited[key] == nil {
+		c.awaited[key] = make(chan struct{})
+	}
+	return c.awaited[key], false
+}
+
+// Name implements bench.Runner.
+func (c *coordinator) Name() string { return c.here.Name() }
+
+// Alone implements bench.Runner.
+func (c *coordinator) Alone() bool { return c.here.Alone() }
+
+// inHand is how many cells are asked for at a time: more than there are workers, so that none waits.
+const inHand = 256
+
+// AtOnce implements study.Wide.
+func (c *coordinator) AtOnce() int { return inHand }
+
+// Expect implements study.Wide.
+func (c *coordinator) Expect(runs int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Expected += runs
+}
+
+// Run implements bench.Runner.
+func (c *coordinator) Run(ctx context.Context, s scenario.Scenario, o bench.Options) (*bench.Result, error) {
+	asked, err := newCell(c.here.Name(), s, o)
+	if err != nil {
+		return nil, err
+	}
+	key, text := asked.key()
+	c.count(func(p *progress) { p.Asked++ })
+	for try := 0; ; try++ {
+		if err := c.wait(ctx, key, text, try); err != nil {
+			return nil, err
+		}
+		packed, err := c.store.outcomes.GetBytes(ctx, key)
+		if errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrDigestMismatch) || errors.Is(err, jetstream.ErrNoObjectsFound) {
+			_ = c.store.outcomes.Delete(ctx, key) // of one that was damaged
+			c.gone(key)
+			continue
+		}
+		if err != nil {
+			if ctx.Err() == nil && c.ctx.Err() == nil && pause(ctx, time.Second) {
+				continue // the server is away
+			}
+			return nil, errors.Join(context.Cause(ctx), context.Cause(c.ctx))
+		}
+		out, err := unpack(packed, o.Folder)
+		if err != nil {
+			return nil, fmt.Errorf("%w: cell %s: %w", bench.ErrFiles, key, err)
+		}
+		if err := out.err(); err != nil {
+			if errors.Is(err, study.ErrSetAside) {
+				err = fmt.Errorf("%s, seed %d: %w", s.Name+" "+study.Own(&s), asked.Seed, err)
+				c.count(func(p *progress) { p.Aside = append(p.Aside, key) })
+			}
+			return nil, err
+		}
+		c.count(func(p *progress) { p.Done++ })
+		return out.Result, nil
+	}
+}
+
+// pause waits, and reports whether ctx let it.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// look is how long an outcome is awaited before the coordinator looks itself: the news of it may have been
+// lost when the server went. Every so many looks the cell is asked for again, should the server have lost it.
+const (
+	look     = 4 * time.Second
+	askAgain = 5
+)
+
+// wait puts a cell into the queue, unless it is there, and waits until there is an outcome.
+func (c *coordinator) wait(ctx context.Context, key string, text []byte, try int) error {
+	for turn, asked := 0, 0; ; turn, asked = turn+1, asked+1 {
+		there, done := c.await(key)
+		if done {
+			return nil
+		}
+		var err error
+		// The identity holds for this process's try: within it, whatever is sent twice counts once. A cell
+		// that is still queued from an earlier one is refused by its subject.
+		if turn%askAgain == 0 {
+			_, err = c.store.js.Publish(ctx, subject(c.report.Build, key), text, jetstream.WithMsgID(fmt.Sprintf("%s-%s-%d-%d", key, c.session, try, asked)), jetstream.WithRetryAttempts(0))
+		}
+		patience := look
+		if err != nil && !queued(err) {
+			patience, turn = time.Second, -1 // the server is away: it may come back
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		case <-there:
+			return nil
+		case <-time.After(patience):
+		}
+		if _, err := c.store.outcomes.GetInfo(ctx, key); err == nil {
+			c.arrived(key)
+		}
+	}
+}
+
+// queued reports whether the server refused a cell because it is in the queue.
+func queued(err error) bool {
+	const perSubject = 10077 // "maximum messages per subject exceeded"
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && e.ErrorCode == perSubject
+}
+
+// count changes the report.
+func (c *coordinator) count(change func(p *progress)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.report)
+}
+
+// tell puts the report where `status` reads it, every second.
+func (c *coordinator) tell() {
+	for {
+		c.mu.Lock()
+		text, err := json.Marshal(c.report)
+		c.mu.Unlock()
+		if err == nil {
+			_, _ = c.store.study.Put(c.ctx, "progress", text) // the next may arrive
+		}
+		if !pause(c.ctx, time.Second) {
+			return
+		}
+	}
+}
+
+// close ends the coordinator. whole says that the study has all its cells, and what is on the server goes.
+func (c *coordinator) close(whole bool) error {
+	lost := context.Cause(c.ctx)
+	c.stop(context.Canceled)
+	c.all.Wait()
+	var err error
+	if whole && lost == nil {
+		late, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		err = c.store.clear(late)
+	}
+	c.nc.Close()
+	return errors.Join(lost, err)
+}
+
+// state is the folder of what a coordinator keeps, locked, with the study's identity.
+type state struct {
+	dir, id string
+	lock    *files.Lock
+	mine    bool // it is in no study's folder, and goes in any case
+}
+
+// keepState makes or takes up the state in a study's folder; "": the study has none.
+func keepState(folder string) (*state, error) {
+	s := &state{}
+	if folder == "" {
+		dir, err := os.MkdirTemp("", "leasestorm-cluster-")
+		if err != nil {
+			return nil, err
+		}
+		s.dir, s.mine = dir, true
+	} else {
+		s.dir = filepath.Join(folder, stateFolder)
+		if err := os.MkdirAll(s.dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if s.lock, err = files.Take(filepath.Join(s.dir, ".lock"), s.dir); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(s.dir, "id")
+	text, err := os.ReadFile(path)
+	if err == nil && len(text) > 0 {
+		s.id = string(text)
+		return s, nil
+	}
+	s.id = random()
+	if err = files.Write(path, func(w io.Writer) error { _, err := io.WriteString(w, s.id); return err }); err != nil {
+		s.lock.Release()
+		return nil, err
+	}
+	return s, nil
+}
+
+// end frees the state. whole says that nobody will go on with the study.
+func (s *state) end(whole bool) error {
+	s.lock.Release()
+	if whole || s.mine {
+		return os.RemoveAll(s.dir)
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+)
+
+// again is how long a worker process that died is left alone before it is started again.
+const again = time.Second
+
+// asked is what a worker process reads from its standard input, in a line. The input's end is the worker's.
+type asked struct {
+	Link  link          `json:"link"`
+	Limit time.Duration `json:"cell_limit_ns"`
+}
+
+// processes keeps n worker processes running until ctx is done. It returns when all have ended.
+//
+// Their temporary files are in the folder temp; "": where the host has them.
+func processes(ctx context.Context, n int, temp string, a asked, say func(format string, args ...any)) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if err := process(ctx, program, temp, append(line, '\n')); ctx.Err() == nil {
+					say("worker %d of %d ended, and is started again: %v", i+1, n, err)
+				}
+				pause(ctx, again)
+			}
+		})
+	}
+	all.Wait()
+	return nil
+}
+
+// process is a worker process, from its start to its end.
+func process(ctx context.Context, program, temp string, line []byte) error {
+	cmd := exec.CommandContext(ctx, program, "worker", "--"+stdinFlag)
+	in, out, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	cmd.Stdin, cmd.Stderr = in, os.Stderr
+	if temp != "" {
+		cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+	}
+	// The end of its input asks the worker to stop; it gives its cell back.
+	cmd.Cancel, cmd.WaitDelay = out.Close, 5*time.Second
+	if err := cmd.Start(); err != nil {
+		return errors.Join(err, in.Close(), out.Close())
+	}
+	_ = in.Close() // the worker has its own
+	_, err = out.Write(line)
+	err = errors.Join(err, cmd.Wait())
+	_ = out.Close() // it may be closed
+	return err
+}
+
+// fromParent reads what a worker's parent asks. The context ends with the parent.
+func fromParent(ctx context.Context, in io.Reader) (context.Context, asked, error) {
+	r := bufio.NewReader(in)
+	var a asked
+	line, err := r.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &a)
+	}
+	if err != nil {
+		return ctx, a, fmt.Errorf("--%s: %w: want a line from a coordinator", stdinFlag, err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, r)
+		stop()
+	}()
+	return ctx, a, nil
+}

@@ -1,0 +1,291 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/atomic"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/study"
+)
+
+// worker takes cells from the queue and runs them, one at a time.
+type worker struct {
+	name  string // of the process, unique
+	limit time.Duration
+	nc    *nats.Conn
+	js    jetstream.JetStream
+	done  atomic.Int64
+	now   atomic.String // key of the cell in hand
+	say   func(format string, args ...any)
+}
+
+// presence is what a worker says of itself, for `status`.
+type presence struct {
+	Name  string `json:"name"`
+	Host  string `json:"host"`
+	PID   int    `json:"pid"`
+	Build string `json:"build"`
+	Cells int64  `json:"cells"`
+	Cell  string `json:"cell,omitempty"` // in hand
+}
+
+// work is a worker's life: until ctx is done, or a cell runs past the limit, or the server refuses it.
+func work(ctx context.Context, l link, limit time.Duration, say func(format string, args ...any)) error {
+	host, _ := os.Hostname()
+	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), limit: limit, say: say}
+	var err error
+	if w.nc, w.js, err = l.connect("leasestorm worker "+w.name, true); err != nil {
+		return err
+	}
+	defer w.nc.Close()
+	refused := make(chan error, 1)
+	w.nc.SetClosedHandler(func(nc *nats.Conn) {
+		refused <- fmt.Errorf("the NATS server at %s: %w", l.URL, errors.Join(nc.LastError(), nats.ErrConnectionClosed))
+	})
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case err := <-refused:
+			stop(err)
+		case <-ctx.Done():
+		}
+	}()
+	go w.show(ctx, host)
+	for ctx.Err() == nil {
+		consumer, err := w.queue(ctx)
+		if err != nil {
+			pause(ctx, time.Second)
+			continue
+		}
+		if err := w.serve(ctx, consumer); err != nil {
+			return err
+		}
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// show says every few seconds that the worker is there.
+func (w *worker) show(ctx context.Context, host string) {
+	me := presence{Name: w.name, Host: host, PID: os.Getpid(), Build: buildID()}
+	for {
+		if kv, err := w.js.KeyValue(ctx, workerBucket); err == nil {
+			me.Cells, me.Cell = w.done.Load(), w.now.Load()
+			if text, err := json.Marshal(me); err == nil {
+				_, _ = kv.Put(ctx, strconv.Itoa(me.PID)+"-"+w.name[len(w.name)-6:], text) // the next may arrive
+			}
+		}
+		if !pause(ctx, presenceTTL/4) {
+			return
+		}
+	}
+}
+
+// queue is the consumer of this version's cells, once there is one.
+func (w *worker) queue(ctx context.Context) (jetstream.Consumer, error) {
+	stream, err := w.js.Stream(ctx, cellStream)
+	if err != nil {
+		return nil, err
+	}
+	return stream.Consumer(ctx, consumerName(buildID()))
+}
+
+// serve takes cells until the queue goes.
+func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
+	giveBack := consumer.CachedInfo().Config.AckWait
+	outcomes, err := w.js.ObjectStore(ctx, outcomeBucket)
+	if err != nil {
+		pause(ctx, time.Second)
+		return nil //nolint:nilerr // the coordinator has not made it yet, or the server is away
+	}
+	for ctx.Err() == nil {
+		one, cancel := context.WithTimeout(ctx, 2*time.Second)
+		msg, err := consumer.Next(jetstream.FetchContext(one))
+		cancel()
+		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded) {
+			if _, err := consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+				return nil // the study has ended
+			}
+			continue
+		}
+		if err != nil {
+			pause(ctx, time.Second/2)
+			return nil //nolint:nilerr // the queue went, or the server is away: look for it again
+		}
+		if err := w.take(ctx, msg, outcomes, giveBack); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errLimit is returned, wrapped, by a worker whose cell does not end.
+var errLimit = errors.New("the cell ran past --cell-limit")
+
+// take runs the cell of a message and stores what it came to. The cell leaves the queue only then.
+func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream.ObjectStore, giveBack time.Duration) error {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return err
+	}
+	var c cell
+	var out outcome
+	folder := ""
+	key, place := keyOfSubject(msg.Subject()), meta.Sequence.Stream
+	w.now.Store(key)
+	defer w.now.Store("")
+	alive, dead := context.WithCancel(ctx)
+	defer dead()
+	go func() {
+		for pause(alive, giveBack/3) {
+			_ = msg.InProgress() // the next may arrive
+		}
+	}()
+	died := 0
+	if meta.NumDelivered > 1 {
+		if _, err := outcomes.GetInfo(ctx, key); err == nil {
+			return w.finish(ctx, msg) // a worker that was thought dead has stored it
+		}
+		died = int(meta.NumDelivered) - 1 - w.released(ctx, place)
+	}
+	switch {
+	case died >= most:
+		out = failed(fmt.Errorf("%w: cell %s: the %d workers that held it died, hung or lost their network; --resume tries it again", study.ErrSetAside, key, died))
+	default:
+		if err := json.Unmarshal(msg.Data(), &c); err != nil {
+			out = failed(fmt.Errorf("%w: %w", errCell, err))
+			break
+		}
+		if c.Files {
+			temp, err := os.MkdirTemp("", "leasestorm-cell-")
+			if err != nil {
+				return err
+			}
+			defer func() { _ = os.RemoveAll(temp) }()
+			folder = filepath.Join(temp, "run")
+		}
+		if out, err = w.run(ctx, c, folder); err != nil {
+			return fmt.Errorf("cell %s: %w", key, err)
+		}
+	}
+	if ctx.Err() != nil {
+		w.giveBack(msg, place)
+		return nil
+	}
+	if out.Result == nil {
+		folder = ""
+	}
+	out.Worker = w.name
+	packed, err := pack(out, folder)
+	if err != nil {
+		return err
+	}
+	if err := w.keep(ctx, outcomes, key, packed, out.Kind == aside); err != nil {
+		return err
+	}
+	w.done.Inc()
+	return w.finish(ctx, msg)
+}
+
+// run runs a cell in this process. An error of the run is an outcome; err is for a cell that does not end.
+func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error) {
+	s, err := c.check()
+	if err != nil {
+		w.say("refused: %v", err)
+		return failed(err), nil
+	}
+	runner, err := bench.RunnerOf(c.Engine)
+	if err != nil {
+		return failed(err), nil
+	}
+	ended := make(chan outcome, 1)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		res, err := runner.Run(ctx, s, bench.Options{Seed: c.Seed, MaxQueue: c.MaxQueue, Runbook: c.Runbook, Folder: folder})
+		if err != nil {
+			ended <- failed(err)
+			return
+		}
+		res.Folder = "" // of this host
+		ended <- outcome{Result: res}
+	}()
+	select {
+	case out := <-ended:
+		return out, nil
+	case <-time.After(w.limit):
+		return outcome{}, fmt.Errorf("%w of %v", errLimit, w.limit)
+	}
+}
+
+// keep stores an outcome. It tries until the server is back, or the queue is gone.
+func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key string, packed []byte, setAside bool) error {
+	meta := jetstream.ObjectMeta{Name: key}
+	if setAside {
+		meta.Headers = nats.Header{asideHeader: []string{"1"}}
+	}
+	for {
+		_, err := outcomes.Put(ctx, meta, bytes.NewReader(packed))
+		if err == nil {
+			return nil
+		}
+		if _, gone := w.js.Stream(ctx, cellStream); errors.Is(gone, jetstream.ErrStreamNotFound) {
+			return nil // the study has ended without it
+		}
+		w.say("cell %s cannot be stored yet: %v", key, err)
+		if !pause(ctx, time.Second) {
+			return nil
+		}
+	}
+}
+
+// finish takes the cell out of the queue. If that is not answered the cell is delivered again, and its
+// outcome is there.
+func (w *worker) finish(ctx context.Context, msg jetstream.Msg) error {
+	one, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_ = msg.DoubleAck(one)
+	return nil
+}
+
+// giveBack gives a cell to another worker at once, as this one was asked to stop. That is no death.
+func (w *worker) giveBack(msg jetstream.Msg, place uint64) {
+	late, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if kv, err := w.js.KeyValue(late, studyBucket); err == nil {
+		_, _ = kv.PutString(late, releasedKey(place), strconv.Itoa(w.released(late, place)+1))
+	}
+	_ = msg.Nak() // else it goes by itself
+	_ = w.nc.FlushWithContext(late)
+}
+
+// released is how often a message was given back by a worker that was asked to stop.
+func (w *worker) released(ctx context.Context, place uint64) int {
+	kv, err := w.js.KeyValue(ctx, studyBucket)
+	if err != nil {
+		return 0
+	}
+	e, err := kv.Get(ctx, releasedKey(place))
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(string(e.Value()))
+	return n
+}
+
+// releasedKey is where it is kept for a message, by its place in the stream.
+func releasedKey(place uint64) string { return "released." + strconv.FormatUint(place, 10) }

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/leasestorm/leasestorm/bench/study"
+)
+
+// Elsewhere makes the runs of a study in other processes. A program of another module gives one to [Main].
+type Elsewhere interface {
+	// Flags adds the flags by which a user asks for it to a verb's. A study does not keep them: a study
+	// that is resumed may be given others.
+	Flags(verb string, flags *pflag.FlagSet)
+	// Place is where the flags say that the runs are made; nil: in this process.
+	Place(ctx context.Context, verb string) (study.Place, error)
+	// Commands are verbs of its own.
+	Commands() []*cobra.Command
+}
+
+// movable are the verbs whose runs can be made elsewhere.
+var movable = []string{"bench", "fairness", "map", "rank", "remedy", "sweep"}
+
+// elsewhereKey is that of the Elsewhere in a command's context.
+type elsewhereKey struct{}
+
+// movedBy marks a flag of an Elsewhere.
+const movedBy = "leasestorm-elsewhere"
+
+// extend adds what an Elsewhere has to the command.
+func extend(root *cobra.Command, e Elsewhere) {
+	for _, cmd := range root.Commands() {
+		for _, verb := range movable {
+			if cmd.Name() != verb {
+				continue
+			}
+			own := pflag.NewFlagSet(verb, pflag.ContinueOnError)
+			e.Flags(verb, own)
+			own.VisitAll(func(flag *pflag.Flag) { flag.Annotations = map[string][]string{movedBy: nil} })
+			cmd.Flags().AddFlagSet(own)
+		}
+	}
+	root.AddCommand(e.Commands()...)
+}
+
+// elsewhere is where the flags say that the verb's runs are made.
+func elsewhere(cmd *cobra.Command) (study.Place, error) {
+	e, ok := cmd.Context().Value(elsewhereKey{}).(Elsewhere)
+	if !ok {
+		return nil, nil
+	}
+	return e.Place(cmd.Context(), cmd.Name())
+}
+
+// Usage returns err with the exit status of a command that was called wrongly.
+func Usage(err error) error { return usage(err) }
