@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -194,5 +195,25 @@ func TestProbe(t *testing.T) {
 	}
 	if text := p.Text(); !strings.Contains(text, "capacity") || !strings.Contains(text, "clients") {
 		t.Error(text)
+	}
+}
+
+// 10^5 droplets are laid out and run within a gibibyte: a run allocates less than 1 KiB for each from its start to its
+// end, garbage and the service's own part included. (A call that is out takes more: bench/client's TestMemory.)
+func TestStormMemory(t *testing.T) {
+	const leases = 100_000
+	s := stormy(t, "leases=100000", "broken=100", "interval=1000s", "ttl=3000s")
+	service := serviceAt(t, leaseService(t), "none", "prime=false")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	res, err := Target{}.Run(t.Context(), s, Options{Seed: 1, Target: service})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	each := (after.TotalAlloc - before.TotalAlloc) / leases
+	t.Logf("%d bytes a droplet, of a run with %d requests", each, res.Storm.Requests)
+	if each > 1<<10 || res.Leases != leases {
+		t.Errorf("%d bytes for each of %d droplets: want at most 1 KiB", each, res.Leases)
 	}
 }

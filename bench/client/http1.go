@@ -15,7 +15,7 @@ import (
 func parseHTTPTime(text string) (time.Time, error) { return http.ParseTime(text) }
 
 const (
-	readBuffer  = 4 << 10
+	readBuffer  = 2 << 10  // of each connection: most answers are shorter
 	mostHeaders = 64 << 10 // bytes of an answer's status line and headers
 	mostInterim = 8        // 1xx answers before the answer
 )

@@ -5,10 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,7 +22,7 @@ type http2 struct {
 }
 
 // newHTTP2 speaks HTTP/2 on a connection.
-func newHTTP2(ctx context.Context, h *HTTP, conn net.Conn) (*http2, error) {
+func newHTTP2(ctx context.Context, h *HTTP, conn net.Conn) (Conn, error) {
 	if secure, ok := conn.(*tls.Conn); ok && secure.ConnectionState().NegotiatedProtocol != "h2" {
 		_ = conn.Close()
 		return nil, &KindError{Nonsense, errors.New("the server speaks no HTTP/2: want connections.protocol http/1.1")}
@@ -27,16 +30,91 @@ func newHTTP2(ctx context.Context, h *HTTP, conn net.Conn) (*http2, error) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	// TLS is done: to the transport the connection is a plain one.
+	first := &firstFrame{Conn: conn, read: make(chan struct{})}
 	t := &http.Transport{
 		Protocols: protocols, DisableCompression: true, MaxResponseHeaderBytes: mostHeaders,
-		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return first, nil },
 	}
 	c, err := t.NewClientConn(ctx, "http", h.url.Host)
 	if err != nil {
 		_ = conn.Close()
 		return nil, &KindError{streamKind(err), err}
 	}
+	select {
+	case <-first.read: // before it the transport does not know how many streams the server allows, and has some refused
+	case <-ctx.Done():
+		_ = c.Close()
+		return nil, &KindError{DialTimeout, ctx.Err()}
+	}
+	if err := c.Err(); err != nil {
+		_ = c.Close()
+		return nil, first.broken(err)
+	}
 	return &http2{h, c}, nil
+}
+
+// firstFrame is a connection that tells when the transport has read and carried out the server's first frame, its
+// settings: when it reads again after that. Only one goroutine reads.
+type firstFrame struct {
+	net.Conn
+	size int   // bytes of the frame's length that have been read
+	long int   // the frame's length, as far as it is known
+	n    int   // bytes that have been read
+	err  error // of a read
+	done bool
+	tell sync.Once
+	read chan struct{} // closed when the settings have been carried out, or never will be
+}
+
+const (
+	frameHead  = 9 // bytes, of which the first three are the length
+	lengthSize = 3
+)
+
+func (f *firstFrame) Read(b []byte) (int, error) {
+	if f.done {
+		return f.Conn.Read(b)
+	}
+	if f.size == lengthSize && f.n >= frameHead+f.long {
+		f.done = true
+		f.over(nil)
+		return f.Conn.Read(b)
+	}
+	n, err := f.Conn.Read(b)
+	for _, c := range b[:min(n, lengthSize-f.size)] {
+		f.long = f.long<<8 | int(c)
+		f.size++
+	}
+	if f.n += n; err != nil {
+		f.done = true
+		f.over(err)
+	}
+	return n, err
+}
+
+// Close ends the wait, too: the transport closes what it does not understand.
+func (f *firstFrame) Close() error {
+	defer f.over(nil)
+	return f.Conn.Close()
+}
+
+// broken is the error of a connection that the transport has given up before the first call.
+func (f *firstFrame) broken(err error) error {
+	if f.err != nil { // the peer broke it
+		return &KindError{ioKind(f.err), f.err}
+	}
+	kind := streamKind(err)
+	if kind == OtherError {
+		kind = Nonsense
+	}
+	return &KindError{kind, fmt.Errorf("the server speaks no HTTP/2: %w", err)}
+}
+
+func (f *firstFrame) over(err error) {
+	f.tell.Do(func() {
+		f.err = err
+		close(f.read)
+	})
 }
 
 // Close implements Conn.
@@ -95,15 +173,22 @@ func (c *http2) request(ctx context.Context, a *Attempt, deadline time.Time) *ht
 // streamKind is the kind of an error of HTTP/2. net/http has no types for its errors of the protocol.
 func streamKind(err error) Kind {
 	text := err.Error()
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return TimedOut
-	case strings.Contains(text, "ENHANCE_YOUR_CALM"):
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+	}
+	switch io := ioKind(err); {
+	case has("ENHANCE_YOUR_CALM"):
 		return TooManyResets
-	case strings.Contains(text, "GOAWAY"), strings.Contains(text, "REFUSED_STREAM"), strings.Contains(text, "graceful shutdown"):
+	case has("GOAWAY", "REFUSED_STREAM", "graceful shutdown"):
 		return GoAway
-	case strings.Contains(text, "malformed"), strings.Contains(text, "PROTOCOL_ERROR"), strings.Contains(text, "FRAME_SIZE_ERROR"), strings.Contains(text, "unexpected"):
+	case io != OtherError:
+		return io
+	case has("received from peer"): // a reset of the stream
+		return Reset
+	case has("larger than advertised limit"):
+		return TooBig
+	case has("malformed", "PROTOCOL_ERROR", "FRAME_SIZE_ERROR", "COMPRESSION_ERROR", "FLOW_CONTROL_ERROR", "frame too large", "unexpected"):
 		return Nonsense
 	}
-	return ioKind(err)
+	return OtherError
 }

@@ -320,7 +320,12 @@ func (l *pool) dial(k *link, left time.Duration) (held time.Duration) {
 	leave, err := l.door.enter(ctx)
 	held = time.Since(began)
 	if began = time.Now(); err == nil {
-		conn, err = l.p.Connect(ctx)
+		connected := make(chan struct{})
+		go func() { // with a stack of its own: the slot would keep one as large for as long as it waits for answers
+			defer close(connected)
+			conn, err = l.p.Connect(ctx)
+		}()
+		<-connected
 		leave()
 	} else {
 		err = &KindError{NotSent, err}

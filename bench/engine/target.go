@@ -100,7 +100,6 @@ func (t *Target) Run(ctx context.Context, p *Plan) (TargetResult, error) {
 	runtime.GOMAXPROCS(procs)
 	close(stop)
 	<-done
-	res.Elapsed = t.Clock.Now()
 	res.Queued = t.Client.Out()
 	res.Stats = t.Client.Stats()
 	p.Log.Finish()
@@ -110,6 +109,7 @@ func (t *Target) Run(ctx context.Context, p *Plan) (TargetResult, error) {
 func (l *targetLoop) run(ctx context.Context) error {
 	for last := l.Clock.Now(); ; {
 		now := l.Clock.Now()
+		l.res.Elapsed = now // on a busy host the last tick may be long over when Run hears of it, and the series ends with the tick
 		l.res.Gaps.Record(max(0, now-last-l.Turn))
 		for n := l.Client.Replies(l.replies[:]); n > 0; n = l.Client.Replies(l.replies[:]) {
 			l.take(now, l.replies[:n])

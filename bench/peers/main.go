@@ -1,4 +1,4 @@
-// Command peers measures our tables, queues and gates beside what others offer, in one
+// Command peers measures our tables, queues, gates and the client of storms beside what others offer, in one
 // interleaved run: `make bench-peers`.
 package main
 
@@ -47,6 +47,7 @@ type runner struct {
 	leases  int
 	length  time.Duration
 	seed    uint64
+	target  string // URL of the clients' server
 	samples map[key][]float64
 	unit    map[key]string
 	order   []key
@@ -67,19 +68,26 @@ var (
 )
 
 func main() {
+	if os.Getenv(targetVariable) != "" {
+		if err := serve(); err != nil {
+			fmt.Fprintln(os.Stderr, "peers: the target:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	leases := flag.Int("leases", 1_000_000, "leases in each table")
 	rounds := flag.Int("rounds", 5, "rounds of everything, in shuffled order")
 	length := flag.Duration("length", 100*time.Millisecond, "length of one measurement")
 	seed := flag.Uint64("seed", 1, "seed of orders and places")
-	only := flag.String("only", "", "measure this alone: tables, queues or gates")
+	only := flag.String("only", "", "measure this alone: tables, queues, gates or clients")
 	out := flag.String("json", "", "file to write the rows to")
 	flag.Parse()
 	if *leases < 100 || *rounds < 1 || *length <= 0 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "peers: want at least 100 leases, one round, a length above 0, and no arguments")
 		os.Exit(2)
 	}
-	if !slices.Contains([]string{"", "tables", "queues", "gates"}, *only) {
-		fmt.Fprintf(os.Stderr, "peers: -only %s: want tables, queues or gates\n", *only)
+	if !slices.Contains([]string{"", "tables", "queues", "gates", "clients"}, *only) {
+		fmt.Fprintf(os.Stderr, "peers: -only %s: want tables, queues, gates or clients\n", *only)
 		os.Exit(2)
 	}
 	rows, err := measure(*leases, *rounds, *length, *seed, *only, os.Stderr)
@@ -100,7 +108,7 @@ func main() {
 	print(rows)
 }
 
-// measure lets every table, queue and gate take its turn, in an order that each round draws.
+// measure lets every table, queue, gate and client take its turn, in an order that each round draws.
 // only, if set, names the kind that is measured alone.
 func measure(leases, rounds int, length time.Duration, seed uint64, only string, progress io.Writer) ([]Row, error) {
 	r := &runner{leases: leases, length: length, seed: seed, samples: map[key][]float64{}, unit: map[key]string{}}
@@ -118,6 +126,15 @@ func measure(leases, rounds int, length time.Duration, seed uint64, only string,
 		{"tables", len(tables), func(i int) string { return tables[i].name }, r.table},
 		{"gates", len(gates), func(i int) string { return gates[i].work + ", " + gates[i].name }, r.gate},
 		{"queues", len(queues), func(i int) string { return queues[i].name }, r.queue},
+		{"clients", len(clients), func(i int) string { return clients[i].name }, r.client},
+	}
+	if only == "" || only == "clients" {
+		url, stop, err := startTarget()
+		if err != nil {
+			return nil, fmt.Errorf("the clients' target: %w", err)
+		}
+		defer stop()
+		r.target = url
 	}
 	for round := range rounds {
 		for _, t := range turns {

@@ -2,11 +2,23 @@ package main
 
 import (
 	"io"
+	"os"
 	"testing"
 	"time"
 )
 
-// Every table, queue and gate does its work, at a size at which nothing is measured.
+// TestMain lets the test be the clients' target, as the program is.
+func TestMain(m *testing.M) {
+	if os.Getenv(targetVariable) != "" {
+		if err := serve(); err != nil {
+			panic(err)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// Every table, queue, gate and client does its work, at a size at which nothing is measured.
 func TestMeasure(t *testing.T) {
 	rows, err := measure(1000, 1, time.Millisecond, 1, "", io.Discard)
 	if err != nil {
@@ -32,6 +44,11 @@ func TestMeasure(t *testing.T) {
 	for _, c := range gates {
 		if !works[c.name][c.work] {
 			t.Errorf("%s has no row of %s", c.name, c.work)
+		}
+	}
+	for _, c := range clients {
+		if !works[c.name][overTheWire] {
+			t.Errorf("%s has no row of %s", c.name, overTheWire)
 		}
 	}
 	for _, c := range queues {

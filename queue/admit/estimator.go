@@ -78,10 +78,22 @@ func ReadsClock(ref string) bool {
 	return err == nil && (r.HostClock || r.advise != nil && r.advise.HostClock)
 }
 
+// Adviser is a Controller with an estimator behind it, as Make returns it for "limit+drain". A manager that gives
+// attempts up elsewhere than at its door can ask it, too. It is safe for concurrent use.
+type Adviser interface {
+	// Advise is Estimator.Advise.
+	Advise(now time.Duration, refused []queue.Item, queued func() int)
+}
+
 // advised is a controller with an estimator behind it.
 type advised struct {
 	Controller
 	estimator Estimator
+}
+
+// Advise implements Adviser.
+func (a *advised) Advise(now time.Duration, refused []queue.Item, queued func() int) {
+	a.estimator.Advise(now, refused, queued)
 }
 
 // Admit implements Controller.

@@ -55,5 +55,8 @@ func (p *finagle) Good(now time.Duration, droplet uint32) {
 	}
 }
 
+// Drop implements Quitter. A request deposits however it ends.
+func (p *finagle) Drop(now time.Duration, droplet uint32) { p.Good(now, droplet) }
+
 // Longest implements admit.Longest.
 func (p *finagle) Longest() time.Duration { return p.longestPause() }

@@ -11,6 +11,17 @@ import (
 // have its lease, so that its caller asks again after a pause. A request is a first attempt and
 // its retries, up to a good answer or to the end of the policy's patience.
 
+// Quitter is a Retry that gives up: it counts the failed attempts of each droplet's request, and ends the request
+// after some. Where the droplets are the requests of one client that it makes at a time, the client gives each the
+// number of its own, and the policy's parameter clients, if it has one, is 1. All calls come from one goroutine.
+type Quitter interface {
+	// Goes reports, after Wait, whether the droplet's request goes on. If it does not, the wait is the droplet's
+	// pause before its next request.
+	Goes(droplet uint32) bool
+	// Drop ends the droplet's request without a good answer.
+	Drop(now time.Duration, droplet uint32)
+}
+
 // pauseParam is the pause between two requests of a droplet.
 var pauseParam = catalog.Param{Name: "pause", Unit: "timeouts", Default: 3, Min: 1e-6, Max: 1e6,
 	Doc: "mean pause of a droplet whose client gave up, drawn from half of it to one and a half"}
@@ -46,6 +57,12 @@ func (r *requests) end(droplet uint32) int {
 	*made = 0
 	return failed
 }
+
+// Goes implements Quitter.
+func (r *requests) Goes(droplet uint32) bool { return *r.made.of(droplet) > 0 }
+
+// Drop implements Quitter.
+func (r *requests) Drop(_ time.Duration, droplet uint32) { r.end(droplet) }
 
 // giveUp ends the request and returns the pause before the next.
 func (r *requests) giveUp(f Failure, rng *rand.Rand) time.Duration {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -27,7 +28,7 @@ type ClientConfig struct {
 	// Base makes the tries; nil: http.DefaultTransport.
 	Base http.RoundTripper
 	// Retry is the policy, as admit.MakeRetry takes it, for example "retry-budget" or "backoff"; "":
-	// "backoff".
+	// "backoff". A policy that gives up ends the tries.
 	Retry string
 	// Timeout is how long one try may take; more than 0.
 	Timeout time.Duration
@@ -77,23 +78,26 @@ const mostDrained = 64 << 10
 func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	again := r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 	harmless := idempotent(r)
-	for try, prev := 1, time.Duration(0); ; try++ {
+	call := c.wait.Begin()
+	defer call.End()
+	for try := 1; ; try++ {
 		res, err := c.try(r, try)
 		refused := err == nil && (res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable)
 		if err == nil && !refused {
 			if res.StatusCode < http.StatusInternalServerError {
-				c.wait.Good()
+				call.Good()
 			}
 			return res, nil
 		}
-		after := time.Duration(0)
+		why, after := cause(err), time.Duration(0)
 		if refused {
-			after = retryAfter(res.Header)
+			why, after = admit.Refused, retryAfter(res.Header)
 		}
-		if !again || err != nil && !harmless || try == c.cfg.Tries || r.Context().Err() != nil || after > c.cfg.MostAfter {
+		can := again && (refused || harmless) && try < c.cfg.Tries && r.Context().Err() == nil && after <= c.cfg.MostAfter
+		wait, more := call.Failed(why, after, can)
+		if !more {
 			return res, err
 		}
-		wait := c.wait.Failed(try, prev, after)
 		if at, ok := r.Context().Deadline(); ok && time.Until(at) <= wait {
 			return res, err // it would end in the wait
 		}
@@ -101,7 +105,6 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 			_, _ = io.CopyN(io.Discard, res.Body, mostDrained)
 			_ = res.Body.Close()
 		}
-		prev = wait
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -110,6 +113,14 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, r.Context().Err()
 		}
 	}
+}
+
+// cause is how a try without an answer failed.
+func cause(err error) admit.Cause {
+	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() { // as the try's own context says it
+		return admit.TimedOut
+	}
+	return admit.Errored
 }
 
 // try makes one try. The caller's request is not changed.

@@ -33,8 +33,9 @@ type Config struct {
 	// starts a request that cannot be done before its client stops waiting. slack orders by leases, which a
 	// Gate does not know, and is refused.
 	Queue string
-	// Admit is the admission controller, as admit.Make takes it; "": "none". One that needs the service's
-	// capacity takes Capacity.
+	// Admit is the admission controller, as admit.Make takes it, for example "limit+drain" with an estimator that
+	// says when all refused clients are to come again; "": "none". One that needs the service's capacity takes
+	// Capacity.
 	Admit string
 	// Capacity is the requests per second that the service does. 'leasestorm probe' measures it. It must
 	// be set where Admit is.
@@ -64,9 +65,10 @@ type Request struct {
 // Refusal is the error of a request that was not let in.
 type Refusal struct {
 	Reason queue.Reason
-	// After is how long the client should wait before it asks again: an appointment of its own, at which
+	// After is how long the client should wait before it asks again: what the estimator of Config.Admit says,
+	// or else what the controller says, both at most Config.MostAfter; or else an appointment of its own, at which
 	// the service would come to it at the rate of its latest completions. Before the first completion, and
-	// beyond Config.MostAfter, it is drawn. 0: no time was computed.
+	// beyond Config.MostAfter, that is drawn. 0: the estimator says nothing.
 	After time.Duration
 }
 
@@ -121,6 +123,7 @@ type Gate struct {
 	live    int        // slots that wait
 	length  func() int // of queue, for controllers
 	buffer  [1]queue.Item
+	told    [1]queue.Item // whom an estimator is asked about
 	stats   Stats
 	rate    rate
 	due     time.Duration // the appointment that was given last
@@ -259,10 +262,7 @@ func (g *Gate) Enter(ctx context.Context, r Request) (Ticket, error) {
 
 // refuse ends a request that has not waited. g.mu is held, and is released.
 func (g *Gate) refuse(now time.Duration, s *slot, why queue.Reason) (Ticket, error) {
-	r := &Refusal{why, s.one[0].RetryAfter()} // a controller's own word
-	if r.After == 0 {
-		r.After = g.appointment(now)
-	}
+	r := &Refusal{why, g.after(now, s)}
 	g.stats.Refused[why]++
 	g.release(s)
 	g.mu.Unlock()
@@ -311,6 +311,7 @@ func (g *Gate) wait(ctx context.Context, now time.Duration, s *slot, timeout tim
 		return g.woke(s, v)
 	default:
 	}
+	now = g.now()
 	why := queue.Expired
 	if left != nil {
 		why = queue.Cancelled
@@ -318,14 +319,14 @@ func (g *Gate) wait(ctx context.Context, now time.Duration, s *slot, timeout tim
 	}
 	g.stats.Refused[why]++
 	g.forget(s)
-	g.ended(g.now(), s, queue.Shed)
+	g.ended(now, s, queue.Shed)
 	g.live--
 	s.state, s.waiter = over, false
-	g.settle(s)
-	if left != nil {
-		return Ticket{}, left
+	if left == nil {
+		left = &Refusal{why, g.after(now, s)}
 	}
-	return Ticket{}, &Refusal{why, g.appointment(g.now())}
+	g.settle(s)
+	return Ticket{}, left
 }
 
 func (g *Gate) woken(s *slot, v verdict) (Ticket, error) {

@@ -9,14 +9,18 @@ import (
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
-// Retrier is a retry policy of this module's table for the requests of one client, which are one droplet to
-// the policy. A [Client] waits by it, and so can clients of other protocols. It is safe for concurrent use.
+// Retrier is a retry policy of this module's table for the requests of one client. A [Client] waits by it, and so can
+// clients of other protocols. A budget is the client's: all of its requests share it. It is safe for concurrent use.
 type Retrier struct {
 	timeout time.Duration
 	began   time.Time
-	mu      sync.Mutex // guards policy and rng: a policy's calls come from one goroutine at a time
+	mu      sync.Mutex // guards what follows: a policy's calls come from one goroutine at a time
 	policy  admit.Retry
+	learner admit.Learner // the policy; nil: it learns nothing
+	quitter admit.Quitter // the policy; nil: it never gives up
 	rng     *rand.Rand
+	droplet uint32 // the first that no call has had
+	unused  []uint32
 }
 
 // NewRetrier makes a Retrier. policy is as admit.MakeRetry takes it, for example "retry-budget"; "":
@@ -29,32 +33,103 @@ func NewRetrier(policy string, timeout time.Duration, seed uint64) (*Retrier, er
 	if policy == "" {
 		policy = "backoff"
 	}
-	p, err := admit.MakeRetry(policy, timeout)
+	e, values, err := admit.Retries.Resolve(policy)
+	if err != nil {
+		return nil, fmt.Errorf("shield: Retry: %w", err)
+	}
+	if n, shared := values["clients"]; shared {
+		if n > 1 {
+			return nil, fmt.Errorf("shield: Retry: %s: clients=%v: a Retrier is one client: leave clients out, or make a Retrier for each", policy, n)
+		}
+		values["clients"] = 1
+	}
+	p, err := e.New(timeout, values)
 	if err != nil {
 		return nil, fmt.Errorf("shield: Retry: %w", err)
 	}
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	return &Retrier{timeout: timeout, began: time.Now(), policy: p, rng: rand.New(rand.NewPCG(seed, 0))}, nil
+	r := &Retrier{timeout: timeout, began: time.Now(), policy: p, rng: rand.New(rand.NewPCG(seed, 0))}
+	r.learner, _ = p.(admit.Learner)
+	r.quitter, _ = p.(admit.Quitter)
+	return r, nil
 }
 
-// Failed returns the wait after a failed try: as the policy says, and at least after, the wait for which the
-// server asked. tries counts the failures in a row, this one included. prev is the wait before this try.
-func (r *Retrier) Failed(tries int, prev, after time.Duration) time.Duration {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f := admit.Failure{Tries: tries, Prev: prev, Timeout: r.timeout, After: after, Now: time.Since(r.began)}
-	return max(r.policy.Wait(f, r.rng), after)
+// Call is one request of a Retrier's client: a first try, and those after it. One goroutine at a time uses it.
+type Call struct {
+	r       *Retrier
+	droplet uint32 // of its own where the policy counts each droplet's tries; else all calls are droplet 0
+	all     int    // failures
+	row     int    // failures since the last Anew
+	prev    time.Duration
+	over    bool // the policy knows that it has ended
 }
 
-// Good tells the policy of a good answer.
-func (r *Retrier) Good() {
-	l, ok := r.policy.(admit.Learner)
-	if !ok {
-		return
+// Begin begins a request. The caller must call [Call.End] when it has ended.
+func (r *Retrier) Begin() *Call {
+	c := &Call{r: r}
+	if r.quitter == nil {
+		return c
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l.Good(time.Since(r.began), 0)
+	if n := len(r.unused); n > 0 {
+		c.droplet, r.unused = r.unused[n-1], r.unused[:n-1]
+		return c
+	}
+	c.droplet = r.droplet
+	r.droplet++
+	return c
+}
+
+// Failed tells the policy how a try failed. It returns the wait before the next try: as the policy says, and at least
+// after, the wait for which the server asked. ok is false if there must be no further try, since the policy has given
+// up, or the caller says with can that it cannot make one. The last failure, too, is one for the policy.
+func (c *Call) Failed(why admit.Cause, after time.Duration, can bool) (wait time.Duration, ok bool) {
+	c.all, c.row = min(c.all+1, admit.MostTries), min(c.row+1, admit.MostTries)
+	if c.over || c.r.quitter != nil && !can {
+		return 0, false // a try that is not made takes nothing from a budget
+	}
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	f := admit.Failure{Tries: c.row, Prev: c.prev, Timeout: c.r.timeout, After: after, Now: time.Since(c.r.began), Droplet: c.droplet, Why: why}
+	if c.r.quitter != nil {
+		f.Tries = c.all // it counts those of the whole request
+	}
+	wait = max(c.r.policy.Wait(f, c.r.rng), after)
+	if c.r.quitter != nil && !c.r.quitter.Goes(c.droplet) {
+		c.over = true
+		return 0, false
+	}
+	c.prev = wait
+	return wait, can
+}
+
+// Anew lets the policy count failures in a row from 0 again.
+func (c *Call) Anew() { c.row, c.prev = 0, 0 }
+
+// Good tells the policy of a good answer, with which the request has ended.
+func (c *Call) Good() {
+	if c.r.learner == nil || c.over {
+		return
+	}
+	c.over = true
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.learner.Good(time.Since(c.r.began), c.droplet)
+}
+
+// End ends a request, however it went. It must be called once.
+func (c *Call) End() {
+	if c.r.quitter == nil {
+		return
+	}
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	if !c.over {
+		c.over = true
+		c.r.quitter.Drop(time.Since(c.r.began), c.droplet)
+	}
+	c.r.unused = append(c.r.unused, c.droplet)
 }

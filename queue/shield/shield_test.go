@@ -430,3 +430,80 @@ func TestAppointmentsAtTheirEnds(t *testing.T) {
 		}
 	})
 }
+
+// Where an estimator is named, all refused clients hear what it says, and no appointment of the gate; it may say
+// nothing. No wait is longer than MostAfter.
+func TestEstimators(t *testing.T) {
+	for _, tt := range []struct {
+		admit string
+		most  time.Duration
+		want  time.Duration // at the door, in the queue, and late; -1: an appointment
+	}{
+		{"limit:limit=2+constant:wait=7s", 0, 7 * time.Second},
+		{"limit:limit=2+constant:wait=7s", 2 * time.Second, 2 * time.Second},
+		{"limit:limit=2+constant:wait=100s", 0, time.Minute},
+		{"limit:limit=2+silent", 0, 0},
+		{"limit:limit=2+drops", 0, time.Second},
+		{"limit:limit=2+drain", 0, 0}, // it has measured nothing
+		{"limit:limit=2", 0, -1},
+		{"limit:limit=2", time.Millisecond, -1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := gate(t, Config{Concurrency: 1, Timeout: 10 * time.Second, Admit: tt.admit, Capacity: 1, MostAfter: tt.most})
+			check := func(what string, reason queue.Reason, err error) {
+				t.Helper()
+				r := refusal(t, err)
+				if r.Reason != reason || tt.want >= 0 && r.After != tt.want || tt.want < 0 && (r.After <= 0 || r.After > g.Config().MostAfter) {
+					t.Errorf("%s, %s: %v after %v, want %v after %v", tt.admit, what, r.Reason, r.After, reason, tt.want)
+				}
+			}
+			establish := Request{Class: queue.Establish}
+			hold, err := g.Enter(t.Context(), establish)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all sync.WaitGroup
+			all.Go(func() {
+				_, err := g.Enter(t.Context(), establish)
+				check("late", queue.Expired, err)
+			})
+			synctest.Wait()
+			_, err = g.Enter(t.Context(), establish)
+			check("at the door", queue.Refused, err)
+			all.Wait()
+			hold.Done(queue.Good)
+		})
+	}
+}
+
+// Drain says how long the queue takes at the measured rate: the gate counts its ends for it.
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate(t, Config{Concurrency: 1, Timeout: time.Hour, Admit: "limit:limit=6+drain", Capacity: 10})
+		for range 40 { // ten a second
+			ticket, err := g.Enter(t.Context(), Request{Class: queue.Establish})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+			ticket.Done(queue.Good)
+		}
+		var all sync.WaitGroup
+		for range 6 { // one runs, five wait
+			all.Go(func() {
+				ticket, err := g.Enter(t.Context(), Request{Class: queue.Establish})
+				if err != nil {
+					t.Error(err)
+				}
+				time.Sleep(100 * time.Millisecond)
+				ticket.Done(queue.Good)
+			})
+		}
+		synctest.Wait()
+		_, err := g.Enter(t.Context(), Request{Class: queue.Establish})
+		if r := refusal(t, err); r.After < 450*time.Millisecond || r.After > 550*time.Millisecond {
+			t.Errorf("five wait, and ten are served a second: come again in %v, want 500 ms", r.After)
+		}
+		all.Wait()
+	})
+}

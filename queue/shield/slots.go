@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/queue"
+	"github.com/leasestorm/leasestorm/queue/admit"
 )
 
 // What a Gate does with its slots. g.mu is held in all of it.
@@ -101,7 +102,7 @@ func (g *Gate) end(now time.Duration, s *slot, why queue.Reason) {
 		g.ended(now, s, queue.Shed)
 		g.live--
 		s.state = over
-		s.wake <- verdict{why, g.appointment(now)}
+		s.wake <- verdict{why, g.after(now, s)}
 	}
 	g.settle(s)
 }
@@ -127,6 +128,20 @@ func (g *Gate) finish(now time.Duration, s *slot, out queue.Outcome) {
 	g.release(s)
 	g.fill(now)
 	g.rate.busy = g.live > 0 // only then is the service as fast as it can be until the next completion
+}
+
+// after is how long the client of a slot that gets no place is told to wait.
+func (g *Gate) after(now time.Duration, s *slot) time.Duration {
+	said := s.one[0].RetryAfter() // at the door, by the controller or by the estimator behind it
+	if estimator, named := g.admit.(admit.Adviser); named && s.one[0].Why != queue.Refused {
+		g.told[0] = s.one[0]
+		g.told[0].Why = queue.Refused // of other reasons RetryAfter is none
+		estimator.Advise(now, g.told[:], g.length)
+		said = g.told[0].RetryAfter()
+	} else if !named && said == 0 {
+		return g.appointment(now)
+	}
+	return min(said, g.cfg.MostAfter)
 }
 
 // appointment is how long a refused client should wait: the requests that are in, and those that were

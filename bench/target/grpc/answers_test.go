@@ -3,12 +3,14 @@ package grpc
 import (
 	"context"
 	"io"
+	"math"
 	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/atomic"
 	"golang.org/x/net/http2"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -219,5 +221,55 @@ func TestDeadline(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server that answers a byte at a time ends at the deadline, and one whose message is a gigabyte long at its length.
+func TestEndless(t *testing.T) {
+	begin := func(f *http2.Framer, id uint32) {
+		writeHeaders(f, id, false, ":status", "200", "content-type", "application/grpc")
+	}
+	slow := settingsOf(t, frames(t, func(f *http2.Framer, id uint32) {
+		begin(f, id)
+		_ = f.WriteData(id, false, []byte{0, 0, 0, 0xff, 0xff}) // the length
+		for f.WriteData(id, false, []byte{0}) == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+	})+method)
+	if r := once(t, slow, 100*time.Millisecond, 100*time.Millisecond); r.Kind != client.TimedOut || r.Outcome != queue.Late {
+		t.Errorf("slow for ever: %+v", replyOf(&r))
+	}
+	gigabyte := settingsOf(t, frames(t, func(f *http2.Framer, id uint32) {
+		begin(f, id)
+		_ = f.WriteData(id, false, []byte{0, 0x40, 0, 0, 0}) // the length
+	})+method)
+	if r := once(t, gigabyte, 20*time.Second, 20*time.Second); r.Kind != client.TooBig || r.Outcome != queue.Failed {
+		t.Errorf("a gigabyte: %+v", replyOf(&r))
+	}
+}
+
+// A server that allows three streams gets no more at a time on a connection, and answers all calls. An attempt for which
+// somebody waits for ever is a call like others.
+func TestStreamLimit(t *testing.T) {
+	all := types(t)
+	var running, most atomic.Int64
+	url, _ := serve(t, func(_ context.Context, _ *dynamicpb.Message, stream grpc.ServerStream) error {
+		n := running.Inc()
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		time.Sleep(time.Millisecond)
+		running.Dec()
+		return stream.SendMsg(grant(t, all, 0))
+	}, -1, grpc.MaxConcurrentStreams(3))
+	for timeout, n := range map[time.Duration]int{20 * time.Second: 60, math.MaxInt64: 1} {
+		replies, stats := ask(t, settingsOf(t, url+method, "connections.most=1"), n, timeout)
+		for i := range replies {
+			if r := replyOf(&replies[i]); r.outcome != queue.Good || r.kind != client.Answered {
+				t.Errorf("timeout %v: %+v", timeout, r)
+			}
+		}
+		if most.Load() > 3 || stats.Dials != 1 {
+			t.Errorf("%d streams at a time on %d connections, want at most 3 on one", most.Load(), stats.Dials)
+		}
 	}
 }

@@ -54,7 +54,8 @@ func newMessage(key, text string, class queue.Class, desc protoreflect.MessageDe
 			m.fixed = out
 		}
 	}
-	at := time.UnixMilli(0)
+	// Both deadlines are ahead: of any that has passed {left_ms} is 0.
+	at := time.Now().Add(time.Hour)
 	one := t.Append(nil, &client.Attempt{Class: class, Droplet: 1}, at)
 	other := t.Append(nil, &client.Attempt{Class: class, Droplet: 1, Zone: 1, Lease: 1, Try: 1}, at.Add(time.Hour))
 	if m.fixed == nil && bytes.Equal(one, other) {

@@ -21,7 +21,7 @@ import (
 type Client struct {
 	// Retry is the policy, as admit.MakeRetry takes it, for example "retry-budget" or "backoff"; "":
 	// "retry-after", which waits as long as the server asked for and a tenth of it at random, and by backoff
-	// where it asked for nothing.
+	// where it asked for nothing. A policy that gives up ends the tries.
 	Retry string
 	// Timeout is how long one try may take; more than 0.
 	Timeout time.Duration
@@ -69,29 +69,30 @@ func UnaryClientInterceptor(c Client) (grpc.UnaryClientInterceptor, error) {
 		return nil, fmt.Errorf("grpcshield: %w", err)
 	}
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		row, prev := 0, time.Duration(0) // failures since the server's last word, and the wait before this try
+		request := wait.Begin()
+		defer request.End()
 		for try := 1; ; try++ {
 			var trailer metadata.MD
 			err := c.try(ctx, method, req, reply, cc, call, append(opts[:len(opts):len(opts)], grpc.Trailer(&trailer)))
 			if Outcome(err) != queue.Failed {
 				if status.Code(err) != codes.Canceled {
-					wait.Good()
+					request.Good()
 				}
 				return err
 			}
 			again, after, said := c.again(err, method, trailer)
-			if row++; said {
-				row, prev = 1, 0
+			if said {
+				request.Anew()
 			}
-			pause := wait.Failed(row, prev, after) // the last failure, too, is one for the policy
-			if !again || try == c.Tries || after > c.MostAfter || ctx.Err() != nil {
+			pause, more := request.Failed(cause(err), after, again && try < c.Tries && after <= c.MostAfter && ctx.Err() == nil)
+			if !more {
 				return err
 			}
 			if at, ok := ctx.Deadline(); ok && time.Until(at) <= pause {
 				return err // it would end in the wait
 			}
-			if prev = pause; said {
-				row, prev = 0, 0
+			if said {
+				request.Anew()
 			}
 			timer := time.NewTimer(pause)
 			select {
@@ -102,6 +103,17 @@ func UnaryClientInterceptor(c Client) (grpc.UnaryClientInterceptor, error) {
 			}
 		}
 	}, nil
+}
+
+// cause is how a failed try ended.
+func cause(err error) admit.Cause {
+	switch status.Code(err) {
+	case codes.DeadlineExceeded:
+		return admit.TimedOut
+	case codes.Unavailable, codes.ResourceExhausted:
+		return admit.Refused
+	}
+	return admit.Errored
 }
 
 // try makes one try.

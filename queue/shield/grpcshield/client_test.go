@@ -226,3 +226,42 @@ func TestClientRefused(t *testing.T) {
 		}
 	}
 }
+
+// A policy that tells a refusal from a try's timeout does so here, too, and counts its tries over push-backs.
+func TestCauses(t *testing.T) {
+	for _, tt := range []struct {
+		id, retry string
+		errs      []error
+		pushbacks [][]string
+		tries     int
+		waits     bool
+	}{
+		{"", "mongodb:base=1s", []error{status.Error(codes.Unavailable, "")}, nil, 3, true},
+		{"", "mongodb:base=1s", []error{status.Error(codes.ResourceExhausted, "")}, nil, 3, true},
+		{"", "mongodb:base=1s", []error{status.Error(codes.Unavailable, "")}, [][]string{{"100"}}, 3, true},
+		{"slow", "mongodb:base=1s", []error{status.Error(codes.DeadlineExceeded, "")}, nil, 2, false},
+		{"", "aws-sdk:attempts=2", []error{status.Error(codes.Unavailable, "")}, [][]string{{"100"}}, 2, true},
+		{"", "aws-sdk:tokens=4", []error{status.Error(codes.Unavailable, "")}, nil, 1, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := Client{Retry: tt.retry, Timeout: time.Second, Tries: 10, Seed: 1, Idempotent: func(string) bool { return true }}
+			conn, asked := scripted(t, c, tt.errs, tt.pushbacks...)
+			if err := grant(t.Context(), conn, tt.id); status.Code(err) != status.Code(tt.errs[0]) {
+				t.Errorf("%s: %v", tt.retry, err)
+			}
+			synctest.Wait() // a handler whose client has left
+			if len(*asked) != tt.tries {
+				t.Fatalf("%s after %v: asked at %v, want %d tries", tt.retry, tt.errs[0], *asked, tt.tries)
+			}
+			for i := 1; i < len(*asked); i++ {
+				least := time.Duration(0)
+				if tt.id == "slow" {
+					least = time.Second // the try's timeout
+				}
+				if waited := (*asked)[i]-(*asked)[i-1] > least; waited != tt.waits {
+					t.Errorf("%s after %v: asked at %v, waited %v, want %v", tt.retry, tt.errs[0], *asked, waited, tt.waits)
+				}
+			}
+		})
+	}
+}
