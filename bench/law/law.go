@@ -22,6 +22,7 @@ var covered = map[string]bool{
 	// What these say holds only beside a key that is not covered.
 	"slow_for": true, "slow_at": true, "launch_tries": true, "launch_law": true, "pause_at": true, "operator_at": true, "throttle": true, "restarts": true, "restart_every": true,
 	"between": true, "measure": true,
+	"refuse_cost": true, // nothing is refused
 }
 
 // Of is a scenario as a fluid. ok is false if the law is not about the scenario, or there is none.

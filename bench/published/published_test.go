@@ -10,6 +10,9 @@ import (
 
 // The verdicts of all published results, from few seeds; the same seed makes the same rows.
 func TestPublished(t *testing.T) {
+	if testing.Short() {
+		t.Skip("simulates some hundred runs, each in one goroutine")
+	}
 	want := map[string]Verdict{}
 	for _, p := range Points() {
 		if want[p.Name] = Agrees; p.Scenario == "" {

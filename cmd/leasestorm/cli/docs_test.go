@@ -211,7 +211,7 @@ func runLine(t *testing.T, dir, line string) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
-	real := verb == "run" || verb == "drill" || strings.Contains(line, "--target")
+	real := verb == "run" || verb == "drill" || verb == "storm" || strings.Contains(line, "--target")
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && real && (exit.ExitCode() == exitInvalid ||
 		strings.Contains(stderr.String(), "this host is too busy") || strings.Contains(stderr.String(), "the host spoilt each try")) {
 		err = nil

@@ -55,7 +55,7 @@ func UnaryServerInterceptor(g *shield.Gate, o Server) grpc.UnaryServerIntercepto
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		t, err := o.enter(ctx, g, info.FullMethod, req)
 		if err != nil {
-			return nil, o.refusal(err, func(md metadata.MD) { _ = grpc.SetTrailer(ctx, md) }) // it fails where there is no server
+			return nil, o.refusal(ctx, err, func(md metadata.MD) { _ = grpc.SetTrailer(ctx, md) }) // it fails where there is no server
 		}
 		out := queue.Failed // if it panics
 		defer func() { t.Done(out) }()
@@ -72,7 +72,7 @@ func StreamServerInterceptor(g *shield.Gate, o Server) grpc.StreamServerIntercep
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		t, err := o.enter(stream.Context(), g, info.FullMethod, nil)
 		if err != nil {
-			return o.refusal(err, stream.SetTrailer)
+			return o.refusal(stream.Context(), err, stream.SetTrailer)
 		}
 		out := queue.Failed // if it panics
 		defer func() { t.Done(out) }()
@@ -122,7 +122,7 @@ func (o *Server) ended(ctx context.Context, err error) queue.Outcome {
 const pushback = "grpc-retry-pushback-ms"
 
 // refusal makes the status of a call that was not let in.
-func (o *Server) refusal(err error, trailer func(metadata.MD)) error {
+func (o *Server) refusal(ctx context.Context, err error, trailer func(metadata.MD)) error {
 	r, ok := errors.AsType[*shield.Refusal](err)
 	switch {
 	case !ok && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
@@ -131,7 +131,11 @@ func (o *Server) refusal(err error, trailer func(metadata.MD)) error {
 		return status.Error(codes.Internal, err.Error()) // a class that is none
 	}
 	code := codes.Unavailable
-	if o.TooOften {
+	_, bounded := ctx.Deadline()
+	switch {
+	case r.Reason == queue.Expired && bounded: // the client's own clock says so at the same moment
+		code = codes.DeadlineExceeded
+	case o.TooOften:
 		code = codes.ResourceExhausted
 	}
 	s := status.New(code, r.Error())
