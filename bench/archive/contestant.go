@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -18,15 +19,20 @@ type Contestant struct {
 // Plain holds the default parts, which a contestant's name leaves out.
 var Plain = struct{ Admit, Retry, Table string }{"none", "immediate", "lockfree"}
 
-// Contestants groups the cells by table, discipline, controller and retry policy, and names each
-// group by the parts that differ. Invalid runs are left out. A contestant with invalid runs only is
-// represented by its first run, and its name says so.
+// Contestants groups the cells by table, discipline, controller and retry policy, or by service and
+// policy where the service is not ours, and names each group by the parts that differ. Invalid runs
+// are left out. A contestant with invalid runs only is represented by its first run, and its name
+// says so.
 func Contestants(cells []Cell) []Contestant {
-	parts := func(c Cell) [4]string {
+	parts := func(c Cell) [5]string {
 		r := c.Manifest.Result
-		return [4]string{r.Queue, r.Admit, r.Retry, r.Table}
+		if r.Engine == "target" {
+			_, at, _ := strings.Cut(c.Manifest.Target.Client.URL, "://")
+			return [5]string{2: r.Retry, 4: at}
+		}
+		return [5]string{r.Queue, r.Admit, r.Retry, r.Table, ""}
 	}
-	var differs [4]bool
+	var differs [5]bool
 	for _, c := range cells {
 		for i, p := range parts(c) {
 			differs[i] = differs[i] || p != parts(cells[0])[i]
@@ -37,11 +43,11 @@ func Contestants(cells []Cell) []Contestant {
 	for _, c := range cells {
 		var words []string
 		for i, p := range parts(c) {
-			if differs[i] && p != [4]string{"", Plain.Admit, Plain.Retry, Plain.Table}[i] {
+			if differs[i] && p != [5]string{"", Plain.Admit, Plain.Retry, Plain.Table, ""}[i] && p != "" {
 				words = append(words, p)
 			}
 		}
-		name := strings.Join(words, " + ")
+		name := cmp.Or(strings.Join(words, " + "), c.Manifest.Result.Retry)
 		at := slices.IndexFunc(groups, func(g Contestant) bool { return g.Name == name })
 		if at < 0 {
 			groups = append(groups, Contestant{Name: name})

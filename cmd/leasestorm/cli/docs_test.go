@@ -104,7 +104,7 @@ func TestDocsCommands(t *testing.T) {
 				continue
 			}
 			seen[line] = true
-			inTime := strings.ReplaceAll(line, "http://127.0.0.1:8080/lease", service) // a reader's own
+			inTime := strings.NewReplacer("http://127.0.0.1:8080/lease", service, "http://127.0.0.1:8081/lease", service).Replace(line) // a reader's own
 			if strings.Contains(line, "leasestorm run ") {
 				// The calibration of each takes seconds, and much longer on a busy host.
 				if real++; real > realAtMost {
