@@ -47,7 +47,9 @@ var expected = struct{ queues, wrappers, controllers, retries map[string]outcome
 	retries: map[string]outcome{ // none of them undoes a queue full of dead work in 60 s …
 		"immediate": {collapse, ""}, "backoff": {collapse, ""}, "decorrelated": {collapse, ""}, "retry-after": {collapse, ""},
 		"client-breaker": {collapse, ""}, "retry-budget": {collapse, ""}, "client-throttle": {collapse, ""}, "aws-sdk": {collapse, ""}, "mongodb": {collapse, ""}, "finagle-budget": {collapse, ""}, "linkerd-budget": {collapse, ""},
-		"fixed": {recovery, ""}, // … but w = τ moves the border to 2.97
+		"grpc-pushback": {collapse, ""},
+		"envoy-budget":  {recovery, ""}, // a fifth asks again once, and the others come back over ten timeouts
+		"fixed":         {recovery, ""}, // … but w = τ moves the border to 2.97
 	},
 }
 

@@ -66,7 +66,7 @@ type Refusal struct {
 	Reason queue.Reason
 	// After is how long the client should wait before it asks again: an appointment of its own, at which
 	// the service would come to it at the rate of its latest completions. Before the first completion, and
-	// beyond Config.MostAfter, it is drawn. 0: no time was computed.
+	// beyond Config.MostAfter, it is drawn. 0: no time was computed. Below 0: it should not ask again.
 	After time.Duration
 }
 

@@ -135,6 +135,9 @@ func (o *Server) refusal(err error, trailer func(metadata.MD)) error {
 		code = codes.ResourceExhausted
 	}
 	s := status.New(code, r.Error())
+	if r.After < 0 {
+		trailer(metadata.Pairs(pushback, "-1"))
+	}
 	if r.After <= 0 {
 		return s.Err()
 	}
