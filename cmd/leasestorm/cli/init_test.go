@@ -99,7 +99,7 @@ func TestInitAsks(t *testing.T) {
 	if status != exitOK || err != nil || s.Leases != 20_000 || s.Workers != 16 || s.Sigma != 4 || s.Retry != "immediate" {
 		t.Errorf("status %d, %v, %+v: %s", status, err, s, stderr)
 	}
-	for _, want := range []string{`"many" is not a number`, "(backoff, ", "[immediate]: ", "[4]: ", "need 4.00 of 1 workers", "[20_000]: ", "once more"} {
+	for _, want := range []string{`"many" is not a number`, "(aws-sdk, backoff, ", "[immediate]: ", "[4]: ", "need 4.00 of 1 workers", "[20_000]: ", "once more"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("no %q in %s", want, stderr)
 		}
