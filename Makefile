@@ -12,10 +12,11 @@ export FUZZTIME
 
 # What bench-contestants ranks: each library's part with a retry policy that answers it,
 # beside ours of the same algorithm.
-CONTESTANTS = fifo,client-go,coalesce+fifo,fifo/x-time-rate/backoff,fifo/failsafe-ratelimiter/backoff,fifo/token-bucket/backoff,$\
-fifo/failsafe-bulkhead/backoff,fifo/limit/backoff,fifo/failsafe-adaptive/backoff,fifo/failsafe-adaptive-tuned/backoff,fifo/failsafe-throttler/backoff,$\
+CONTESTANTS = fifo,client-go,coalesce+fifo,controller-runtime,coalesce+priority+fifo,apf-queueset,apf,failsafe-queueing,failsafe-prioritized,priority+bounded,$\
+fifo/x-time-rate/backoff,fifo/failsafe-ratelimiter/backoff,fifo/token-bucket/backoff,$\
+fifo/failsafe-bulkhead/backoff,fifo/limit/backoff,fifo/failsafe-adaptive/backoff,fifo/failsafe-adaptive-tuned/backoff,fifo/failsafe-adaptive-stable/backoff,fifo/failsafe-throttler/backoff,$\
 fifo/failsafe-breaker,fifo/failsafe-breaker-tuned,fifo/gobreaker,fifo/gobreaker-tuned,fifo/breaker,fifo/aegis-bbr/backoff,fifo/aegis-bbr-tuned/backoff,fifo/bbr/backoff,$\
-fifo/limits-vegas/backoff,fifo/vegas/backoff,fifo/limits-gradient2/backoff,fifo/limits-gradient2-tuned/backoff,fifo/gradient2/backoff
+fifo/limits-partitions/backoff,fifo/partitions/backoff,fifo/limits-vegas/backoff,fifo/vegas/backoff,fifo/limits-gradient2/backoff,fifo/limits-gradient2-tuned/backoff,fifo/gradient2/backoff
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -139,7 +139,7 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 		wait = l.Longest()
 	}
 	cfg := queue.Config{Timeout: x.Timeout, TTL: x.TTL, MaxWait: x.Wait + wait, Service: s, Workers: x.Workers}
-	q, err := queue.Make(x.Queue, cfg)
+	q, err := queue.Make(x.Discipline(x.Queue), cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 		return nil, err
 	}
 	if x.ThenQueue != "" {
-		then, err := queue.Make(x.ThenQueue, cfg)
+		then, err := queue.Make(x.Discipline(x.ThenQueue), cfg)
 		if err != nil {
 			return nil, err
 		}

@@ -39,6 +39,7 @@ var foreign = map[string]string{
 	"admit":        "the service has an admission control of its own",
 	"kappa":        "the service decides how its backlog slows it",
 	"refuse_cost":  "the service decides what its refusals cost it",
+	"cancel_seen":  "the service sees the cancellations that its clients send: connections.cancel in the target's settings",
 	"connect_cost": "opening a connection costs the service what it costs",
 	"pause":        "a service that is not ours is not paused; --outage hang stops its answers",
 	"slow":         "a service that is not ours is not slowed; --outage slow:DURATION delays its answers",

@@ -207,3 +207,34 @@ func TestCompositions(t *testing.T) {
 	}
 	t.Logf("%d compositions taken, %d refused", taken, refused)
 }
+
+// A server that sees a share of the cancellations serves the others, and whether it sees one is the
+// same at every look.
+func TestCancelSeen(t *testing.T) {
+	const n = 10_000
+	for seen, want := range map[string]int{"0": 0, "0.25": n / 4, "1": n} {
+		q, err := queue.Make("cancel:seen="+seen+"+fifo", queuetest.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		items := make([]queue.Item, 2*n)
+		for i := range items {
+			items[i] = queue.Item{Born: time.Duration(i), Timeout: queue.ToMicros(time.Second), Droplet: uint32(i)}
+			if i >= n {
+				items[i].Timeout = queue.Forever
+			}
+		}
+		q.Push(0, items)
+		dst := make([]queue.Item, 2*n)
+		taken, dropped := q.Pop(time.Minute, dst)
+		if taken+dropped != 2*n || dropped < want-150 || dropped > want+150 { // 3.5 standard deviations at a quarter
+			t.Errorf("seen=%s: %d dropped, want about %d of %d", seen, dropped, want, n)
+		}
+		for i, it := range dst {
+			stale := q.(queue.Rechecker).Stale(time.Minute, &it)
+			if stale != (i >= taken) || stale && (it.Why != queue.Cancelled || it.Timeout == queue.Forever) {
+				t.Fatalf("seen=%s: attempt %d of %d: stale %v, %+v", seen, i, taken, stale, it)
+			}
+		}
+	}
+}

@@ -198,14 +198,21 @@ func (it *Item) SetReconnects() { it.Door = 1 }
 func (it *Item) Reconnects() bool { return it.Door == 1 }
 
 // SetRetryAfter records on a refused item how long its droplet should wait, from the refusal,
-// before it asks again.
-func (it *Item) SetRetryAfter(d time.Duration) { it.Door = uint32(ToMicros(d)) }
+// before it asks again. Below 0 the droplet is told not to ask again.
+func (it *Item) SetRetryAfter(d time.Duration) {
+	if it.Door = uint32(min(ToMicros(d), Forever-1)); d < 0 {
+		it.Door = uint32(Forever)
+	}
+}
 
 // RetryAfter returns how long a refused item's droplet was asked to wait, up to 71 minutes; 0 if
-// it was told nothing.
+// it was told nothing; -1 if it was told not to ask again.
 func (it *Item) RetryAfter() time.Duration {
 	if it.Why != Refused && it.Why != Throttled {
 		return 0
+	}
+	if Micros(it.Door) == Forever {
+		return -1
 	}
 	return Micros(it.Door).Duration()
 }

@@ -114,3 +114,28 @@ func TestPercentilesDoNotTurnBack(t *testing.T) {
 		}
 	}
 }
+
+// Runs against services that are not ours are told apart by policy and URL: their parts are not known.
+func TestContestantsOfServices(t *testing.T) {
+	cell := func(url, retry string) (c Cell) {
+		c.Manifest.Result = Result{Engine: "target", Queue: "fifo", Admit: "none", Retry: retry, Valid: true}
+		c.Manifest.Target.Client.URL = url
+		return c
+	}
+	a, b := cell("http://127.0.0.1:8080/lease", "immediate"), cell("http://127.0.0.1:8081/lease", "immediate")
+	for _, tt := range []struct {
+		cells []Cell
+		want  string
+	}{
+		{[]Cell{a, a}, "immediate"}, {[]Cell{a, b}, "127.0.0.1:8080/lease; 127.0.0.1:8081/lease"},
+		{[]Cell{a, cell("http://127.0.0.1:8080/lease", "backoff")}, "immediate; backoff"},
+	} {
+		var names []string
+		for _, g := range Contestants(tt.cells) {
+			names = append(names, g.Name)
+		}
+		if got := strings.Join(names, "; "); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+}

@@ -15,7 +15,7 @@ type done func(out queue.Outcome)
 
 // permit asks a library for one attempt; nil is no. Libraries that need nothing at the end
 // return nothing.
-type permit func(now time.Duration) (end done, ok bool)
+type permit func(now time.Duration, it *queue.Item) (end done, ok bool)
 
 // nothing is the end of an attempt whose library is not told of it.
 func nothing(queue.Outcome) {}
@@ -42,7 +42,7 @@ func (d *door) Admit(now time.Duration, items []queue.Item, _ func() int) (admit
 	for i := range items {
 		it := &items[i]
 		if !d.establishes || it.Class == queue.Establish {
-			end, ok := d.ask(now)
+			end, ok := d.ask(now, it)
 			if !ok {
 				it.Why = queue.Refused
 				it.SetRetryAfter(0)

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/catalog"
@@ -15,7 +18,22 @@ func init() {
 		Name: "client-go", Doc: "Kubernetes' workqueue, a key a droplet and class: a key that waits is not added again",
 		Source: "k8s.io/client-go/util/workqueue v0.37", HostClock: true,
 		New: func(queue.Config, catalog.Values) (queue.Discipline, error) {
-			return &keyed{q: workqueue.NewTyped[key](), newest: map[key]queue.Item{}}, nil
+			q := workqueue.NewTyped[key]()
+			return &keyed{q: q, add: q.Add, newest: map[key]queue.Item{}}, nil
+		},
+	})
+	queue.Catalog.Register(catalog.Entry[queue.New]{
+		Name: "controller-runtime", Doc: "its priority queue, a key a droplet and class: checks and launches first, and establishes with the priority of an initial list",
+		Source: "sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue v0.25", HostClock: true,
+		New: func(queue.Config, catalog.Values) (queue.Discipline, error) {
+			q := priorityqueue.New[key]("manager")
+			return &keyed{q: q, newest: map[key]queue.Item{}, add: func(k key) {
+				o := priorityqueue.AddOpts{}
+				if k.class == queue.Establish {
+					o.Priority = ptr.To(handler.LowPriority)
+				}
+				q.AddWithOpts(o, k)
+			}}, nil
 		},
 	})
 }
@@ -30,6 +48,7 @@ type key struct {
 type keyed struct {
 	mu     sync.Mutex
 	q      workqueue.TypedInterface[key]
+	add    func(key)
 	newest map[key]queue.Item // guarded by mu
 }
 
@@ -44,7 +63,7 @@ func (q *keyed) Push(_ time.Duration, items []queue.Item) (kept int) {
 		if !waits {
 			items[i], items[kept] = items[kept], it
 			kept++
-			q.q.Add(k)
+			q.add(k)
 			continue
 		}
 		old.Why = queue.Displaced

@@ -61,6 +61,9 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 			}
 			if f.cfg.Resume != nil {
 				if at := f.cfg.Resume(now, a.Droplet); at > now {
+					if f.watcher != nil {
+						f.watcher.Silenced(now, a.Droplet)
+					}
 					f.park(d, a.Droplet, at)
 					continue
 				}

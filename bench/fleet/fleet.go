@@ -70,6 +70,7 @@ type Fleet struct {
 	launch      stream
 	rng         *rand.Rand
 	learner     admit.Learner // the retry policy, if it is one
+	watcher     admit.Watcher // the retry policy, if it is one
 	immediate   bool          // the policy never waits
 	zones       []Zone
 	lost        int
@@ -341,6 +342,9 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 	if d.is(out) {
 		f.out.end(d.place)
 	}
+	if f.watcher != nil {
+		f.watcher.Asked(born, i)
+	}
 	a, place := f.out.add(born)
 	a.lease, a.until, a.droplet = d.lease, 0, i // no composite literal: it would be built and copied
 	a.tries, a.zone, a.class, a.redials = d.tries, f.cfg.zone(i), queue.Establish, redials
@@ -377,6 +381,7 @@ func (f *Fleet) item(a *attempt, it *queue.Item) {
 func (f *Fleet) SetRetry(r admit.Retry) {
 	f.cfg.Retry = r
 	f.learner, _ = r.(admit.Learner)
+	f.watcher, _ = r.(admit.Watcher)
 	f.immediate = admit.IsImmediate(r)
 }
 

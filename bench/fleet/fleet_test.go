@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -490,4 +491,77 @@ func TestResume(t *testing.T) {
 			}
 		}
 	}
+}
+
+// counting is a policy that counts the droplets with an attempt out.
+type counting struct {
+	waits
+	out map[uint32]bool
+}
+
+func (c *counting) Wait(f admit.Failure, rng *rand.Rand) time.Duration {
+	delete(c.out, f.Droplet)
+	return c.waits.Wait(f, rng)
+}
+func (c *counting) Good(_ time.Duration, droplet uint32)     { delete(c.out, droplet) }
+func (c *counting) Asked(_ time.Duration, droplet uint32)    { c.out[droplet] = true }
+func (c *counting) Silenced(_ time.Duration, droplet uint32) { delete(c.out, droplet) }
+
+// A watcher knows what is out at any time: the attempts of the last timeout that have not ended.
+func TestWatcher(t *testing.T) {
+	const droplets = 200
+	policy := &counting{waits: waits(sec / 2), out: map[uint32]bool{}}
+	cfg := config(droplets, 100)
+	cfg.Retry = policy
+	cfg.Resume = func(now time.Duration, droplet uint32) time.Duration {
+		if droplet%3 == 0 {
+			return now + 3*sec
+		}
+		return 0
+	}
+	f := newFleet(t, cfg)
+	born := map[uint32]time.Duration{}
+	most := 0
+	for now := time.Duration(0); now < 30*sec; now += sec / 100 {
+		items := drain(f, now)
+		for who, at := range born {
+			if at+sec <= now {
+				delete(born, who)
+			}
+		}
+		for i := range items {
+			it := &items[i]
+			born[it.Droplet] = it.Born
+			if it.Class == queue.Check {
+				f.Answers(now, good(now, it, lease.ID(it.Lease)))
+				delete(born, it.Droplet)
+				continue
+			}
+			switch int(now/sec) % 4 {
+			case 1: // it times out
+			case 2:
+				it.Why = queue.Refused
+				f.Refused(now, items[i:i+1])
+				delete(born, it.Droplet)
+			case 3:
+				f.Answers(now, []dwfm.Answer{{Born: it.Born, Droplet: it.Droplet, Class: it.Class, Outcome: queue.Failed}})
+				delete(born, it.Droplet)
+			}
+		}
+		most = max(most, len(born))
+		if !maps.Equal(keys(born), policy.out) {
+			t.Fatalf("at %v the policy knows of %d attempts that are out, want %d", now, len(policy.out), len(born))
+		}
+	}
+	if most < 20 {
+		t.Errorf("at most %d were out at once: the test says little", most)
+	}
+}
+
+func keys(born map[uint32]time.Duration) map[uint32]bool {
+	all := map[uint32]bool{}
+	for who := range born {
+		all[who] = true
+	}
+	return all
 }

@@ -95,7 +95,8 @@ type part struct {
 	cells  []archive.Cell
 }
 
-// split puts the cells with plain admission and the default table into a first part. The other
+// split puts the cells with plain admission and the default table, and those of services that are not
+// ours, into a first part. The other
 // parts hold the remaining cells, each with its plain counterpart.
 func split(cells []archive.Cell) []part {
 	plainAdmit := func(c archive.Cell) bool {
@@ -107,7 +108,7 @@ func split(cells []archive.Cell) []part {
 	admission.suffix, tables.suffix = "-admission", "-tables"
 	for _, c := range cells {
 		switch {
-		case plainAdmit(c) && plainTable(c):
+		case plainAdmit(c) && plainTable(c), c.Manifest.Result.Engine == "target": // whose parts are not known
 			first.cells = append(first.cells, c)
 		case plainTable(c):
 			admission.cells = append(admission.cells, c)

@@ -30,7 +30,6 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/internal/require"
 	"github.com/leasestorm/leasestorm/lease"
-	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
 	"github.com/leasestorm/leasestorm/queue/catalog"
 )
@@ -55,6 +54,7 @@ type Scenario struct {
 	Delta, Kappa           float64
 	RefuseCost             float64
 	ConnectCost            float64
+	CancelSeen             float64
 	Spread, Wait           time.Duration
 	Steady, Outage         time.Duration
 	Duration               time.Duration
@@ -344,12 +344,12 @@ func (s *Scenario) Validate() error {
 		return err
 	}
 	_, _, table := lease.Catalog.Resolve(s.Table)
-	discipline := queue.Validate(s.Queue)
+	discipline := s.checkDiscipline(s.Queue)
 	controller := admit.Validate(s.Admit)
 	_, _, retry := admit.Retries.Resolve(s.Retry)
 	var thenQueue, thenAdmit, thenRetry error
 	if s.ThenQueue != "" {
-		thenQueue = queue.Validate(s.ThenQueue)
+		thenQueue = s.checkDiscipline(s.ThenQueue)
 	}
 	if s.ThenAdmit != "" {
 		thenAdmit = admit.Validate(s.ThenAdmit)

@@ -17,7 +17,7 @@ var RankContestants = []string{
 	"fifo/token-bucket", "fifo/token-bucket/backoff", "fifo/token-bucket/retry-after", "fifo/backlog/retry-after", "fifo/credits/retry-after", "fifo/slow-start/retry-after",
 	"fifo/limit", "fifo/concurrency/backoff", "fifo/concurrency+drain/retry-after", "fifo/vegas/backoff", "fifo/gradient2/backoff", "fifo/codel-admit", "fifo/bbr/backoff", "fifo/dagor/backoff", "fifo/breaker",
 	"fifo/envoy-admission/backoff", "fifo/envoy-gradient/backoff", "fifo/cinnamon:patience=1s", "fifo/predicted-wait/retry-after", "fifo/partitions",
-	"fifo/none/retry-budget", "fifo/none/client-throttle", "fifo/none/client-breaker", "fifo/none/aws-sdk", "fifo/none/mongodb", "fifo/none/finagle-budget", "fifo/none/linkerd-budget",
+	"fifo/none/retry-budget", "fifo/none/client-throttle", "fifo/none/client-breaker", "fifo/none/aws-sdk", "fifo/none/mongodb", "fifo/none/finagle-budget", "fifo/none/linkerd-budget", "fifo/none/envoy-budget", "fifo/limit+constant/grpc-pushback",
 }
 
 // FairnessContestants are the disciplines of [NewFairness] if no other are asked for.

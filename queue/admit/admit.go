@@ -123,7 +123,7 @@ type Failure struct {
 	Tries   int           // failures in a row, this one included; 1 to MostTries
 	Prev    time.Duration // the wait before this attempt; 0 before the first
 	Timeout time.Duration // τ, the droplets' timeout
-	After   time.Duration // the wait that the manager asked for when it refused; 0: none
+	After   time.Duration // the wait that the manager asked for when it refused; 0: none; below 0: it said never
 	Now     time.Duration // when the attempt failed
 	Droplet uint32        // index of the client
 	Why     Cause         // how the attempt failed

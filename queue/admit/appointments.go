@@ -17,7 +17,7 @@ type appointments struct {
 
 // farthest is the longest wait that an item can carry. The line is no longer than that: whoever
 // comes later is told the same time.
-const farthest = (1<<32 - 1) * int64(time.Microsecond)
+const farthest = (1<<32 - 2) * int64(time.Microsecond)
 
 // give sets the items' appointments, an interval apart, in ns.
 func (a *appointments) give(now time.Duration, items []queue.Item, interval float64) {

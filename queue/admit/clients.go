@@ -16,6 +16,18 @@ type Learner interface {
 	Good(now time.Duration, droplet uint32)
 }
 
+// Watcher is a Retry that counts the attempts that are out. An attempt that is asked for is out until
+// Wait, Good or Silenced is called with its droplet. A droplet has at most one attempt out: Asked may
+// be called again without an end in between. All calls, those of Wait included, come from one
+// goroutine.
+type Watcher interface {
+	// Asked is called when an attempt of the droplet goes out at now.
+	Asked(now time.Duration, droplet uint32)
+	// Silenced is called when an attempt ended at now after which the droplet keeps silent of itself,
+	// so that the policy is not asked for a wait.
+	Silenced(now time.Duration, droplet uint32)
+}
+
 // perDroplet has a value for each droplet. It grows as droplets appear.
 type perDroplet[T any] struct {
 	all   []T

@@ -17,7 +17,7 @@ var silentEntry = catalog.Entry[NewEstimator]{
 	Doc:    "says nothing: a refused client is on its own",
 	Source: "nginx, whose limit_req and limit_conn answer 503 without Retry-After",
 	New: func(_ Config, _ catalog.Values) (Estimator, error) {
-		return constant{saying{limit: longest}, 0}, nil
+		return constant{saying: saying{limit: longest}}, nil
 	},
 }
 
@@ -28,20 +28,28 @@ var constantEntry = catalog.Entry[NewEstimator]{
 	Params: []catalog.Param{
 		{Name: "wait", Unit: catalog.Seconds, Default: 1, Min: 1e-3, Max: 4000, Doc: "the wait"},
 		jitterParam,
+		{Name: "never", Unit: "1", Default: 0, Min: 0, Max: 1, Doc: "share of the refused that are told not to ask again, as by a negative grpc-retry-pushback-ms"},
 	},
 	New: func(_ Config, v catalog.Values) (Estimator, error) {
-		return constant{saying{limit: longest, jitter: v["jitter"]}, v.Duration("wait")}, nil
+		return constant{saying{limit: longest, jitter: v["jitter"]}, v.Duration("wait"), v["never"]}, nil
 	},
 }
 
 type constant struct {
 	saying
-	wait time.Duration
+	wait  time.Duration
+	never float64
 }
 
 func (c constant) Advise(_ time.Duration, refused []queue.Item, _ func() int) {
 	for i := range refused {
-		c.say(&refused[i], c.wait)
+		it := &refused[i]
+		// Drawn from the attempt, as the jitter is, but not with the jitter's number.
+		if c.never > 0 && unit(mix(^(uint64(it.Droplet)<<32^uint64(it.Born)))) < c.never {
+			it.SetRetryAfter(-1)
+			continue
+		}
+		c.say(it, c.wait)
 	}
 }
 

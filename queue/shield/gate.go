@@ -68,7 +68,7 @@ type Refusal struct {
 	// After is how long the client should wait before it asks again: what the estimator of Config.Admit says,
 	// or else what the controller says, both at most Config.MostAfter; or else an appointment of its own, at which
 	// the service would come to it at the rate of its latest completions. Before the first completion, and
-	// beyond Config.MostAfter, that is drawn. 0: the estimator says nothing.
+	// beyond Config.MostAfter, that is drawn. 0: the estimator says nothing. Below 0: the client should not ask again.
 	After time.Duration
 }
 

@@ -195,7 +195,7 @@ func retryExtremes(t *testing.T, r admit.Retry, timeout, most time.Duration, v c
 	for _, now := range append(extremeStarts, latest) {
 		for _, tries := range []int{1, 2, 10, 63, 64, admit.MostTries, math.MaxInt} {
 			for _, prev := range []time.Duration{0, 1, timeout, 1e6 * timeout, math.MaxInt64} {
-				for _, after := range []time.Duration{0, 1, timeout, math.MaxInt64} {
+				for _, after := range []time.Duration{-1, 0, 1, timeout, math.MaxInt64} {
 					f := admit.Failure{Tries: tries, Prev: prev, Timeout: timeout, After: after, Now: now, Droplet: uint32(tries % 4)}
 					if wait := r.Wait(f, rng); wait < 0 || wait > most {
 						t.Errorf("%v: a wait of %d ns after %+v, want 0 to %d", v, wait, f, most)

@@ -139,6 +139,9 @@ func (o *Server) refusal(ctx context.Context, err error, trailer func(metadata.M
 		code = codes.ResourceExhausted
 	}
 	s := status.New(code, r.Error())
+	if r.After < 0 {
+		trailer(metadata.Pairs(pushback, "-1"))
+	}
 	if r.After <= 0 {
 		return s.Err()
 	}
