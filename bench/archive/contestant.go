@@ -27,8 +27,7 @@ func Contestants(cells []Cell) []Contestant {
 	parts := func(c Cell) [5]string {
 		r := c.Manifest.Result
 		if r.Engine == "target" {
-			_, at, _ := strings.Cut(c.Manifest.Target.Client.URL, "://")
-			return [5]string{2: r.Retry, 4: at}
+			return [5]string{2: r.Retry, 4: c.Manifest.Target.Client.URL}
 		}
 		return [5]string{r.Queue, r.Admit, r.Retry, r.Table, ""}
 	}

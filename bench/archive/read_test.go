@@ -127,7 +127,7 @@ func TestContestantsOfServices(t *testing.T) {
 		cells []Cell
 		want  string
 	}{
-		{[]Cell{a, a}, "immediate"}, {[]Cell{a, b}, "127.0.0.1:8080/lease; 127.0.0.1:8081/lease"},
+		{[]Cell{a, a}, "immediate"}, {[]Cell{a, b}, "http://127.0.0.1:8080/lease; http://127.0.0.1:8081/lease"},
 		{[]Cell{a, cell("http://127.0.0.1:8080/lease", "backoff")}, "immediate; backoff"},
 	} {
 		var names []string

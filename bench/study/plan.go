@@ -317,7 +317,43 @@ func (p *Plan) Keys() (keys []string) {
 				}
 			}
 		default:
-			keys = append(keys, name)
+			keys = append(keys, p.keysOf(name)...)
+		}
+	}
+	return keys
+}
+
+// keysOf are the keys that a key or an axis sets.
+func (p *Plan) keysOf(name string) (keys []string) {
+	a, err := scenario.FindAxis(name)
+	if err != nil || slices.ContainsFunc(scenario.Keys(), func(k scenario.Key) bool { return k.Name == name }) {
+		return []string{name}
+	}
+	if part, _, of := strings.Cut(name, "."); of {
+		return []string{part}
+	}
+	base, err := p.Base()
+	if err != nil {
+		return []string{name}
+	}
+	for i := range p.Cells() {
+		for _, set := range p.sets(p.at(i)) {
+			axis, value, _ := strings.Cut(set, "=")
+			x, err := strconv.ParseFloat(value, 64)
+			if axis != name || err != nil {
+				continue
+			}
+			for _, x := range []float64{x, 0.99 * x, 1.01 * x} { // x may be the base's
+				moved := base
+				if a.Set(&moved, x) != nil {
+					continue
+				}
+				for _, set := range moved.Differences(&base) {
+					if key, _, _ := strings.Cut(set, "="); !slices.Contains(keys, key) {
+						keys = append(keys, key)
+					}
+				}
+			}
 		}
 	}
 	return keys

@@ -32,6 +32,7 @@ func TestExperimentRefuses(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write(t, "mine.toml", tinyExperiment)
 	write(t, "none.toml", strings.ReplaceAll(tinyExperiment, `"queue={order}"`, `"queue={order}:nothing=1"`))
+	write(t, "axes.toml", strings.NewReplacer(`"queue={order}"`, `"jitter={order}", "ttl_h=3"`, `["fifo", "deadline"]`, `["0.1", "0.2"]`).Replace(tinyExperiment))
 	target := []string{"--engine", "target", "--target", "http://127.0.0.1:1/"}
 	for _, tt := range []struct {
 		args []string
@@ -42,6 +43,8 @@ func TestExperimentRefuses(t *testing.T) {
 		{[]string{"ranking", "--set", "rho=0.3"}, "sets rho in each"},
 		{[]string{"ranking", "--retry", "backoff"}, "sets retry in each"},
 		{[]string{"ranking", "pause"}, "a scenario of its own"},
+		{[]string{"axes.toml", "--retry", "fixed"}, "sets retry in each"},
+		{[]string{"axes.toml", "--set", "ttl=20s"}, "sets ttl in each"},
 		{append([]string{"mine.toml"}, target...), "sets queue: "},
 		{append([]string{"retry-after"}, target...), "axis beta"},
 		{[]string{"none.toml"}, "each of the 4 cells is refused, the first because: "},
