@@ -1,12 +1,15 @@
 package study
 
 import (
+	"encoding/json"
 	"errors"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -171,6 +174,28 @@ func TestPlans(t *testing.T) {
 	}
 	if _, _, err := LoadPlan("nothing"); !errors.Is(err, scenario.ErrScenario) || !strings.Contains(err.Error(), "retry-after") {
 		t.Error(err)
+	}
+}
+
+// The published experiments are those that the command has, and their pages name the number of cells.
+func TestPublishedExperiments(t *testing.T) {
+	page, err := os.ReadFile("../../docs/questions.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range Plans() {
+		text, err := os.ReadFile("../../results/published/virtual-experiment-" + p.Name + "/experiment.json")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		var e Experiment
+		if err := json.Unmarshal(text, &e); err != nil || !reflect.DeepEqual(e.Plan, p) {
+			t.Errorf("%s: %v: the published set is of another plan: scripts/publish virtual-experiment-%[1]s", p.Name, err)
+		}
+		if !strings.Contains(string(page), "| "+p.Name+" | "+show.Count(p.Cells())+" |") {
+			t.Errorf("docs/questions.md does not say that %s has %d cells", p.Name, p.Cells())
+		}
 	}
 }
 
