@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/cluster/table"
 	"github.com/leasestorm/leasestorm/bench/study"
 	"github.com/leasestorm/leasestorm/cmd/leasestorm/cli"
 )
@@ -209,7 +210,7 @@ func (s *secrets) linkOf(where string) (l link, err error) {
 
 // Commands implements cli.Elsewhere.
 func (c *Cluster) Commands() []*cobra.Command {
-	return []*cobra.Command{workerCommand(), statusCommand()}
+	return []*cobra.Command{workerCommand(), statusCommand(), table.Command()}
 }
 
 func workerCommand() *cobra.Command {
