@@ -262,8 +262,8 @@ func Check(s scenario.Scenario) error {
 		return err
 	}
 	x.Leases = min(x.Leases, 1000)
+	defer x.closeTables()
 	_, err = x.manager(x.Admit, x.Want, x.TTL)
-	x.closeTables()
 	return err
 }
 

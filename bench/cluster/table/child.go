@@ -116,7 +116,12 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer func() {
+		stop()
+		if o.Dir != "" {
+			_ = os.RemoveAll(o.Dir) // the parent removes it, too, if it lives
+		}
+	}()
 	if _, err := fmt.Fprintln(out, address); err != nil {
 		return err
 	}

@@ -372,6 +372,9 @@ func (t *etcdTable) keepAlive(ids []lease.ID, at []int, live func(i int)) (err e
 		if err != nil {
 			return failed("LeaseKeepAlive", err)
 		}
+		if want := t.name(ids[i].Slot(), ids[i].Epoch()); got.GetID() != want {
+			return failed("LeaseKeepAlive", fmt.Errorf("an answer about lease %x, want %x", got.GetID(), want))
+		}
 		if got.GetTTL() > 0 {
 			t.renewed(ids[i], began, got.GetTTL())
 			live(i)
