@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -112,21 +113,17 @@ func write(dir string, rows []Row) (err error) {
 // Text returns the rows as a table for a person.
 func Text(rows []Row) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-14s %22s %12s %12s %10s %18s %8s %8s\n", "table", "renewals/s (extremes)", "64 a call/s", "regrants/s", "least TTL", "leases ended, in", "β", "TTR")
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "table\trenewals/s\textremes\t64 a call/s\tregrants/s\tleast TTL (s)\tleases that lapse\tended in (s)\tβ\tTTR (s)")
 	for i := range rows {
 		r := &rows[i]
 		ttr := string(r.Verdict)
 		if r.TTR != nil {
-			ttr = fmt.Sprintf("%.2f s", *r.TTR)
+			ttr = fmt.Sprintf("%.2f", *r.TTR)
 		}
-		fmt.Fprintf(&b, "%-14s %22s %12.3g %12.3g %10v %18s %8.3g %8s\n", r.Table, fmt.Sprintf("%.3g (%.3g–%.3g)", r.Renew.PerSecond, r.Renew.Low, r.Renew.High),
-			r.Batch.PerSecond, r.Anew.PerSecond, seconds(r.TTL), fmt.Sprintf("%d, %v", r.Lapsed, seconds(r.Expiry)), r.Beta, ttr)
+		fmt.Fprintf(w, "%s\t%.3g\t%.3g–%.3g\t%.3g\t%.3g\t%.3g\t%d\t%.3g\t%.3g\t%s\n", r.Table, r.Renew.PerSecond, r.Renew.Low, r.Renew.High,
+			r.Batch.PerSecond, r.Anew.PerSecond, r.TTL, r.Lapsed, r.Expiry, r.Beta, ttr)
 	}
+	_ = w.Flush() // into a Builder, which takes all
 	return b.String()
-}
-
-// seconds is a time for a person, to three digits or so.
-func seconds(s float64) time.Duration {
-	d := time.Duration(s * 1e9)
-	return d.Round(max(1, d.Abs()/1000))
 }

@@ -23,7 +23,7 @@ type panel struct {
 
 var panels = []panel{
 	{"renewals per second, one caller", func(r *Row) (x, low, high float64) { return r.Renew.PerSecond, r.Renew.Low, r.Renew.High }, nil},
-	{"leases ended per second when all lapse", func(r *Row) (x, low, high float64) {
+	{"leases ended per second at a lapse", func(r *Row) (x, low, high float64) {
 		x = float64(r.Lapsed) / r.Expiry
 		return x, x, x
 	}, nil},

@@ -114,7 +114,8 @@ type subject struct {
 	tab   lease.Table
 	ids   []lease.ID
 	next  int
-	turns int // calls between two looks at the clock
+	now   time.Duration // rises, so that each renewal moves a deadline
+	turns int           // calls between two looks at the clock
 	rates [3][]float64
 }
 
@@ -149,19 +150,20 @@ func (s *subject) close() {
 func (s *subject) race(work int, length time.Duration) error {
 	began, n := time.Now(), 0
 	for {
+		s.now += lease.Tick
 		for range s.turns {
 			s.next = (s.next + 61) % (len(s.ids) - batch + 1)
 			var err error
 			switch id := &s.ids[s.next]; work {
 			case 0:
-				err = s.tab.Renew(*id, 0, measured)
+				err = s.tab.Renew(*id, s.now, s.now+measured)
 				n++
 			case 1:
 				var k int
-				k, err = s.tab.RenewAll(s.ids[s.next:s.next+batch], 0, measured, nil)
+				k, err = s.tab.RenewAll(s.ids[s.next:s.next+batch], s.now, s.now+measured, nil)
 				n += k
 			default:
-				*id, err = s.tab.Regrant(*id, 0, measured)
+				*id, err = s.tab.Regrant(*id, s.now, s.now+measured)
 				n++
 			}
 			if err != nil {
@@ -193,11 +195,11 @@ func (s *subject) lapse(ctx context.Context, r *Row) error {
 			return err
 		}
 		var err error
-		if s.ids[i], err = s.tab.Regrant(s.ids[i], 0, life); err != nil {
+		if s.ids[i], err = s.tab.Regrant(s.ids[i], s.now, s.now+life); err != nil {
 			return err
 		}
 	}
-	n, err := s.tab.RenewAll(s.ids, 0, life, nil)
+	n, err := s.tab.RenewAll(s.ids, s.now, s.now+life, nil)
 	if err != nil {
 		return err
 	}
@@ -206,7 +208,7 @@ func (s *subject) lapse(ctx context.Context, r *Row) error {
 	}
 	if !own {
 		began := time.Now()
-		r.Lapsed = s.tab.Expire(life, func(lease.ID) {})
+		r.Lapsed = s.tab.Expire(s.now+life, func(lease.ID) {})
 		r.Expiry = time.Since(began).Seconds()
 		return nil
 	}
