@@ -34,6 +34,7 @@ type experiment struct {
 	release func()         // gives back the memory that was promised to the making of the run
 	virtual bool           // run time is not wall time
 	see     func(Look)     // how.Live's answer; nil: nobody watches, or the run has not begun
+	remotes []lease.Remote // the tables that were made and are in another process
 	storm   *storm         // the service that is not ours; nil: this module's manager is under test
 
 	// The switches of the manager that was made last; nil: the operator does not switch.
@@ -126,9 +127,12 @@ func (x *experiment) disturb() {
 func (x *experiment) manager(controller string, s engine.Service, ttl time.Duration) (*dwfm.Manager, error) {
 	// The table has room for more leases: a new lease may be granted before the lease that it
 	// replaces is freed.
-	table, err := lease.Make(x.Table, lease.Env{Leases: x.Leases + 64*x.Workers, Workers: x.Workers, Shards: x.shards})
+	table, err := lease.Make(x.Table, lease.Env{Leases: x.Leases + 64*x.Workers, Workers: x.Workers, Shards: x.shards, TTL: ttl})
 	if err != nil {
 		return nil, err
+	}
+	if remote, ok := table.(lease.Remote); ok {
+		x.remotes = append(x.remotes, remote)
 	}
 	retry, err := admit.MakeRetry(x.Retry, x.Timeout)
 	if err != nil {
@@ -186,7 +190,9 @@ func (x *experiment) calibrationManager() (*dwfm.Manager, error) {
 	y := *x
 	y.costs.Backlog, y.costs.Refuse, y.costs.Reconnect, y.costs.Slowed, y.costs.Paused = 0, 0, 0, dwfm.Window{}, dwfm.Window{}
 	y.outage = dwfm.Window{}
-	return y.manager("none", x.Want, 2*engine.Patience)
+	m, err := y.manager("none", x.Want, 2*engine.Patience)
+	x.remotes = y.remotes
+	return m, err
 }
 
 // manyLeases is the number of leases from which on memory limits a run.
@@ -206,6 +212,7 @@ func (x *experiment) plan(s engine.Service, maxQueue int) (*engine.Plan, *Judge,
 		return nil, nil, err
 	}
 	p.Manager = engine.Local(m)
+	_, p.Blocking = m.Table().(lease.Remote)
 	if len(x.steps) > 0 {
 		if p.Events, err = x.stepEvents(m, f, s); err != nil {
 			return nil, nil, err
@@ -255,6 +262,15 @@ func Check(s scenario.Scenario) error {
 		return err
 	}
 	x.Leases = min(x.Leases, 1000)
+	defer x.closeTables()
 	_, err = x.manager(x.Admit, x.Want, x.TTL)
 	return err
+}
+
+// closeTables ends the tables in other processes. Their run is over: an error would change nothing.
+func (x *experiment) closeTables() {
+	for _, t := range x.remotes {
+		_ = t.Close()
+	}
+	x.remotes = nil
 }

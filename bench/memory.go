@@ -123,6 +123,9 @@ func (x *experiment) bytes(real bool) (perLease, perLook int64, err error) {
 			return 0, 0, err
 		}
 		tables[i] = t.Bytes()
+		if remote, ok := t.(lease.Remote); ok {
+			_ = remote.Close() // it was made to be looked at
+		}
 	}
 	manager := (tables[1]-tables[0])/few + holderBytes
 	if real {

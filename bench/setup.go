@@ -52,6 +52,7 @@ func (x *experiment) begin(real bool) (err error) {
 // abandon gives up what was claimed and not finished.
 func (x *experiment) abandon() {
 	x.release()
+	x.closeTables()
 	if x.folder != nil {
 		x.folder.Abandon()
 	}

@@ -42,6 +42,10 @@ var ErrFull = errors.New("lease: table full: revoke or expire leases, or make th
 // depends on the arguments alone, so it takes precedence over ErrStale and ErrFull.
 var ErrDeadline = errors.New("lease: deadline not between now and MaxDeadline")
 
+// ErrFailed is wrapped by the errors of a [Remote] table that did not carry out a call: the other process
+// was not reached in time, or refused. It may have carried out the call all the same.
+var ErrFailed = errors.New("lease: table failed")
+
 // ID names one grant of one slot:
 //
 //	bits 63..32  slot   index of the slot in the table
@@ -111,11 +115,23 @@ type Table interface {
 	Bytes() int64
 }
 
+// Remote is a Table that another process keeps. Its calls block the caller, and may fail with an error
+// that wraps ErrFailed: Grant, Renew, RenewAll, Verify, Revoke and Regrant return it, and Expire leaves
+// what it could not ask about to the next call.
+type Remote interface {
+	Table
+	// Close gives up the connection, and the process if the table started it. No call is under way.
+	Close() error
+}
+
 // Env has the facts of a run that the catalog's constructors need.
 type Env struct {
 	Leases  int // capacity, in leases; 1 to 2^32-1
 	Workers int // number of goroutines that call concurrently
 	Shards  int // number of shards that suits the host's caches; 0: derived from Workers
+	// TTL is how long a lease lives after a grant or a renewal; 0: not known. A table that must settle
+	// it in advance needs it.
+	TTL time.Duration
 }
 
 // validate says what is wrong with the size of a table, or with its number of parts.

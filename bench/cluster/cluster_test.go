@@ -659,7 +659,7 @@ func TestPageNamesFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	help := ""
-	for _, verb := range []string{"map", "worker", "status"} {
+	for _, verb := range []string{"map", "worker", "status", "run", "tables"} {
 		cmd, _ := command(t.Context(), t, t.TempDir(), verb, "--help")
 		out, err := cmd.Output()
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/cluster/table"
 	"github.com/leasestorm/leasestorm/bench/study"
 	"github.com/leasestorm/leasestorm/cmd/leasestorm/cli"
 )
@@ -37,7 +38,10 @@ type secrets struct{ token, nkey, ca string }
 // New returns the extension of the command, for [cli.Main].
 func New() *Cluster { return &Cluster{} }
 
-var _ cli.Elsewhere = (*Cluster)(nil)
+var (
+	_ cli.Elsewhere = (*Cluster)(nil)
+	_ cli.Flagged   = (*Cluster)(nil)
+)
 
 const (
 	embed     = "embed"
@@ -207,9 +211,12 @@ func (s *secrets) linkOf(where string) (l link, err error) {
 	return l, nil
 }
 
+// EveryVerb implements cli.Flagged.
+func (c *Cluster) EveryVerb(flags *pflag.FlagSet) { table.Flag(flags) }
+
 // Commands implements cli.Elsewhere.
 func (c *Cluster) Commands() []*cobra.Command {
-	return []*cobra.Command{workerCommand(), statusCommand()}
+	return []*cobra.Command{workerCommand(), statusCommand(), table.Compare(), table.Command()}
 }
 
 func workerCommand() *cobra.Command {

@@ -22,12 +22,22 @@ const Patience = time.Hour
 const floodBacklog = 256
 
 // A measurement lasts slicesLead slices that are not counted and slicesCount that are, each of
-// sliceLength. The rate is the median over the slices, so one stall of the host has no effect.
+// sliceLength. The rate is the median over the slices, so one stall of the host has no effect. Slices
+// are longer where a slice would have fewer than sliceServices services, up to sliceMost: with four of
+// them a rate is a quarter off.
 const (
-	sliceLength = 10 * time.Millisecond
-	slicesLead  = 2
-	slicesCount = 11
+	sliceLength   = 10 * time.Millisecond
+	sliceMost     = 200 * time.Millisecond
+	sliceServices = 16
+	slicesLead    = 2
+	slicesCount   = 11
 )
+
+// slice is the length of a slice for a class.
+func (c *Calibration) slice(class queue.Class) time.Duration {
+	each := c.want[class] / time.Duration(len(c.real.Placement.Workers))
+	return min(max(sliceLength, sliceServices*each), sliceMost)
+}
 
 // flood is a Source that keeps the backlog full with attempts of one class.
 type flood struct {
@@ -105,6 +115,7 @@ type Calibration struct {
 	real    *Real
 	manager *dwfm.Manager
 	tokens  []uint64
+	want    Service // of the latest fit
 }
 
 // NewCalibration seeds m with a lease for each of n droplets. m must admit every attempt.
@@ -133,7 +144,7 @@ func (c *Calibration) Measure(ctx context.Context, class queue.Class) (time.Dura
 		Leases: len(c.tokens), Workers: workers, Step: 100 * time.Millisecond, Phases: []record.Phase{{Name: "calibration"}},
 	})
 	if _, err := c.real.Run(ctx, &Plan{
-		Manager: Local(c.manager), Source: f, Log: log, End: math.MaxInt64, Watch: f.watch, WatchPeriod: sliceLength,
+		Manager: Local(c.manager), Source: f, Log: log, End: math.MaxInt64, Watch: f.watch, WatchPeriod: c.slice(class),
 	}); err != nil {
 		return 0, err
 	}
@@ -175,6 +186,7 @@ const (
 // and sets the engine's Blocks. It returns the service times measured with these Blocks. A launch
 // is not measured: it has the establish's blocks per unit of cost.
 func (c *Calibration) Fit(ctx context.Context, want Service, costs dwfm.Costs) (got Service, err error) {
+	c.want = want
 	for class := range queue.Launch {
 		if got[class], err = c.fit(ctx, class, want[class], costs.Class[class]); err != nil {
 			return got, err
@@ -217,7 +229,8 @@ func (c *Calibration) fit(ctx context.Context, class queue.Class, want time.Dura
 				slope = s
 			}
 		}
-		if n = max(1, n+float64(want-got)/slope); n == 1 && bestBlocks <= 1 {
+		// A slope from two noisy measurements may be next to nothing: a step is bounded.
+		if n = max(1, n/4, min(4*n, n+float64(want-got)/slope)); n == 1 && bestBlocks <= 1 {
 			break // the path takes longer than want, or the host is busy: the run reports it
 		}
 	}

@@ -82,6 +82,9 @@ type Plan struct {
 	WatchPeriod time.Duration // run time
 	// ExpirePeriod is the run time between two calls of Manager.Expire; 0: [ExpirePeriod].
 	ExpirePeriod time.Duration
+	// Blocking says that the manager's table keeps a worker waiting, which is a part of the service. The
+	// real engine then reads the clock once more for each attempt.
+	Blocking bool
 	// Events are carried out on the generator's goroutine. They must be in ascending order of At.
 	Events []Event
 }

@@ -28,6 +28,11 @@ func planOf(t testing.TB, droplets int) *Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return planWith(t, droplets, table)
+}
+
+func planWith(t testing.TB, droplets int, table lease.Table) *Plan {
+	t.Helper()
 	q, err := queue.Make("deadline", queue.Config{Timeout: time.Second, Workers: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +53,7 @@ func planOf(t testing.TB, droplets int) *Plan {
 		t.Fatal(err)
 	}
 	f, err := fleet.New(fleet.Config{
-		Droplets: droplets, Broken: 1000, Outage: dwfm.Window{From: 1, To: 2}, Spread: time.Second,
+		Droplets: droplets, Broken: min(1000, droplets/2), Outage: dwfm.Window{From: 1, To: 2}, Spread: time.Second,
 		Interval: time.Second, TTL: time.Hour, Timeout: time.Second, Retry: retry, Seed: 1,
 	}, func(d uint32, until time.Duration) (lease.ID, error) { return m.Seed(0, until, d) })
 	if err != nil {

@@ -253,6 +253,9 @@ func (w *workerLoop) turn(now time.Duration) time.Duration {
 			end = w.clock.Now()
 		}
 		w.side.Complete(now, end, it, &w.answer)
+		if w.plan.Blocking {
+			end = w.clock.Now()
+		}
 		w.rec.Served(now, end, time.Duration(cost*w.unit[it.Class]), it, w.answer.Outcome)
 		if w.answer.Outcome == queue.Good || w.answer.Outcome == queue.Failed {
 			for !w.ring.put(&w.answer) && !w.stop.Load() {

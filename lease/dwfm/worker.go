@@ -1,6 +1,7 @@
 package dwfm
 
 import (
+	"errors"
 	"time"
 
 	"github.com/leasestorm/leasestorm/lease"
@@ -112,8 +113,11 @@ func (w *Worker) apply(now time.Duration, it *queue.Item, a *Answer) {
 			a.Outcome = queue.Failed
 			return
 		}
-		if w.m.cfg.Table.Renew(held, now, until) != nil {
+		if err := w.m.cfg.Table.Renew(held, now, until); err != nil {
 			a.Outcome = queue.Late // the lease lapsed, or the epoch moved on
+			if errors.Is(err, lease.ErrFailed) {
+				a.Outcome = queue.Failed
+			}
 			return
 		}
 	case queue.Establish:
@@ -146,6 +150,9 @@ func (w *Worker) establish(now, until time.Duration, it *queue.Item) (lease.ID, 
 		return 0, queue.Late // another attempt of this droplet was served already
 	}
 	id, err := w.m.cfg.Table.Regrant(lease.ID(it.Lease), now, until)
+	if errors.Is(err, lease.ErrFailed) {
+		return 0, queue.Failed
+	}
 	if err != nil {
 		if id, err = w.m.cfg.Table.Grant(now, until, w.index); err != nil {
 			return 0, queue.Failed

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/atomic"
 
@@ -20,10 +19,10 @@ import (
 //  3. A lease is never freed by an Expire before its deadline.
 //  4. Afterwards Live is what was granted less what ended, and a table from which
 //     all was expired takes its whole capacity again.
-func concurrent(t *testing.T, newTable New, size int) {
+func (s *suite) concurrent(t *testing.T, size int) {
 	seed := testseed.Draw(t)
 	const workers = 4
-	tab := table(t, newTable, lease.Env{Leases: size, Workers: workers})
+	tab := table(t, s.newTable, lease.Env{Leases: size, Workers: workers})
 	shared := make([]atomic.Uint64, 2*size) // IDs that anybody may use
 	var clock atomic.Int64                  // in ticks
 	started := make([]tally, workers)       // by the goroutine that granted
@@ -33,15 +32,23 @@ func concurrent(t *testing.T, newTable New, size int) {
 		started[w], ended[w] = tally{}, tally{}
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(w)))
-			for range calls() {
-				step(t, tab, rng, w, shared, &clock, started[w], ended[w])
+			for range s.calls {
+				s.step(t, tab, rng, w, shared, &clock, started[w], ended[w])
 			}
 		})
 	}
 	all.Wait()
 	last := tally{}
 	end := at(int(clock.Load()) + 100)
-	if n := tab.Expire(end, func(id lease.ID) { last[id]++ }); n != len(last) {
+	if s.ownClock { // none lapsed: what is left is revoked
+		for _, m := range started {
+			for id := range m {
+				if tab.Revoke(id) == nil {
+					last[id]++
+				}
+			}
+		}
+	} else if n := tab.Expire(end, func(id lease.ID) { last[id]++ }); n != len(last) {
 		t.Errorf("the last sweep says %d and named %d", n, len(last))
 	}
 	granted := tally{}
@@ -67,7 +74,7 @@ func concurrent(t *testing.T, newTable New, size int) {
 		t.Errorf("%d live after everything ended", n)
 	}
 	for i := range size {
-		if _, err := tab.Grant(end, end+tick, i); err != nil {
+		if _, err := tab.Grant(end, end+at(s.life(rand.New(rand.NewPCG(seed, 9)), 1)), i); err != nil {
 			t.Fatalf("grant %d of %d after everything ended: %v", i, size, err)
 		}
 	}
@@ -76,11 +83,11 @@ func concurrent(t *testing.T, newTable New, size int) {
 type tally map[lease.ID]int
 
 // step is one random call of one goroutine.
-func step(t *testing.T, tab lease.Table, rng *rand.Rand, w int, shared []atomic.Uint64, clock *atomic.Int64, started, ended tally) {
+func (s *suite) step(t *testing.T, tab lease.Table, rng *rand.Rand, w int, shared []atomic.Uint64, clock *atomic.Int64, started, ended tally) {
 	now := int(clock.Load())
 	seat := &shared[rng.IntN(len(shared))]
 	id := lease.ID(seat.Load())
-	life := time.Duration(1+rng.IntN(20)) * tick
+	life := at(s.life(rng, 20))
 	switch rng.IntN(8) {
 	case 0, 1, 2:
 		got, err := tab.Grant(at(now), at(now)+life, w)
@@ -109,7 +116,7 @@ func step(t *testing.T, tab lease.Table, rng *rand.Rand, w int, shared []atomic.
 		tab.Expire(at(now), func(id lease.ID) { ended[id]++ })
 	}
 	if rng.IntN(4) == 0 {
-		if got, err := tab.Grant(at(now), at(now+1_000_000), w); err == nil {
+		if got, err := tab.Grant(at(now), at(now+long), w); err == nil {
 			started[got]++
 			if tab.Verify(got, at(now)) != nil {
 				t.Errorf("%v is not live right after its grant", got)

@@ -22,15 +22,51 @@ type New func(env lease.Env) (lease.Table, error)
 // of anything, and some that no power of two divides.
 var sizes = []int{1, 7, 64, 513, 5000}
 
+// suite is what a table is held to.
+type suite struct {
+	newTable New
+	sizes    []int
+	calls    int  // random calls of a goroutine
+	ownClock bool // leases lapse by another clock than the now of the calls
+}
+
+// long is the life of the leases of a table with a clock of its own: none lapses in a test.
+const long = 1_000_000
+
+// life is a random life of a lease, in ticks.
+func (s *suite) life(rng *rand.Rand, most int) int {
+	if s.ownClock {
+		return long
+	}
+	return 1 + rng.IntN(most)
+}
+
+// RunRemote is Run for a table that another process keeps. It makes fewer calls, since each of them takes
+// long, and the table may allocate. ownClock says that leases lapse by another clock than the now of the
+// calls: then lapses are not checked, nor renewals to an earlier deadline. RunRemote closes the tables.
+func RunRemote(t *testing.T, newTable func(env lease.Env) (lease.Remote, error), ownClock bool) {
+	s := &suite{func(env lease.Env) (lease.Table, error) { return newTable(env) }, []int{1, 7, 64}, 300, ownClock}
+	if !ownClock {
+		t.Run("cases", func(t *testing.T) { cases(t, s.newTable) })
+	}
+	s.run(t)
+}
+
+func (s *suite) run(t *testing.T) {
+	t.Run("epochs", func(t *testing.T) { epochs(t, s.newTable) })
+	for _, size := range s.sizes {
+		t.Run(fmt.Sprintf("model/%d", size), func(t *testing.T) { s.model(t, size) })
+		t.Run(fmt.Sprintf("concurrent/%d", size), func(t *testing.T) { s.concurrent(t, size) })
+	}
+}
+
 // Run checks the table against lease.Table's documentation: by a table of cases, by random calls
 // compared with a model, and under concurrent use. Run the tests with -race.
 func Run(t *testing.T, newTable New) {
 	t.Run("cases", func(t *testing.T) { cases(t, newTable) })
 	t.Run("allocates", func(t *testing.T) { allocates(t, newTable) })
-	for _, size := range sizes {
-		t.Run(fmt.Sprintf("model/%d", size), func(t *testing.T) { model(t, newTable, size) })
-		t.Run(fmt.Sprintf("concurrent/%d", size), func(t *testing.T) { concurrent(t, newTable, size) })
-	}
+	s := &suite{newTable: newTable, sizes: sizes, calls: calls()}
+	s.run(t)
 }
 
 // allocates lets a full table work: renewals, sweeps, revocations and grants must not
@@ -81,6 +117,9 @@ func table(t *testing.T, newTable New, env lease.Env) lease.Table {
 	tab, err := newTable(env)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if remote, ok := tab.(lease.Remote); ok {
+		t.Cleanup(func() { want(t, "close", remote.Close(), nil) })
 	}
 	return tab
 }
@@ -165,11 +204,6 @@ func cases(t *testing.T, newTable New) {
 	if n := tab.Expire(at(1000), none); n != 0 || tab.Live() != 0 {
 		t.Errorf("an empty table: %d expired, %d live", n, tab.Live())
 	}
-	for _, id := range []lease.ID{0, lease.MakeID(2, 1), lease.MakeID(1<<32-1, 1), lease.MakeID(0, 1<<32-1)} {
-		want(t, fmt.Sprintf("renew of the foreign ID %v", id), tab.Renew(id, 0, at(5)), lease.ErrStale)
-		want(t, fmt.Sprintf("revoke of the foreign ID %v", id), tab.Revoke(id), lease.ErrStale)
-		want(t, fmt.Sprintf("verify of the foreign ID %v", id), tab.Verify(id, 0), lease.ErrStale)
-	}
 	tab.Prefetch([]lease.ID{0, a, c, lease.MakeID(1<<32-1, 1)})
 	if tab.Bytes() <= 0 {
 		t.Errorf("a table of two takes %d bytes", tab.Bytes())
@@ -180,12 +214,64 @@ func cases(t *testing.T, newTable New) {
 	}
 }
 
+// epochs says what is true of a lease whether or not it lapses.
+func epochs(t *testing.T, newTable New) {
+	tab := table(t, newTable, lease.Env{Leases: 2, Workers: 1})
+	for _, deadline := range []time.Duration{at(5), at(4), -1, lease.MaxDeadline + 1} {
+		if _, err := tab.Grant(at(5), deadline, 0); !errors.Is(err, lease.ErrDeadline) {
+			t.Errorf("a grant at %v until %v: got %v, want ErrDeadline", at(5), deadline, err)
+		}
+	}
+	a, err := tab.Grant(0, at(long), 0)
+	want(t, "first grant", err, nil)
+	b, err := tab.Grant(0, at(long), 1)
+	want(t, "second grant", err, nil)
+	if a.Slot() == b.Slot() || a.Epoch() == 0 || b.Epoch() == 0 {
+		t.Fatalf("two grants are named %v and %v", a, b)
+	}
+	_, err = tab.Grant(0, at(long), 0)
+	want(t, "a third grant in a table of two", err, lease.ErrFull)
+	want(t, "verify", tab.Verify(a, 0), nil)
+	want(t, "renew", tab.Renew(a, at(1), at(1+long)), nil)
+	want(t, "renew until now", tab.Renew(a, at(1), at(1)), lease.ErrDeadline)
+	a2, err := tab.Regrant(a, at(1), at(1+long))
+	want(t, "regrant", err, nil)
+	if a2.Slot() != a.Slot() || a2.Epoch() <= a.Epoch() {
+		t.Errorf("regrant of %v made %v; want the same slot and a later epoch", a, a2)
+	}
+	want(t, "renew under the old epoch", tab.Renew(a, at(1), at(long)), lease.ErrStale)
+	want(t, "verify under the old epoch", tab.Verify(a, at(1)), lease.ErrStale)
+	want(t, "revoke under the old epoch", tab.Revoke(a), lease.ErrStale)
+	_, err = tab.Regrant(a, at(1), at(long))
+	want(t, "regrant under the old epoch", err, lease.ErrStale)
+	renewed := []bool{true, false, false}
+	if n, err := tab.RenewAll([]lease.ID{a, a2, b}, at(1), at(1+long), renewed); n != 2 || err != nil || renewed[0] || !renewed[1] || !renewed[2] {
+		t.Errorf("renewing an old lease and two live ones: %d, %v, %v", n, err, renewed)
+	}
+	if n := tab.Expire(at(2), func(id lease.ID) { t.Errorf("%v lapsed", id) }); n != 0 || tab.Live() != 2 {
+		t.Errorf("%d expired and %d live, want 0 and 2", n, tab.Live())
+	}
+	want(t, "revoke", tab.Revoke(b), nil)
+	want(t, "revoke again", tab.Revoke(b), lease.ErrStale)
+	want(t, "verify what was revoked", tab.Verify(b, at(1)), lease.ErrStale)
+	c, err := tab.Grant(at(1), at(1+long), 0)
+	want(t, "a grant of the slot that was freed", err, nil)
+	if c.Slot() != b.Slot() || c.Epoch() <= b.Epoch() {
+		t.Errorf("the slot of %v was granted as %v", b, c)
+	}
+	for _, id := range []lease.ID{0, lease.MakeID(2, 1), lease.MakeID(1<<32-1, 1), lease.MakeID(0, 1<<32-1)} {
+		want(t, fmt.Sprintf("renew of the foreign ID %v", id), tab.Renew(id, 0, at(5)), lease.ErrStale)
+		want(t, fmt.Sprintf("revoke of the foreign ID %v", id), tab.Revoke(id), lease.ErrStale)
+		want(t, fmt.Sprintf("verify of the foreign ID %v", id), tab.Verify(id, 0), lease.ErrStale)
+	}
+}
+
 // model makes random calls to the table and to a map from ID to deadline, and
 // compares every answer.
-func model(t *testing.T, newTable New, size int) {
+func (s *suite) model(t *testing.T, size int) {
 	seed := testseed.Draw(t)
 	rng := rand.New(rand.NewPCG(seed, uint64(size)))
-	tab := table(t, newTable, lease.Env{Leases: size, Workers: 3})
+	tab := table(t, s.newTable, lease.Env{Leases: size, Workers: 3})
 	live := map[lease.ID]int{} // deadline, in ticks
 	seen := map[lease.ID]bool{}
 	var ids []lease.ID // ever granted, the newest last
@@ -210,11 +296,11 @@ func model(t *testing.T, newTable New, size int) {
 		seen[id], live[id] = true, deadline
 		ids = append(ids, id)
 	}
-	for range calls() {
+	for range s.calls {
 		if t.Failed() {
 			return
 		}
-		deadline := now + 1 + rng.IntN(50)
+		deadline := now + s.life(rng, 50)
 		switch id := pick(); rng.IntN(8) {
 		case 0, 1, 2:
 			got, err := tab.Grant(at(now), at(deadline), rng.IntN(5))

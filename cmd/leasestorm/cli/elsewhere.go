@@ -20,6 +20,11 @@ type Elsewhere interface {
 	Commands() []*cobra.Command
 }
 
+// Flagged is an Elsewhere with flags that every verb has, as for a part that its module registers.
+type Flagged interface {
+	EveryVerb(flags *pflag.FlagSet)
+}
+
 // movable are the verbs whose runs can be made elsewhere.
 var movable = []string{"bench", "fairness", "map", "rank", "remedy", "sweep"}
 
@@ -41,6 +46,9 @@ func extend(root *cobra.Command, e Elsewhere) {
 			own.VisitAll(func(flag *pflag.Flag) { flag.Annotations = map[string][]string{movedBy: nil} })
 			cmd.Flags().AddFlagSet(own)
 		}
+	}
+	if f, ok := e.(Flagged); ok {
+		f.EveryVerb(root.PersistentFlags())
 	}
 	root.AddCommand(e.Commands()...)
 }
