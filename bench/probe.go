@@ -46,6 +46,9 @@ func ProbeService(ctx context.Context, service *Service, s scenario.Scenario, se
 	defer func() { _, _ = w.close() }()
 	p := &Probe{URL: service.Client.URL}
 	droplet := w.limited(func() (uint32, bool) { return w.rng.Uint32N(uint32(s.Leases)), true })
+	if err := settle(ctx, w.protocol, s.Timeout, droplet, func(string, ...any) {}); err != nil {
+		return nil, err
+	}
 	if p.Establishes, err = saturate(ctx, w.protocol, queue.Establish, s.Timeout, w.clients(), probeLeast, droplet); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +52,30 @@ func saturate(ctx context.Context, p client.Protocol, class queue.Class, timeout
 		best = max(best, r.PerSecond)
 	}
 	return rates, nil
+}
+
+// settleTimeouts is for how many timeouts a service is waited for that answers late.
+const settleTimeouts = 10
+
+// settle waits while a lone establish is answered late: the service may be at work for clients of an
+// earlier run that have left. Whatever else it answers is no reason to wait. next draws droplets.
+func settle(ctx context.Context, p client.Protocol, timeout time.Duration, next func() (uint32, bool), say func(format string, args ...any)) error {
+	for began := time.Now(); time.Since(began) < settleTimeouts*timeout; {
+		asked := false
+		r, more, err := closedLoop(ctx, p, queue.Establish, 1, timeout, time.Hour, func() (uint32, bool) {
+			if asked {
+				return 0, false
+			}
+			asked = true
+			return next()
+		})
+		late := strings.HasPrefix(r.Why, queue.Late.String()+" ")
+		if err != nil || r.Good > 0 || !late || !more && !asked {
+			return err
+		}
+		say("the service answers late: it may still be at work for clients that have left; up to %v are left to wait", (settleTimeouts*timeout - time.Since(began)).Round(time.Second))
+	}
+	return nil
 }
 
 // highest is the highest of the rates.

@@ -145,6 +145,10 @@ func (x *experiment) measureService(ctx context.Context) error {
 		droplet++
 		return uint32((droplet - 1) % x.Leases), true
 	})
+	if err := settle(ctx, w.protocol, x.Timeout, each, x.how.Say); err != nil {
+		return serviceError(err)
+	}
+	droplet = 0
 	establishes, err := saturate(ctx, w.protocol, queue.Establish, x.Timeout, w.clients(), primeLeast, each)
 	if err != nil {
 		return serviceError(err)

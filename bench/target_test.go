@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/atomic"
+
 	"github.com/leasestorm/leasestorm/bench/client"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -215,5 +217,24 @@ func TestStormMemory(t *testing.T) {
 	t.Logf("%d bytes a droplet, of a run with %d requests", each, res.Storm.Requests)
 	if each > 1<<10 || res.Leases != leases {
 		t.Errorf("%d bytes for each of %d droplets: want at most 1 KiB", each, res.Leases)
+	}
+}
+
+// A service that is still at work for clients that have left is waited for, before a storm and a probe.
+func TestStormWaitsForALateService(t *testing.T) {
+	var calls atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if calls.Inc() <= 2 {
+			<-r.Context().Done() // the client has given up
+		}
+	}))
+	defer s.Close()
+	if _, err := (Target{}).Run(t.Context(), stormy(t), Options{Seed: 7, Target: serviceAt(t, s.URL, "none")}); err != nil {
+		t.Error(err)
+	}
+	calls.Store(0)
+	if _, err := ProbeService(t.Context(), serviceAt(t, s.URL, "none"), stormy(t), 7); err != nil {
+		t.Error(err)
 	}
 }

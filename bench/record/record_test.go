@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -283,5 +284,17 @@ func TestSojournLog(t *testing.T) {
 		if got != want {
 			t.Errorf("%d steps: %d values; want %d", steps, got, want)
 		}
+	}
+}
+
+// A service that is not ours refuses a step later than it was asked: the admitted of a step may be below 0, and
+// their sum is right.
+func TestRefusedLater(t *testing.T) {
+	l := smallLog()
+	r := Row{sojourn: NewLatency(), slip: NewLatency()}
+	r.Offered[queue.Check], r.Refused[queue.Check] = 2, 5
+	at := slices.Index(columns, "admitted_"+queue.Check.String())
+	if got := l.fields(&r)[at]; got != "-3" {
+		t.Errorf("%s admitted, want -3", got)
 	}
 }

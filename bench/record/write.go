@@ -160,9 +160,10 @@ func (l *Log) fields(r *Row) []string {
 	for i := range admitted {
 		admitted[i] -= r.Refused[i]
 	}
+	// Admitted can be below 0 in a step: a service that is not ours refuses a round trip later.
 	for _, c := range []Counts{r.Offered, admitted, r.Done[queue.Good], r.Done[queue.Late], r.Done[queue.Shed], r.Done[queue.Failed]} {
 		for _, n := range c {
-			out = append(out, strconv.FormatUint(n, 10))
+			out = append(out, strconv.FormatInt(int64(n), 10))
 		}
 	}
 	for _, n := range []int{r.Active, l.Leases - r.Active, r.Queued} {
