@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -51,6 +52,19 @@ type Partial struct {
 	HealthyLost   int          `json:"healthy_lost"`
 	Zones         []fleet.Zone `json:"zones"`
 	LaunchesAgain int          `json:"launches_again"`
+}
+
+// Check returns an error for what no agent measures.
+func (p *Partial) Check() error {
+	for _, l := range []*record.Latency{p.Target.Gaps, p.Target.Lag} {
+		if l == nil || l.Digits() != record.NewLatency().Digits() {
+			return errors.New("no gaps, or no lag")
+		}
+	}
+	if p.Log == nil || p.Outage == nil {
+		return errors.New("no log, or no outage")
+	}
+	return nil
 }
 
 // Agent is one generator of a run that has several, ready to start.

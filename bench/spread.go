@@ -144,7 +144,7 @@ func (t *team) run(ctx context.Context, p *engine.Plan) (_ engine.TargetResult, 
 	ctx, over := context.WithCancel(ctx)
 	defer over()
 	var acts sync.WaitGroup
-	t.live = chorus{x: t.x, log: p.Log, agents: make([]map[int]*record.Row, len(t.duties)), newest: make([]int, len(t.duties))}
+	t.live = chorus{x: t.x, log: p.Log, agents: make([]map[int]*record.Row, len(t.duties)), newest: make([]int, len(t.duties)), judge: Judge{Leases: t.x.Leases, Timeout: t.x.Timeout, Return: t.x.outage.To}}
 	t.ends, err = t.crew.Play(ctx, Call{Duties: t.duties, End: p.End, Live: t.live.rows, Began: func(c host.Clock) {
 		t.x.storm.begun(c)
 		acts.Go(func() { events(ctx, c, p.Events) })
@@ -305,12 +305,13 @@ type chorus struct {
 	agents []map[int]*record.Row // steps that some agent has not passed
 	newest []int                 // the latest step of each, plus 1
 	shown  int                   // steps
+	judge  Judge                 // sees too little for a collapse
 }
 
 // rows implements Call.Live.
 func (c *chorus) rows(agent int, rows []*record.Row) {
 	for _, r := range rows {
-		if r.Step < c.shown {
+		if r == nil || r.Step < c.shown {
 			continue // a step again
 		}
 		if c.agents[agent] == nil {
@@ -330,7 +331,9 @@ func (c *chorus) rows(agent int, rows []*record.Row) {
 		c.shown++
 		if c.x.see != nil && len(of) > 0 {
 			n := record.Sum(of)
-			c.x.see(Look{Now: time.Duration(c.shown) * c.log.Step, News: n, Log: c.log})
+			now := time.Duration(c.shown) * c.log.Step
+			c.judge.Look(now, engine.State{Active: n.Active, Queued: n.Queued})
+			c.x.see(Look{Now: now, Verdict: c.judge.Verdict(), News: n, Log: c.log})
 		}
 	}
 }
