@@ -36,11 +36,12 @@ func processes(ctx context.Context, verb string, n int, temp string, a asked, sa
 	if err != nil {
 		return err
 	}
+	line = append(line, '\n')
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				if err := process(ctx, program, verb, temp, append(line, '\n')); ctx.Err() == nil {
+				if err := process(ctx, program, verb, temp, line); ctx.Err() == nil {
 					say("%s %d of %d ended, and is started again: %v", verb, i+1, n, err)
 				}
 				pause(ctx, again)

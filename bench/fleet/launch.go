@@ -34,8 +34,9 @@ type request struct {
 func (f *Fleet) SetLaunches(now time.Duration, perSecond float64) {
 	s := &f.launch
 	s.even, s.timeout = f.cfg.LaunchesEven, f.cfg.Timeout
-	r := f.played()
-	perSecond *= float64(r.To-r.From) / float64(len(f.droplets))
+	if r := f.cfg.Range; r != (Range{}) {
+		perSecond *= float64(r.To-r.From) / float64(len(f.droplets))
+	}
 	if s.first, s.mean = now, 1e9/perSecond; perSecond <= 0 {
 		s.first = never
 	} else if s.even {
