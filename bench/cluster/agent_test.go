@@ -280,7 +280,7 @@ func TestAgentRefuses(t *testing.T) {
 	if err := c.ask(t.Context(), 0, askStart, time.Duration(1), time.Second); err == nil || !strings.Contains(err.Error(), "no part") {
 		t.Errorf("a start without a part: %v", err)
 	}
-	if _, err := muster(t.Context(), l, 2, 0, t.Logf); err == nil || !strings.Contains(err.Error(), "2 agents are wanted, and 1 are free") {
+	if _, err := muster(t.Context(), l, 2, 0, t.Logf); err == nil || !strings.Contains(err.Error(), "agents wanted: 2, free: 1") {
 		t.Errorf("%v", err)
 	}
 }
@@ -326,7 +326,7 @@ func TestStormAgents(t *testing.T) {
 	}
 	for want, more := range map[string][]string{
 		"name the server of the others": {"--agents", "3", "--local-agents", "1"},
-		"are wanted, and 0 are free":    {"--agents", "1", "--cluster", l.URL, "--cluster-token", token, "--agents-wait", "0s"},
+		"agents wanted: 1, free: 0":    {"--agents", "1", "--cluster", l.URL, "--cluster-token", token, "--agents-wait", "0s"},
 		"name the number of agents":     {"--cluster", "embed"},
 		"connections.ca":                {"--local-agents", "1", "--call", "connections.ca=/etc/ssl/x.pem"},
 	} {

@@ -33,6 +33,9 @@ type crew struct {
 	now       func() time.Duration // mono
 }
 
+// musterQuietly is how long agents are awaited before a line says so: local ones have only just begun.
+const musterQuietly = 3 * time.Second
+
 // muster connects to a server and waits until there are n agents of this version without a part. It
 // gives up after wait.
 func muster(ctx context.Context, l link, n int, wait time.Duration, say func(format string, args ...any)) (_ *crew, err error) {
@@ -49,7 +52,7 @@ func muster(ctx context.Context, l link, n int, wait time.Duration, say func(for
 	if c.clock, _, err = l.connect("leasestorm storm clock", false); err != nil {
 		return nil, err
 	}
-	for told := false; ; told = true {
+	for told := false; ; {
 		all, err := call(ctx, c.nc, time.Second/2)
 		if err != nil {
 			return nil, err
@@ -59,11 +62,12 @@ func muster(ctx context.Context, l link, n int, wait time.Duration, say func(for
 			c.agents = free[:n]
 			return c, nil
 		}
-		missing := fmt.Sprintf("%d agents are wanted, and %d are free%s", n, len(free), unfit(all))
+		missing := fmt.Sprintf("agents wanted: %d, free: %d%s", n, len(free), unfit(all))
 		if time.Since(began) > wait {
 			return nil, fmt.Errorf("%s after %v: start 'leasestorm-cluster agent --cluster URL' on the hosts, or name --local-agents", missing, wait)
 		}
-		if !told {
+		if !told && time.Since(began) > musterQuietly {
+			told = true
 			say("%s; waiting for the others, %v at most", missing, wait)
 		}
 	}
