@@ -141,7 +141,8 @@ func TestSpread(t *testing.T) {
 		for _, n := range asked() {
 			total += n
 		}
-		if uint64(total) != res.Storm.Requests || len(res.Storm.Agents) != agents {
+		// A call that is out at the end has been seen by the service, and has no end yet.
+		if sent := res.Storm.Requests; sent > uint64(total) || sent+2 < uint64(total) || len(res.Storm.Agents) != agents {
 			t.Errorf("%d agents: the service saw %d requests, the result says %d by %d agents", agents, total, res.Storm.Requests, len(res.Storm.Agents))
 		}
 		if res.ActiveEnd != 60 || res.TimeToLease.N != 20 || res.Ended != "duration" {

@@ -124,7 +124,8 @@ func TestAgents(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := res.Storm
-		if len(s.Agents) != n || s.Requests != asked.Load() || res.TimeToLease.N != 20 || res.ActiveEnd != 60 || looks < 5 {
+		// A call that is out at the end has been seen by the service, and has no end yet.
+		if len(s.Agents) != n || s.Requests > asked.Load() || s.Requests+2 < asked.Load() || res.TimeToLease.N != 20 || res.ActiveEnd != 60 || looks < 5 {
 			t.Errorf("%d agents: %d in the result, %d requests of %d, %d of 20 leases back, %d active, %d looks", n, len(s.Agents), s.Requests, asked.Load(), res.TimeToLease.N, res.ActiveEnd, looks)
 		}
 		for _, a := range s.Agents {
@@ -326,7 +327,7 @@ func TestStormAgents(t *testing.T) {
 	}
 	for want, more := range map[string][]string{
 		"name the server of the others": {"--agents", "3", "--local-agents", "1"},
-		"agents wanted: 1, free: 0":    {"--agents", "1", "--cluster", l.URL, "--cluster-token", token, "--agents-wait", "0s"},
+		"agents wanted: 1, free: 0":     {"--agents", "1", "--cluster", l.URL, "--cluster-token", token, "--agents-wait", "0s"},
 		"name the number of agents":     {"--cluster", "embed"},
 		"connections.ca":                {"--local-agents", "1", "--call", "connections.ca=/etc/ssl/x.pem"},
 	} {
