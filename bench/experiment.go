@@ -36,6 +36,7 @@ type experiment struct {
 	see     func(Look)     // how.Live's answer; nil: nobody watches, or the run has not begun
 	remotes []lease.Remote // the tables that were made and are in another process
 	storm   *storm         // the service that is not ours; nil: this module's manager is under test
+	played  fleet.Range    // the droplets of an agent; zero: this process plays all
 
 	// The switches of the manager that was made last; nil: the operator does not switch.
 	switchQueue *queue.Switch
@@ -237,7 +238,7 @@ func (x *experiment) frame(s engine.Service, maxQueue int, soon func([]uint32), 
 	f, err := fleet.New(fleet.Config{
 		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
 		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Launches: x.Launches(x.Launch, s), LaunchTries: x.LaunchTries, LaunchesEven: x.LaunchLaw == scenario.EvenLaunches, Zones: x.Zones, Seed: x.seed,
-		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace, Soon: soon, Resume: x.resume(),
+		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace, Soon: soon, Resume: x.resume(), Range: x.played,
 	}, seed)
 	if err != nil {
 		return nil, nil, nil, err

@@ -33,6 +33,7 @@ type storm struct {
 	cost     *fault.Cost // of the proxy; nil: there is none
 	made     *fault.Report
 	err      error
+	begun    func(host.Clock) // told of the run's clock as it starts; nil: nobody asks
 }
 
 // openStorm checks that the service may be asked, starts what makes its outage, and opens the protocol.
@@ -84,6 +85,9 @@ func openStorm(ctx context.Context, s *Service, seed uint64) (*storm, error) {
 // run starts the clock and carries the plan out.
 func (w *storm) run(ctx context.Context, p *engine.Plan) (engine.TargetResult, error) {
 	w.drive.Clock = host.NewClock()
+	if w.begun != nil {
+		w.begun(w.drive.Clock)
+	}
 	if w.drive.Limits.Requests > 0 {
 		w.drive.Limits.Requests -= min(w.used, w.drive.Limits.Requests-1)
 	}
@@ -250,6 +254,9 @@ func (x *experiment) stormPlan(s engine.Service, maxQueue int) (*engine.Plan, *J
 func (x *experiment) clientStep(step scenario.Step, f *fleet.Fleet) (func(), error) {
 	switch step.Do {
 	case "exec":
+		if x.played != (fleet.Range{}) {
+			return func() {}, nil // the coordinator's
+		}
 		return func() { x.storm.operator.start(step.To) }, nil
 	case "switch-retry":
 	default:

@@ -109,6 +109,8 @@ type TargetReport struct {
 	Mean    *float64      `json:"mean_s"`                // from the request's first byte to a good answer; null: there was none
 	Stopped string        `json:"stopped_by,omitempty"`  // a limit of the client
 	Outage  *fault.Report `json:"outage_made,omitempty"` // null: nobody made one
+	// Agents are the generators of a run that has several. Then Most is an upper bound.
+	Agents []AgentReport `json:"agents,omitempty"`
 }
 
 // turnsPerTimeout is the number of the generator's turns per timeout.
@@ -116,7 +118,12 @@ const turnsPerTimeout = 1000
 
 // Run implements Runner. If the service shares this host's cores, it lacks what the generator takes of
 // them, both while its capacity is measured and in the run.
-func (t Target) Run(ctx context.Context, s scenario.Scenario, o Options) (res *Result, err error) {
+func (t Target) Run(ctx context.Context, s scenario.Scenario, o Options) (*Result, error) {
+	return runTarget(ctx, s, o, nil)
+}
+
+// runTarget runs a scenario against a service by this process's generator, or by those of a crew.
+func runTarget(ctx context.Context, s scenario.Scenario, o Options, crew Crew) (res *Result, err error) {
 	began := time.Now()
 	switch {
 	case o.Target == nil:
@@ -124,7 +131,7 @@ func (t Target) Run(ctx context.Context, s scenario.Scenario, o Options) (res *R
 	case o.Idle != "":
 		return nil, scenario.Bad("idle", "the generator of a storm sleeps between its turns: it goes with the real engine")
 	}
-	if err := t.Check(&s); err != nil {
+	if err := (Target{}).Check(&s); err != nil {
 		return nil, err
 	}
 	if s.ServiceLaw = scenario.FixedServices; o.Target.Client.Prime {
@@ -149,16 +156,27 @@ func (t Target) Run(ctx context.Context, s scenario.Scenario, o Options) (res *R
 	}
 	usage := host.ReadUsage()
 	var run engine.TargetResult
-	var start time.Time
+	start := time.Now()
+	drive := x.storm.run
+	var team *team
+	if crew != nil {
+		if team, err = x.team(crew, &s); err != nil {
+			return nil, err
+		}
+		drive = team.run
+	}
+	x.storm.begun = func(c host.Clock) { start = c.Start() }
 	res, p, _, err := x.run(x.Want, func(p *engine.Plan) (_ engine.Result, err error) {
-		start = time.Now()
-		run, err = x.storm.run(ctx, p)
+		run, err = drive(ctx, p)
 		return run.Result, err
 	})
 	if err != nil {
 		return res, err
 	}
 	outage, broke := x.storm.close()
+	if team != nil {
+		outage, broke = team.report(res, outage, broke)
+	}
 	res.ofService(x, &run, outage, broke)
 	res.Elapsed = time.Since(began).Seconds()
 	if x.folder != nil {

@@ -44,6 +44,9 @@ func (res *Result) Text() string {
 	if s := res.Storm; s != nil {
 		line("calls", "%s requests, %s connections opened, %s open at most; mean answer %s", show.Count(s.Requests), show.Count(s.Dials), show.Count(s.Most), show.Dash(millis(s.Mean), "%.2f ms"))
 		line("ends of calls", "%s", s.kinds())
+		for _, a := range s.Agents {
+			line("agent", "%s on %s: droplets %d to %d, %s requests, slip p99.9 %s, run clock off by %s ± %s", a.Name, a.Host, a.Droplets.From, int(a.Droplets.To)-1, show.Count(a.Requests), show.Dash(a.Slip.P999, "%.2f ms"), show.Dash(a.Offset, "%.2f ms"), show.Dash(a.Error, "%.2f ms"))
+		}
 	}
 	if res.Engine == "virtual" {
 		line("time", "%.1f s, for %.1f s of virtual time", res.Elapsed, res.Run)

@@ -125,6 +125,19 @@ type Stats struct {
 	BadAfter    uint64        `json:"bad_retry_after"`
 }
 
+// Add adds the counts of another client. Its Most becomes an upper bound: the clients may have been busiest
+// at different times.
+func (s *Stats) Add(o *Stats) {
+	s.Requests += o.Requests
+	s.Dials += o.Dials
+	s.DialTime += o.DialTime
+	s.Connections += o.Connections
+	s.Most += o.Most
+	s.Waits += o.Waits
+	s.WaitTime += o.WaitTime
+	s.BadAfter += o.BadAfter
+}
+
 // ErrSettings is wrapped by every error about settings, which the user can mend.
 var ErrSettings = errors.New("client")
 

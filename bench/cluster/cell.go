@@ -1,6 +1,9 @@
 // Package cluster makes the runs of a study on many hosts. A coordinator, which is the study's own process,
 // puts each run as a cell into a work queue of NATS JetStream. Workers take the cells, run them, and store
 // their files. A cell whose worker dies, hangs or loses its network goes to another worker.
+//
+// A storm can have its droplets split over agents: each plays a range, and the coordinator puts together what
+// they measured.
 package cluster
 
 import (

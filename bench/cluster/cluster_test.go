@@ -69,6 +69,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		os.Exit(cli.Main(os.Args[1:], New()))
 	}
+	if err := os.Setenv(asCommand, "1"); err != nil { // of the processes that a test starts
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -659,7 +662,7 @@ func TestPageNamesFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	help := ""
-	for _, verb := range []string{"map", "worker", "status", "run", "tables"} {
+	for _, verb := range []string{"agent", "map", "run", "status", "storm", "tables", "worker"} {
 		cmd, _ := command(t.Context(), t, t.TempDir(), verb, "--help")
 		out, err := cmd.Output()
 		if err != nil {

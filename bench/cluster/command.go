@@ -27,6 +27,8 @@ type Cluster struct {
 	giveBack time.Duration
 	limit    time.Duration
 	listen   string
+	agents   int           // of a storm; 0: this process is the generator
+	muster   time.Duration // how long they are awaited
 	cert     string
 	certKey  string
 	secrets
@@ -72,11 +74,24 @@ func (s *secrets) link(url string) (l link, err error) {
 }
 
 // Flags implements cli.Elsewhere.
-func (c *Cluster) Flags(_ string, flags *pflag.FlagSet) {
+func (c *Cluster) Flags(verb string, flags *pflag.FlagSet) {
+	if verb == cli.Storm {
+		flags.StringVar(&c.server, "cluster", "", "URL of the NATS server with JetStream by which the agents are reached, or embed: one inside this process")
+		flags.IntVar(&c.agents, "agents", 0, "number of agents over which the droplets are split; 0: --local-agents, or this process alone")
+		flags.IntVar(&c.local, "local-agents", 0, "number of agent processes to run beside this one; without --cluster they have a server of their own")
+		flags.DurationVar(&c.muster, "agents-wait", 30*time.Second, "how long to wait for the agents")
+		c.serverFlags(flags)
+		return
+	}
 	flags.StringVar(&c.server, "cluster", "", "make the runs on workers: URL of a NATS server with JetStream, or embed: one inside this process")
 	flags.IntVar(&c.local, "local-workers", 0, "number of worker processes to keep running beside this one; with --cluster")
 	flags.DurationVar(&c.giveBack, "give-back", 10*time.Second, "time without a sign of life after which a worker's cell goes to another; with --cluster")
 	flags.DurationVar(&c.limit, "cell-limit", 30*time.Minute, "time after which a local worker gives up a cell, and ends")
+	c.serverFlags(flags)
+}
+
+// serverFlags are those of the embedded server, and of how one is reached.
+func (c *Cluster) serverFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.listen, "cluster-listen", "127.0.0.1:0", "address HOST:PORT of the embedded server; beyond loopback it needs TLS and credentials")
 	flags.StringVar(&c.cert, "cluster-cert", "", "file with the embedded server's certificate in PEM")
 	flags.StringVar(&c.certKey, "cluster-key", "", "file with that certificate's private key in PEM")
@@ -94,8 +109,7 @@ func (c *Cluster) Place(ctx context.Context, verb string) (study.Place, error) {
 		}
 		return nil, nil
 	}
-	l, err := c.secrets.link(c.server)
-	e := embedding{listen: c.listen, cert: c.cert, key: c.certKey, token: l.Token, seed: l.Seed, ca: l.CA}
+	l, e, err := c.reach()
 	switch {
 	case err != nil:
 	case c.local < 0 || c.local > 1024:
@@ -104,12 +118,6 @@ func (c *Cluster) Place(ctx context.Context, verb string) (study.Place, error) {
 		err = fmt.Errorf("--give-back %v is out of range: 1s to 1h", c.giveBack)
 	case c.limit < time.Second:
 		err = fmt.Errorf("--cell-limit %v is out of range: 1s or more", c.limit)
-	case c.server == embed:
-		_, _, err = e.address()
-	case !strings.Contains(c.server, "://"):
-		err = fmt.Errorf("--cluster %s: want a URL, as in nats://127.0.0.1:4222 or tls://nats.example.org:4222, or embed", c.server)
-	case c.cert != "" || c.certKey != "":
-		err = errors.New("--cluster-cert and --cluster-key go with --cluster embed")
 	}
 	if err != nil {
 		return nil, cli.Usage(err)
@@ -117,6 +125,22 @@ func (c *Cluster) Place(ctx context.Context, verb string) (study.Place, error) {
 	return func(dir string, here bench.Runner) (bench.Runner, func(error) error, error) {
 		return c.begin(ctx, verb, dir, here, l, e)
 	}, nil
+}
+
+// reach is how the server that the flags name is reached, or made.
+func (c *Cluster) reach() (l link, e embedding, err error) {
+	l, err = c.secrets.link(c.server)
+	e = embedding{listen: c.listen, cert: c.cert, key: c.certKey, token: l.Token, seed: l.Seed, ca: l.CA}
+	switch {
+	case err != nil:
+	case c.server == embed:
+		_, _, err = e.address()
+	case !strings.Contains(c.server, "://"):
+		err = fmt.Errorf("--cluster %s: want a URL, as in nats://127.0.0.1:4222 or tls://nats.example.org:4222, or embed", c.server)
+	case c.cert != "" || c.certKey != "":
+		err = errors.New("--cluster-cert and --cluster-key go with --cluster embed")
+	}
+	return l, e, err
 }
 
 // begin starts what a study in a folder needs.
@@ -163,7 +187,7 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var workers sync.WaitGroup
 	workers.Go(func() {
-		if err := processes(working, c.local, temp, asked{l, c.limit}, say); err != nil {
+		if err := processes(working, "worker", c.local, temp, asked{Link: l, Limit: c.limit}, say); err != nil {
 			say("no local workers: %v", err)
 		}
 	})
@@ -216,7 +240,7 @@ func (c *Cluster) EveryVerb(flags *pflag.FlagSet) { table.Flag(flags) }
 
 // Commands implements cli.Elsewhere.
 func (c *Cluster) Commands() []*cobra.Command {
-	return []*cobra.Command{workerCommand(), statusCommand(), table.Compare(), table.Command()}
+	return []*cobra.Command{agentCommand(), workerCommand(), statusCommand(), table.Compare(), table.Command()}
 }
 
 func workerCommand() *cobra.Command {
@@ -253,7 +277,7 @@ command, and no file of a name that the coordinator chooses. Coordinator and wor
 			if err != nil {
 				return cli.Usage(err)
 			}
-			return processes(ctx, many, "", asked{l, limit}, say)
+			return processes(ctx, "worker", many, "", asked{Link: l, Limit: limit}, say)
 		},
 	}
 	cmd.Flags().StringVar(&where, "cluster", "", "URL of the NATS server, or folder of a study on this host")

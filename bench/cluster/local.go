@@ -16,16 +16,18 @@ import (
 // again is how long a worker process that died is left alone before it is started again.
 const again = time.Second
 
-// asked is what a worker process reads from its standard input, in a line. The input's end is the worker's.
+// asked is what a worker or an agent reads from its standard input, in a line. The input's end is its own.
 type asked struct {
-	Link  link          `json:"link"`
-	Limit time.Duration `json:"cell_limit_ns"`
+	Link    link          `json:"link"`
+	Limit   time.Duration `json:"cell_limit_ns,omitempty"` // a worker's
+	MayLoad []string      `json:"may_load,omitempty"`      // an agent's
 }
 
-// processes keeps n worker processes running until ctx is done. It returns when all have ended.
+// processes keeps n processes of a verb, worker or agent, running until ctx is done. It returns when all
+// have ended.
 //
 // Their temporary files are in the folder temp; "": where the host has them.
-func processes(ctx context.Context, n int, temp string, a asked, say func(format string, args ...any)) error {
+func processes(ctx context.Context, verb string, n int, temp string, a asked, say func(format string, args ...any)) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -34,12 +36,13 @@ func processes(ctx context.Context, n int, temp string, a asked, say func(format
 	if err != nil {
 		return err
 	}
+	line = append(line, '\n')
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				if err := process(ctx, program, temp, append(line, '\n')); ctx.Err() == nil {
-					say("worker %d of %d ended, and is started again: %v", i+1, n, err)
+				if err := process(ctx, program, verb, temp, line); ctx.Err() == nil {
+					say("%s %d of %d ended, and is started again: %v", verb, i+1, n, err)
 				}
 				pause(ctx, again)
 			}
@@ -49,9 +52,9 @@ func processes(ctx context.Context, n int, temp string, a asked, say func(format
 	return nil
 }
 
-// process is a worker process, from its start to its end.
-func process(ctx context.Context, program, temp string, line []byte) error {
-	cmd := exec.CommandContext(ctx, program, "worker", "--"+stdinFlag)
+// process is one process of a verb, from its start to its end.
+func process(ctx context.Context, program, verb, temp string, line []byte) error {
+	cmd := exec.CommandContext(ctx, program, verb, "--"+stdinFlag)
 	in, out, err := os.Pipe()
 	if err != nil {
 		return err
@@ -60,19 +63,19 @@ func process(ctx context.Context, program, temp string, line []byte) error {
 	if temp != "" {
 		cmd.Env = append(os.Environ(), "TMPDIR="+temp)
 	}
-	// The end of its input asks the worker to stop; it gives its cell back.
+	// The end of its input asks it to stop: a worker gives its cell back, an agent ends its part.
 	cmd.Cancel, cmd.WaitDelay = out.Close, 5*time.Second
 	if err := cmd.Start(); err != nil {
 		return errors.Join(err, in.Close(), out.Close())
 	}
-	_ = in.Close() // the worker has its own
+	_ = in.Close() // the process has its own
 	_, err = out.Write(line)
 	err = errors.Join(err, cmd.Wait())
 	_ = out.Close() // it may be closed
 	return err
 }
 
-// fromParent reads what a worker's parent asks. The context ends with the parent.
+// fromParent reads what a process's parent asks. The context ends with the parent.
 func fromParent(ctx context.Context, in io.Reader) (context.Context, asked, error) {
 	r := bufio.NewReader(in)
 	var a asked

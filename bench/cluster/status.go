@@ -25,6 +25,7 @@ type Status struct {
 	Rate     *float64   `json:"cells_per_s"` // since the coordinator began; null: none is done
 	TimeLeft *float64   `json:"time_left_s"` // of the cells that the study knows of
 	Workers  []presence `json:"workers"`
+	Agents   []card     `json:"agents"` // of storms
 }
 
 func statusCommand() *cobra.Command {
@@ -35,7 +36,7 @@ func statusCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "say who works in a cluster, and how far its study is",
+		Short: "say who works in a cluster, how far its study is, and which agents wait for storms",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := s.linkOf(where)
@@ -43,6 +44,9 @@ func statusCommand() *cobra.Command {
 				return cli.Usage(err)
 			}
 			st, err := readStatus(cmd.Context(), l)
+			if err == nil {
+				st.Agents, err = readAgents(cmd.Context(), l)
+			}
 			if err != nil {
 				return err
 			}
@@ -63,7 +67,7 @@ func statusCommand() *cobra.Command {
 
 // readStatus asks the server.
 func readStatus(ctx context.Context, l link) (st Status, err error) {
-	st = Status{Schema: 1, Workers: []presence{}}
+	st = Status{Schema: 1, Workers: []presence{}, Agents: []card{}}
 	nc, js, err := l.connect("leasestorm status", false)
 	if err != nil {
 		return st, err
@@ -125,6 +129,16 @@ func readWorkers(ctx context.Context, kv jetstream.KeyValue, st *Status) error {
 	return nil
 }
 
+// readAgents asks which agents are there.
+func readAgents(ctx context.Context, l link) ([]card, error) {
+	nc, _, err := l.connect("leasestorm status", false)
+	if err != nil {
+		return nil, err
+	}
+	defer nc.Close()
+	return call(ctx, nc, time.Second/2)
+}
+
 // Text is the status for a person.
 func (st *Status) Text() string {
 	var b strings.Builder
@@ -144,6 +158,16 @@ func (st *Status) Text() string {
 			note = "; of another version than the coordinator, which gives it no cells"
 		}
 		fmt.Fprintf(&b, "  process %d on %s: %d cells%s\n", w.PID, w.Host, w.Cells, note)
+	}
+	if len(st.Agents) > 0 {
+		fmt.Fprintf(&b, "%d agents\n", len(st.Agents))
+	}
+	for _, a := range st.Agents {
+		doing := "free"
+		if a.Busy {
+			doing = "plays a part of a storm"
+		}
+		fmt.Fprintf(&b, "  process %d on %s: %s\n", a.PID, a.Host, doing)
 	}
 	return b.String()
 }

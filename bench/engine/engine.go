@@ -29,10 +29,10 @@ type Source interface {
 
 // State is a sample of a run, for its watcher.
 type State struct {
-	Active int    // live leases
-	Queued int    // waiting attempts
-	Good   uint64 // good establishes since the start
-	Checks uint64 // good checks since the start
+	Active int    `json:"active"` // live leases
+	Queued int    `json:"queued"` // waiting attempts
+	Good   uint64 `json:"good"`   // good establishes since the start
+	Checks uint64 `json:"checks"` // good checks since the start
 }
 
 // ExpirePeriod is the run time between two calls of Manager.Expire.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -22,6 +23,7 @@ type Target struct {
 	Limits   client.Limits
 	Interval time.Duration // between two regular checks: when a droplet asks again that was asked not to
 	Turn     time.Duration // length of a turn: how far the generator may be behind
+	Lease    uint64        // the leases' ids begin above this one
 	ledger   *ledger
 }
 
@@ -38,14 +40,38 @@ type TargetResult struct {
 	// the slip with what the client's own process adds.
 	Lag *record.Latency
 	// Unhurried says why the generator has no priority over other threads; nil: it has.
-	Unhurried error
+	Unhurried error `json:"-"`
 	// Stopped says which limit ended the run; "": none did.
 	Stopped string
+}
+
+// Add adds the result of another agent of the same run.
+func (r *TargetResult) Add(o *TargetResult) {
+	r.Elapsed = max(r.Elapsed, o.Elapsed)
+	r.Queued += o.Queued
+	for i, n := range o.Kinds {
+		r.Kinds[i] += n
+	}
+	for status, n := range o.Status {
+		r.Status[status] += n
+	}
+	r.Stats.Add(&o.Stats)
+	r.Good += o.Good
+	r.GoodTime += o.GoodTime
+	r.Gaps.Merge(o.Gaps)
+	r.Lag.Merge(o.Lag)
+	r.Stopped = cmp.Or(r.Stopped, o.Stopped)
+}
+
+// NewTargetResult returns the result of no agent.
+func NewTargetResult() *TargetResult {
+	return &TargetResult{Gaps: record.NewLatency(), Lag: record.NewLatency(), Status: map[int]uint64{}}
 }
 
 // Seed returns what gives a droplet its lease at the start of the run.
 func (t *Target) Seed(droplets int, ttl time.Duration) func(droplet uint32, until time.Duration) (lease.ID, error) {
 	t.ledger = newLedger(droplets, ttl)
+	t.ledger.last = t.Lease
 	return func(droplet uint32, until time.Duration) (lease.ID, error) { return t.ledger.seed(droplet, until), nil }
 }
 
@@ -72,8 +98,8 @@ type targetLoop struct {
 // Run carries out the plan. It ends at the plan's End, when Watch returns true, when a limit is reached
 // or when ctx is done. Only the last is an error: that of ctx.
 func (t *Target) Run(ctx context.Context, p *Plan) (TargetResult, error) {
-	res := TargetResult{Gaps: record.NewLatency(), Lag: record.NewLatency(), Status: map[int]uint64{}}
-	l := &targetLoop{Target: t, watcher: newWatcher(p, t), res: &res}
+	res := NewTargetResult()
+	l := &targetLoop{Target: t, watcher: newWatcher(p, t), res: res}
 	collect := time.NewTicker(p.Log.Step / 2)
 	defer collect.Stop()
 	done, stop := make(chan struct{}), make(chan struct{})
@@ -103,7 +129,7 @@ func (t *Target) Run(ctx context.Context, p *Plan) (TargetResult, error) {
 	res.Queued = t.Client.Out()
 	res.Stats = t.Client.Stats()
 	p.Log.Finish()
-	return res, err
+	return *res, err
 }
 
 func (l *targetLoop) run(ctx context.Context) error {
@@ -136,6 +162,9 @@ func (l *targetLoop) run(ctx context.Context) error {
 
 // send brings attempts to the service.
 func (l *targetLoop) send(now time.Duration, items []queue.Item) {
+	if most := l.Limits.Requests; most > 0 {
+		items = items[:min(uint64(len(items)), most-l.sent)] // the others are never offered: the run ends
+	}
 	l.rec.Offered(now, items)
 	if now-l.second >= time.Second {
 		l.second, l.inIt = now, 0

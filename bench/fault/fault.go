@@ -83,8 +83,7 @@ const patience = 5 * time.Second
 
 // Start readies an outage of the service at an address, host:port.
 func (s Spec) Start(ctx context.Context, target string) (Outage, error) {
-	switch s.Kind {
-	case "refuse", "hang", "slow", "empty":
+	if s.Proxied() {
 		return newProxy(s, target)
 	}
 	b := &beside{spec: s, jobs: make(chan string, 4)}
@@ -92,6 +91,38 @@ func (s Spec) Start(ctx context.Context, target string) (Outage, error) {
 	b.report.How = s.String()
 	b.all.Go(b.work)
 	return b, nil
+}
+
+// Proxied reports whether a proxy makes the outage, before the calls of one process.
+func (s Spec) Proxied() bool {
+	switch s.Kind {
+	case "refuse", "hang", "slow", "empty":
+		return true
+	}
+	return false
+}
+
+// Sum returns the report of the same outage as several proxies made it. first says how, and what a proxy
+// costs.
+func Sum(first *Report, all []*Report) *Report {
+	sum := &Report{How: first.How, Cost: first.Cost}
+	latest := func(a, b *float64) *float64 {
+		if a == nil || b != nil && *b > *a {
+			return b
+		}
+		return a
+	}
+	for _, r := range all {
+		if r == nil {
+			continue
+		}
+		sum.Began, sum.Ended = latest(sum.Began, r.Began), latest(sum.Ended, r.Ended)
+		sum.Connections += r.Connections
+		sum.Broken += r.Broken
+		sum.Bytes += r.Bytes
+		sum.Failures += r.Failures
+	}
+	return sum
 }
 
 // String is the text that Parse reads.

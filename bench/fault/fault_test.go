@@ -284,3 +284,18 @@ func TestCost(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
+
+// Several proxies' reports of one outage sum up; of the times the latest counts.
+func TestSum(t *testing.T) {
+	at := func(x float64) *float64 { return &x }
+	sum := Sum(&Report{How: "hang", Cost: &Cost{}, Connections: 9}, []*Report{
+		{How: "hang", Began: at(.1), Ended: at(.4), Connections: 1, Broken: 2, Bytes: 3, Failures: 4}, nil,
+		{How: "hang", Began: at(.2), Ended: at(.3), Connections: 10, Broken: 20, Bytes: 30, Failures: 40},
+	})
+	if *sum.Began != .2 || *sum.Ended != .4 || sum.How != "hang" || sum.Cost == nil || sum.Connections != 11 || sum.Broken != 22 || sum.Bytes != 33 || sum.Failures != 44 {
+		t.Errorf("%+v", sum)
+	}
+	if none := Sum(&Report{How: "refuse"}, nil); none.Began != nil || none.Ended != nil {
+		t.Errorf("%+v", none)
+	}
+}

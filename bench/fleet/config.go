@@ -35,6 +35,10 @@ type Config struct {
 	// silent. A time up to now leaves the droplet to its retry policy.
 	Resume func(now time.Duration, droplet uint32) time.Duration
 	Seed   uint64 // of all random numbers
+	// Range is the part of the droplets that this fleet plays; zero: all of them. The lease, the first
+	// check and the break of each droplet are those of the whole fleet. What is drawn later has a seed of
+	// its own for each range, and the range has its share of the launches.
+	Range Range
 	// Soon, if set, is called with droplets that will be seeded next, before they are.
 	Soon func(droplets []uint32)
 }
@@ -68,11 +72,22 @@ func (c Config) Validate() error {
 		return fmt.Errorf("fleet: %d broken leases: the %d zones of the surge have %d droplets", c.Broken, c.Surge, c.eligible(c.Droplets))
 	case !(c.Jitter >= 0 && c.Jitter < 1) || c.Grace < 0:
 		return fmt.Errorf("fleet: jitter %v and grace %v: want 0 to below 1, and at least 0", c.Jitter, c.Grace)
+	case c.Range.From > c.Range.To || int64(c.Range.To) > int64(c.Droplets):
+		return fmt.Errorf("fleet: droplets %d up to %d: want a range of the %d droplets", c.Range.From, c.Range.To, c.Droplets)
 	case c.Retry == nil:
 		return fmt.Errorf("fleet: no retry policy given")
 	}
 	return nil
 }
+
+// Range is a range of droplets: From is in it, To is not. The zero value stands for all droplets.
+type Range struct {
+	From uint32 `json:"from"`
+	To   uint32 `json:"to"`
+}
+
+// has reports whether the range has a droplet.
+func (r Range) has(droplet uint32) bool { return r == Range{} || droplet >= r.From && droplet < r.To }
 
 // zone is a droplet's availability zone.
 func (c *Config) zone(droplet uint32) uint8 { return uint8(droplet % uint32(max(1, c.Zones))) }

@@ -118,19 +118,30 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 			if cfg.Grace > 0 {
 				d.until = cfg.Outage.To + cfg.Grace
 			}
-			f.schedule(d, i, cfg.Outage.To+f.jitter(cfg.Spread))
+			if at := cfg.Outage.To + f.jitter(cfg.Spread); cfg.Range.has(i) {
+				f.schedule(d, i, at)
+			}
 			doomed--
 		} else {
 			// The k-th droplet first checks in the k-th part of an interval.
 			d.at = time.Duration((float64(k) + float64(f.rng.Float64())) * float64(cfg.Interval) / float64(cfg.Droplets))
 			d.until = d.at - cfg.Interval + cfg.TTL
-			f.checks.add(timer{d.at, i})
+			if cfg.Range.has(i) {
+				f.checks.add(timer{d.at, i})
+			}
+		}
+		if !cfg.Range.has(i) {
+			continue
 		}
 		id, err := seed(i, d.until)
 		if err != nil {
 			return nil, fmt.Errorf("fleet: droplet %d: %w", i, err)
 		}
 		d.lease = uint64(id)
+	}
+	if cfg.Range != (Range{}) { // else all ranges would draw the same waits
+		f.rng = rand.New(rand.NewPCG(cfg.Seed, 0x72616e6765+uint64(cfg.Range.From)))
+		f.SetLaunches(0, cfg.Launches)
 	}
 	return f, nil
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -564,4 +565,78 @@ func keys(born map[uint32]time.Duration) map[uint32]bool {
 		all[who] = true
 	}
 	return all
+}
+
+// The ranges of a fleet lose, break and check the leases that the whole fleet does, at the same times.
+func TestRange(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		whole := config(rapid.IntRange(1, 300).Draw(r, "droplets"), 0)
+		whole.Zones, whole.Seed = rapid.IntRange(1, 4).Draw(r, "zones"), rapid.Uint64().Draw(r, "seed")
+		whole.Broken = rapid.IntRange(0, whole.Droplets).Draw(r, "broken")
+		type asked struct {
+			born    time.Duration
+			droplet uint32
+			zone    uint8
+			class   queue.Class
+		}
+		asks := func(cfg Config) (all []asked) {
+			for _, it := range drain(newFleet(t, cfg), 2100*time.Millisecond) {
+				if it.Try == 0 {
+					all = append(all, asked{it.Born, it.Droplet, it.Zone, it.Class})
+				}
+			}
+			return all
+		}
+		want := asks(whole)
+		var got []asked
+		cut := rapid.Uint32Range(0, uint32(whole.Droplets)).Draw(r, "cut")
+		for _, part := range []Range{{0, cut}, {cut, uint32(whole.Droplets)}} {
+			cfg := whole
+			if cfg.Range = part; part == (Range{}) {
+				continue // it stands for all
+			}
+			for _, a := range asks(cfg) {
+				if a.droplet < part.From || a.droplet >= part.To {
+					r.Fatalf("range %v: droplet %d asks", part, a.droplet)
+				}
+				got = append(got, a)
+			}
+		}
+		by := func(a, b asked) int { return cmp.Or(cmp.Compare(a.born, b.born), cmp.Compare(a.droplet, b.droplet)) }
+		slices.SortFunc(got, by)
+		slices.SortFunc(want, by)
+		if !slices.Equal(got, want) {
+			r.Fatalf("the ranges ask %v, the whole %v", got, want)
+		}
+	})
+}
+
+// A range has its share of the launches, on its own droplets, and draws waits of its own.
+func TestRangeLaunches(t *testing.T) {
+	cfg := config(100, 0)
+	cfg.Launches = 1000
+	for _, even := range []bool{false, true} {
+		var first [2]time.Duration
+		for i, part := range []Range{{0, 25}, {25, 50}} {
+			cfg.Range, cfg.LaunchesEven = part, even
+			n := 0
+			for _, it := range drain(newFleet(t, cfg), 10*sec) {
+				if it.Class != queue.Launch {
+					continue
+				}
+				if n++; n == 1 {
+					first[i] = it.Born
+				}
+				if it.Droplet < part.From || it.Droplet >= part.To {
+					t.Fatalf("range %v: a launch on droplet %d", part, it.Droplet)
+				}
+			}
+			if n < 2250 || n > 2750 { // 2500 ± 5 standard deviations
+				t.Errorf("range %v, even %v: %d launches in 10 s, want about 2500", part, even, n)
+			}
+		}
+		if first[0] == first[1] {
+			t.Errorf("even %v: both ranges draw the same", even)
+		}
+	}
 }

@@ -29,11 +29,14 @@ type request struct {
 	good    bool
 }
 
-// SetLaunches sets the rate of users' launches, in launches per second, from now on. Who has asked before
+// SetLaunches sets the rate of users' launches on all droplets, in launches per second, from now on. Who has asked before
 // goes on trying.
 func (f *Fleet) SetLaunches(now time.Duration, perSecond float64) {
 	s := &f.launch
 	s.even, s.timeout = f.cfg.LaunchesEven, f.cfg.Timeout
+	if r := f.cfg.Range; r != (Range{}) {
+		perSecond *= float64(r.To-r.From) / float64(len(f.droplets))
+	}
 	if s.first, s.mean = now, 1e9/perSecond; perSecond <= 0 {
 		s.first = never
 	} else if s.even {
@@ -42,6 +45,14 @@ func (f *Fleet) SetLaunches(now time.Duration, perSecond float64) {
 		s.advance(f.rng)
 	}
 	s.settle()
+}
+
+// played is the range of the droplets that the fleet plays.
+func (f *Fleet) played() Range {
+	if f.cfg.Range == (Range{}) {
+		return Range{To: uint32(len(f.droplets))}
+	}
+	return f.cfg.Range
 }
 
 // advance sets the time at which the next user asks. A time that would overflow becomes never.
@@ -95,7 +106,8 @@ func (f *Fleet) launches(it *queue.Item) {
 			s.again++
 		}
 	} else {
-		a.droplet = f.rng.Uint32N(uint32(len(f.droplets)))
+		r := f.played()
+		a.droplet = r.From + f.rng.Uint32N(r.To-r.From)
 		s.advance(f.rng)
 	}
 	if int(a.try)+1 < f.cfg.LaunchTries {

@@ -134,6 +134,9 @@ func (l *Latency) Reset() {
 	l.n, l.high, l.Max = 0, 0, 0
 }
 
+// Digits returns the number of significant digits.
+func (l *Latency) Digits() int { return int(l.digits) }
+
 // TotalCount returns the number of values.
 func (l *Latency) TotalCount() int64 { return l.n }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/study"
 )
 
@@ -16,6 +17,10 @@ type Elsewhere interface {
 	Flags(verb string, flags *pflag.FlagSet)
 	// Place is where the flags say that the runs are made; nil: in this process.
 	Place(ctx context.Context, verb string) (study.Place, error)
+	// Generators is the Runner of a storm whose droplets are split over other processes, if the flags say
+	// so, and what ends it; nil: this process is the only generator. mayLoad are the hosts beside
+	// loopback that the user may load.
+	Generators(ctx context.Context, mayLoad []string) (bench.Runner, func(), error)
 	// Commands are verbs of its own.
 	Commands() []*cobra.Command
 }
@@ -28,6 +33,9 @@ type Flagged interface {
 // movable are the verbs whose runs can be made elsewhere.
 var movable = []string{"bench", "fairness", "map", "rank", "remedy", "sweep"}
 
+// Storm is the verb with Generators.
+const Storm = "storm"
+
 // elsewhereKey is that of the Elsewhere in a command's context.
 type elsewhereKey struct{}
 
@@ -37,7 +45,7 @@ const movedBy = "leasestorm-elsewhere"
 // extend adds what an Elsewhere has to the command.
 func extend(root *cobra.Command, e Elsewhere) {
 	for _, cmd := range root.Commands() {
-		for _, verb := range movable {
+		for _, verb := range append([]string{Storm}, movable...) {
 			if cmd.Name() != verb {
 				continue
 			}
@@ -60,6 +68,20 @@ func elsewhere(cmd *cobra.Command) (study.Place, error) {
 		return nil, nil
 	}
 	return e.Place(cmd.Context(), cmd.Name())
+}
+
+// generators takes the Runner of a storm over several processes, if the flags ask for one.
+func (f *shared) generators(cmd *cobra.Command) (end func(), err error) {
+	e, ok := cmd.Context().Value(elsewhereKey{}).(Elsewhere)
+	if !ok || cmd.Name() != Storm {
+		return func() {}, nil
+	}
+	runner, end, err := e.Generators(cmd.Context(), f.mayLoad)
+	if err != nil || runner == nil {
+		return func() {}, err
+	}
+	f.runner = runner
+	return end, nil
 }
 
 // Usage returns err with the exit status of a command that was called wrongly.

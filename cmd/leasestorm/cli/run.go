@@ -84,6 +84,11 @@ func (f *shared) run(cmd *cobra.Command, args []string) error {
 	defer f.view.close()
 	f.opts.Progress, f.opts.Live = f.view, f.view.Live
 	f.tell(&s)
+	end, err := f.generators(cmd)
+	if err != nil {
+		return err
+	}
+	defer end()
 	runner, err := study.Remember(f.runner, "", f.redo)
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Command leasestorm-cluster is leasestorm with studies over many hosts: `map --cluster`, and the verbs
-// worker and status. `make cluster` builds it.
+// Command leasestorm-cluster is leasestorm with studies and storms over many hosts: `map --cluster`, `storm
+// --agents`, and the verbs worker, agent and status. `make cluster` builds it.
 package main
 
 import (
