@@ -101,12 +101,19 @@ type outcome struct {
 	Worker string        `json:"worker"`
 }
 
-// kinds are the errors that a study tells apart. An error that is of two is of the first.
+// kinds are the errors that a study tells apart. An error that is of two is of the first. But for aside they
+// are properties of the cell: every worker would meet them.
 var kinds = []struct {
 	name string
 	is   error
 }{
-	{aside, study.ErrSetAside}, {"cell", errCell}, {"scenario", scenario.ErrScenario}, {"memory", bench.ErrMemory}, {"accounting", bench.ErrAccounting},
+	{aside, study.ErrSetAside}, {"cell", errCell}, {"scenario", scenario.ErrScenario}, {"accounting", bench.ErrAccounting},
+}
+
+// ofCell reports whether an error of a run is a property of the cell. Any other says something of the host,
+// such as a full disk or little memory, and another host may run the cell.
+func ofCell(err error) bool {
+	return errors.Is(err, errCell) || scenario.Refused(err) || errors.Is(err, bench.ErrAccounting)
 }
 
 // aside is the kind of a cell that was set aside.
@@ -211,8 +218,11 @@ func unpack(packed []byte, folder string) (o outcome, err error) {
 	}
 	in := tar.NewReader(io.LimitReader(compressed, mostBytes))
 	head, err := in.Next()
-	if err != nil || head.Name != outcomeFile {
+	if err != nil {
 		return o, fmt.Errorf("not a cell's outcome: %w", err)
+	}
+	if head.Name != outcomeFile {
+		return o, fmt.Errorf("not a cell's outcome: the first file is %q, want %q", head.Name, outcomeFile)
 	}
 	if err := json.NewDecoder(in).Decode(&o); err != nil {
 		return o, err

@@ -596,7 +596,7 @@ func TestUnpackStaysInItsFolder(t *testing.T) {
 		t.Fatalf("%v, %+v", err, out)
 	}
 	for _, name := range []string{"../out", "a/../../b", "/etc/x", "a/b", ".."} {
-		evil := repack(t, packed, name)
+		evil := repack(t, packed, 1, name)
 		where := filepath.Join(t.TempDir(), "to")
 		if _, err := unpack(evil, where); err == nil || !strings.Contains(err.Error(), "no name of a run's file") {
 			t.Errorf("%s: %v", name, err)
@@ -675,5 +675,47 @@ func TestPageNamesFlags(t *testing.T) {
 		if !regexp.MustCompile(flag + `[ \n]`).MatchString(help) {
 			t.Errorf("%s is no flag", flag)
 		}
+	}
+}
+
+// An error of a host goes to another host. If all meet it the cell is set aside with the error, and the next
+// coordinator asks for it again, as it does for each cell that ended in an error.
+func TestHostErrorIsNoOutcome(t *testing.T) {
+	s := serverOf(t, embedding{})
+	c, err := begin(t, s.link, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "run")
+	temp := os.TempDir()
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	for range most + 1 {
+		working(t, s.link, time.Minute)
+	}
+	_, err = c.Run(t.Context(), tiny(t), bench.Options{Seed: 1, Folder: folder})
+	if !errors.Is(err, study.ErrSetAside) || !strings.Contains(err.Error(), "missing: no such file") {
+		t.Fatalf("an error of all hosts: %v", err)
+	}
+	if err := c.close(false); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", temp)
+	if c, err = begin(t, s.link, "a"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(true) }()
+	if res, err := c.Run(t.Context(), tiny(t), bench.Options{Seed: 1, Folder: folder}); err != nil || res.Folder != folder {
+		t.Errorf("when the hosts are mended: %v, %+v", err, res)
+	}
+}
+
+// What is no outcome is refused by a text that says what it is.
+func TestUnpackNamesWhatItGot(t *testing.T) {
+	packed, err := pack(outcome{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unpack(repack(t, packed, 0, "other"), ""); err == nil || !strings.Contains(err.Error(), `first file is "other"`) {
+		t.Errorf("%v", err)
 	}
 }

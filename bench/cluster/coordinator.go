@@ -97,11 +97,11 @@ func open(ctx context.Context, l link, own bool, id, folder string, here bench.R
 	return c, nil
 }
 
-// asideHeader marks the outcome of a cell that was set aside.
-const asideHeader = "Leasestorm-Aside"
+// errorHeader marks an outcome that is an error.
+const errorHeader = "Leasestorm-Error"
 
-// watch learns of the outcomes that are there, and of each that comes. A cell that an earlier coordinator
-// found set aside is to be tried again.
+// watch learns of the outcomes that are there, and of each that comes. A cell that ended in an error under an
+// earlier coordinator, such as one that was set aside, is to be tried again.
 func (c *coordinator) watch(ctx context.Context) error {
 	w, err := c.store.outcomes.Watch(c.ctx)
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *coordinator) watch(ctx context.Context) error {
 		}
 		switch {
 		case info.Deleted:
-		case info.Headers.Get(asideHeader) != "":
+		case info.Headers.Get(errorHeader) != "":
 			old = append(old, info.Name)
 		default:
 			c.known[info.Name] = true
