@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/record"
@@ -83,14 +84,47 @@ func (c *cell) key() (key string, text []byte) {
 	return hex.EncodeToString(sum[:16]), text
 }
 
-// buildID is the same for programs of the same version, which give a cell the same result.
+// buildID is the same for programs of the same version, which give a cell the same result. connect has
+// checked that there is one.
 func buildID() string {
-	text, err := json.Marshal(bench.ReadBuildInfo())
+	id, _ := readBuildID()
+	return id
+}
+
+// readBuildID reads the program's own file if its version does not identify it.
+var readBuildID = sync.OnceValues(func() (string, error) {
+	return identify(bench.ReadBuildInfo(), func() (io.ReadCloser, error) {
+		if f, err := os.Open("/proc/self/exe"); err == nil {
+			return f, nil // even if another file has its name by now
+		}
+		path, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		return os.Open(path)
+	})
+})
+
+// identify hashes a program's version. A version without a commit, or with changes to one, is that of many
+// programs: then the program itself is hashed as well.
+func identify(b bench.BuildInfo, program func() (io.ReadCloser, error)) (id string, err error) {
+	text, err := json.Marshal(b)
 	if err != nil {
-		panic(err)
+		return "", err
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:6])
+	sum := sha256.New()
+	sum.Write(text)
+	if b.Dirty || b.Commit == "" || b.Commit == "unknown" {
+		f, err := program()
+		if err == nil {
+			_, err = io.Copy(sum, f)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			return "", fmt.Errorf("this program names no commit, and its own file cannot be read to identify it: %w: build it from a commit without changes", err)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:6]), nil
 }
 
 // outcome is what a cell came to, and the first part of what a worker stores.

@@ -31,6 +31,9 @@ type link struct {
 
 // connect connects. With wait it tries until the server is there.
 func (l *link) connect(name string, wait bool) (*nats.Conn, jetstream.JetStream, error) {
+	if _, err := readBuildID(); err != nil {
+		return nil, nil, err
+	}
 	opts := []nats.Option{nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.RetryOnFailedConnect(wait)}
 	if l.Token != "" {
 		opts = append(opts, nats.Token(l.Token))
