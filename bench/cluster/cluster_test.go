@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/big"
 	randv2 "math/rand/v2"
@@ -717,5 +718,76 @@ func TestUnpackNamesWhatItGot(t *testing.T) {
 	}
 	if _, err := unpack(repack(t, packed, 0, "other"), ""); err == nil || !strings.Contains(err.Error(), `first file is "other"`) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A version is that of one program only if it is a commit without changes.
+func TestBuildID(t *testing.T) {
+	id := func(b bench.BuildInfo, program string) string {
+		id, err := identify(b, func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(program)), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	clean, dirty, unknown := bench.BuildInfo{Commit: "c"}, bench.BuildInfo{Commit: "c", Dirty: true}, bench.BuildInfo{Commit: "unknown"}
+	if id(clean, "one") != id(clean, "two") || id(clean, "one") == id(bench.BuildInfo{Commit: "d"}, "one") {
+		t.Error("a commit is not what identifies a program built from it")
+	}
+	for _, b := range []bench.BuildInfo{dirty, unknown} {
+		one, again := id(b, "one"), id(b, "one")
+		if one == id(b, "two") || one != again {
+			t.Errorf("%+v: the program does not count", b)
+		}
+	}
+	if _, err := identify(dirty, func() (io.ReadCloser, error) { return nil, fs.ErrPermission }); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a program that cannot be read: %v", err)
+	}
+}
+
+// Only a cell that is in the queue counts as queued. A server that is connected and takes nothing ends the
+// study, after it was said.
+func TestServerTakesNothing(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"maximum messages per subject exceeded": true, "no space left on device": false} {
+		if got := queued(&jetstream.APIError{Code: 503, ErrorCode: 10077, Description: text}); got != want {
+			t.Errorf("%s: queued is %v", text, got)
+		}
+	}
+	s := serverOf(t, embedding{})
+	c, err := begin(t, s.link, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(false) }()
+	c.bears = time.Second
+	if err := c.store.js.DeleteStream(t.Context(), cellStream); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Run(t.Context(), tiny(t), bench.Options{Seed: 1}); err == nil || !strings.Contains(err.Error(), "has failed for") {
+		t.Errorf("a server that takes nothing: %v", err)
+	}
+}
+
+// A server that is away is said, at most every few seconds, and does not end the study.
+func TestServerAway(t *testing.T) {
+	s := serverOf(t, embedding{})
+	c, err := begin(t, s.link, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(false) }()
+	said := 0
+	c.bears, c.say = 0, func(string, ...any) { said++ }
+	away := errors.New("away")
+	c.nc.Close()
+	long := trouble{first: time.Now().Add(-2 * sayAfter), connected: time.Now().Add(-time.Hour)}
+	for range 3 {
+		if err := c.bear(&long, away); err != nil {
+			t.Errorf("a server that is away ends the study: %v", err)
+		}
+	}
+	if said != 1 {
+		t.Errorf("said %d times, want once", said)
 	}
 }
