@@ -57,8 +57,9 @@ type progress struct {
 }
 
 // open connects a coordinator to a server. id names the study, folder is where it is.
-// own says that the server is this process's: whoever holds its lock has died.
-func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration) (_ *coordinator, err error) {
+// own says that the server is this process's: whoever holds its lock has died. clear removes what another
+// study has left there.
+func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration, clear bool) (_ *coordinator, err error) {
 	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}}
 	host, _ := os.Hostname()
 	c.report = progress{Folder: folder, Host: host, PID: os.Getpid(), Build: buildID(), Began: time.Now().UTC()}
@@ -84,7 +85,7 @@ func open(ctx context.Context, l link, own bool, id, folder string, here bench.R
 		defer cancel()
 		_ = lock.release(late) // else it goes by itself
 	})
-	if c.store, err = lay(ctx, js, id, giveBack); err == nil && own {
+	if c.store, err = lay(ctx, js, id, giveBack, clear); err == nil && own {
 		// The server went with the coordinator that had these cells put there, and its workers could not
 		// give them back: that was no death of a worker.
 		err = c.store.stream.Purge(ctx)
@@ -390,19 +391,22 @@ func (c *coordinator) tell() {
 	}
 }
 
-// close ends the coordinator. whole says that the study has all its cells, and what is on the server goes.
-func (c *coordinator) close(whole bool) error {
+// close ends the coordinator. clear removes what is on the server, as of a study that has all its cells.
+func (c *coordinator) close(clear bool) error {
 	lost := context.Cause(c.ctx)
 	c.stop(context.Canceled)
 	c.all.Wait()
 	var err error
-	if whole && lost == nil {
+	if clear && lost == nil {
 		late, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		err = c.store.clear(late)
 	}
 	c.nc.Close()
-	return errors.Join(lost, err)
+	if lost != nil {
+		return lost
+	}
+	return err
 }
 
 // state is the folder of what a coordinator keeps, locked, with the study's identity.

@@ -16,13 +16,18 @@ import (
 // again is how long a worker process that died is left alone before it is started again.
 const again = time.Second
 
+// rejectedStatus is the exit status of a worker process whose credentials the server refuses. It would be
+// refused again, so its parent does not start it again.
+const rejectedStatus = 77
+
 // asked is what a worker process reads from its standard input, in a line. The input's end is the worker's.
 type asked struct {
 	Link  link          `json:"link"`
 	Limit time.Duration `json:"cell_limit_ns"`
 }
 
-// processes keeps n worker processes running until ctx is done. It returns when all have ended.
+// processes keeps n worker processes running until ctx is done, or the server refuses one. It returns when
+// all have ended.
 //
 // Their temporary files are in the folder temp; "": where the host has them.
 func processes(ctx context.Context, n int, temp string, a asked, say func(format string, args ...any)) error {
@@ -34,11 +39,18 @@ func processes(ctx context.Context, n int, temp string, a asked, say func(format
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				if err := process(ctx, program, temp, append(line, '\n')); ctx.Err() == nil {
+				err := process(ctx, program, temp, append(line, '\n'))
+				if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == rejectedStatus {
+					stop(fmt.Errorf("worker %d of %d: %w", i+1, n, errRejected))
+					return
+				}
+				if ctx.Err() == nil {
 					say("worker %d of %d ended, and is started again: %v", i+1, n, err)
 				}
 				pause(ctx, again)
@@ -46,6 +58,9 @@ func processes(ctx context.Context, n int, temp string, a asked, say func(format
 		})
 	}
 	all.Wait()
+	if err := context.Cause(ctx); errors.Is(err, errRejected) {
+		return err
+	}
 	return nil
 }
 

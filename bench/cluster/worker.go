@@ -42,11 +42,21 @@ type presence struct {
 	Cell  string `json:"cell,omitempty"` // in hand
 }
 
+// errRejected is returned, wrapped, by a worker whose credentials the server refuses.
+var errRejected = errors.New("the NATS server refuses the worker's credentials")
+
 // work is a worker's life: until ctx is done, or a cell runs past the limit, or the server refuses it.
-func work(ctx context.Context, l link, limit time.Duration, say func(format string, args ...any)) error {
+func work(ctx context.Context, l link, limit time.Duration, say func(format string, args ...any)) (err error) {
+	defer func() {
+		for _, no := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+			if errors.Is(err, no) {
+				err = fmt.Errorf("%w: %w", errRejected, err)
+				return
+			}
+		}
+	}()
 	host, _ := os.Hostname()
 	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), limit: limit, say: say}
-	var err error
 	if w.nc, w.js, err = l.connect("leasestorm worker "+w.name, true); err != nil {
 		return err
 	}
