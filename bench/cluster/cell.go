@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/record"
@@ -86,14 +87,47 @@ func (c *cell) key() (key string, text []byte) {
 	return hex.EncodeToString(sum[:16]), text
 }
 
-// buildID is the same for programs of the same version, which give a cell the same result.
+// buildID is the same for programs of the same version, which give a cell the same result. connect has
+// checked that there is one.
 func buildID() string {
-	text, err := json.Marshal(bench.ReadBuildInfo())
+	id, _ := readBuildID()
+	return id
+}
+
+// readBuildID reads the program's own file if its version does not identify it.
+var readBuildID = sync.OnceValues(func() (string, error) {
+	return identify(bench.ReadBuildInfo(), func() (io.ReadCloser, error) {
+		if f, err := os.Open("/proc/self/exe"); err == nil {
+			return f, nil // even if another file has its name by now
+		}
+		path, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		return os.Open(path)
+	})
+})
+
+// identify hashes a program's version. A version without a commit, or with changes to one, is that of many
+// programs: then the program itself is hashed as well.
+func identify(b bench.BuildInfo, program func() (io.ReadCloser, error)) (id string, err error) {
+	text, err := json.Marshal(b)
 	if err != nil {
-		panic(err)
+		return "", err
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:6])
+	sum := sha256.New()
+	sum.Write(text)
+	if b.Dirty || b.Commit == "" || b.Commit == "unknown" {
+		f, err := program()
+		if err == nil {
+			_, err = io.Copy(sum, f)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			return "", fmt.Errorf("this program names no commit, and its own file cannot be read to identify it: %w: build it from a commit without changes", err)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:6]), nil
 }
 
 // outcome is what a cell came to, and the first part of what a worker stores.
@@ -104,12 +138,19 @@ type outcome struct {
 	Worker string        `json:"worker"`
 }
 
-// kinds are the errors that a study tells apart. An error that is of two is of the first.
+// kinds are the errors that a study tells apart. An error that is of two is of the first. But for aside they
+// are properties of the cell: every worker would meet them.
 var kinds = []struct {
 	name string
 	is   error
 }{
-	{aside, study.ErrSetAside}, {"cell", errCell}, {"scenario", scenario.ErrScenario}, {"memory", bench.ErrMemory}, {"accounting", bench.ErrAccounting},
+	{aside, study.ErrSetAside}, {"cell", errCell}, {"scenario", scenario.ErrScenario}, {"accounting", bench.ErrAccounting},
+}
+
+// ofCell reports whether an error of a run is a property of the cell. Any other says something of the host,
+// such as a full disk or little memory, and another host may run the cell.
+func ofCell(err error) bool {
+	return errors.Is(err, errCell) || scenario.Refused(err) || errors.Is(err, bench.ErrAccounting)
 }
 
 // aside is the kind of a cell that was set aside.
@@ -214,8 +255,11 @@ func unpack(packed []byte, folder string) (o outcome, err error) {
 	}
 	in := tar.NewReader(io.LimitReader(compressed, mostBytes))
 	head, err := in.Next()
-	if err != nil || head.Name != outcomeFile {
+	if err != nil {
 		return o, fmt.Errorf("not a cell's outcome: %w", err)
+	}
+	if head.Name != outcomeFile {
+		return o, fmt.Errorf("not a cell's outcome: the first file is %q, want %q", head.Name, outcomeFile)
 	}
 	if err := json.NewDecoder(in).Decode(&o); err != nil {
 		return o, err

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/big"
 	randv2 "math/rand/v2"
@@ -254,7 +255,7 @@ func serverOf(t *testing.T, e embedding) *embedded {
 
 func begin(t *testing.T, l link, id string) (*coordinator, error) {
 	t.Helper()
-	return open(t.Context(), l, false, id, "folder-"+id, bench.Virtual{}, time.Second)
+	return open(t.Context(), l, false, id, "folder-"+id, bench.Virtual{}, time.Second, false)
 }
 
 // A second coordinator is refused, and takes the place of one that has ended or has died.
@@ -280,7 +281,7 @@ func TestTwoCoordinators(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := begin(t, s.link, "c")
+	next, err := open(t.Context(), s.link, false, "c", "folder-c", bench.Virtual{}, time.Second, true)
 	if err != nil {
 		t.Fatalf("the lock of a coordinator that died stays: %v", err)
 	}
@@ -455,14 +456,24 @@ func TestCellThatDoesNotEnd(t *testing.T) {
 	asking.Wait()
 }
 
-// certificate makes a certificate of localhost: its file, its key's file, and its text.
-func certificate(t *testing.T) (cert, key string) {
+// certificate makes a certificate of localhost, or of these hosts: its file and its key's.
+func certificate(t *testing.T, hosts ...string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	if hosts == nil {
+		hosts = []string{"localhost", "127.0.0.1"}
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)
@@ -488,10 +499,6 @@ func certificate(t *testing.T) (cert, key string) {
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	cert, key := certificate(t)
-	ca, err := os.ReadFile(cert)
-	if err != nil {
-		t.Fatal(err)
-	}
 	pair, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
@@ -502,8 +509,8 @@ func TestCredentials(t *testing.T) {
 	}
 	for name, e := range map[string]embedding{
 		"drawn token": {},
-		"token, TLS":  {token: "secret", cert: cert, key: key, ca: string(ca)},
-		"NKey, TLS":   {seed: string(seed), cert: cert, key: key, ca: string(ca)},
+		"token, TLS":  {token: "secret", cert: cert, key: key},
+		"NKey, TLS":   {seed: string(seed), cert: cert, key: key},
 	} {
 		s := serverOf(t, e)
 		nc, _, err := s.connect("test", false)
@@ -560,7 +567,19 @@ func TestListen(t *testing.T) {
 func TestRefusedFlags(t *testing.T) {
 	dir := t.TempDir()
 	for _, tt := range [][2]string{
-		{"--local-workers 2", "goes with --cluster"},
+		{"--local-workers 2", "--local-workers goes with --cluster"},
+		{"--local-workers 0", "--local-workers goes with --cluster"},
+		{"--give-back 20s", "--give-back goes with --cluster"},
+		{"--cell-limit 20s", "--cell-limit goes with --cluster and --local-workers"},
+		{"--cluster embed --cell-limit 20s", "--cell-limit goes with --cluster and --local-workers"},
+		{"--cluster-listen 127.0.0.1:0", "--cluster-listen goes with --cluster embed"},
+		{"--cluster-token t", "--cluster-token goes with --cluster"},
+		{"--cluster-clear", "--cluster-clear goes with --cluster URL"},
+		{"--cluster=", "--cluster is empty"},
+		{"--cluster embed --cluster-ca c", "--cluster-ca goes with --cluster URL"},
+		{"--cluster embed --cluster-clear", "--cluster-clear goes with --cluster URL"},
+		{"--cluster nats://127.0.0.1:1 --cluster-listen 127.0.0.1:0", "--cluster-listen goes with --cluster embed"},
+		{"--cluster nats://u:secret@192.0.2.1:4222", "in clear text: want tls://"},
 		{"--cluster host:4222", "want a URL"},
 		{"--cluster embed --local-workers -1", "out of range"},
 		{"--cluster embed --give-back 1ms", "out of range"},
@@ -581,6 +600,14 @@ func TestRefusedFlags(t *testing.T) {
 		if text := run(t, dir, 2, verb, "--cluster", "nowhere"); !strings.Contains(text, "neither a URL nor the folder") {
 			t.Errorf("%s: %s", verb, text)
 		}
+		for _, flag := range []string{"--cluster-token", "--cluster-nkey", "--cluster-ca"} {
+			if text := run(t, dir, 2, verb, "--cluster", "nowhere", flag, "f"); !strings.Contains(text, flag+" goes with the URL") {
+				t.Errorf("%s: %s", verb, text)
+			}
+		}
+	}
+	if text := run(t, dir, 2, strings.Fields("rank surge --engine virtual --cluster embed --listen 127.0.0.1:0")...); !strings.Contains(text, "--listen shows the runs of this process") {
+		t.Error(text)
 	}
 }
 
@@ -599,7 +626,7 @@ func TestUnpackStaysInItsFolder(t *testing.T) {
 		t.Fatalf("%v, %+v", err, out)
 	}
 	for _, name := range []string{"../out", "a/../../b", "/etc/x", "a/b", ".."} {
-		evil := repack(t, packed, name)
+		evil := repack(t, packed, 1, name)
 		where := filepath.Join(t.TempDir(), "to")
 		if _, err := unpack(evil, where); err == nil || !strings.Contains(err.Error(), "no name of a run's file") {
 			t.Errorf("%s: %v", name, err)
@@ -678,5 +705,257 @@ func TestPageNamesFlags(t *testing.T) {
 		if !regexp.MustCompile(flag + `[ \n]`).MatchString(help) {
 			t.Errorf("%s is no flag", flag)
 		}
+	}
+}
+
+// An error of a host goes to another host. If all meet it the cell is set aside with the error, and the next
+// coordinator asks for it again, as it does for each cell that ended in an error.
+func TestHostErrorIsNoOutcome(t *testing.T) {
+	s := serverOf(t, embedding{})
+	c, err := begin(t, s.link, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "run")
+	temp := os.TempDir()
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	for range most + 1 {
+		working(t, s.link, time.Minute)
+	}
+	_, err = c.Run(t.Context(), tiny(t), bench.Options{Seed: 1, Folder: folder})
+	if !errors.Is(err, study.ErrSetAside) || !strings.Contains(err.Error(), "missing: no such file") {
+		t.Fatalf("an error of all hosts: %v", err)
+	}
+	if err := c.close(false); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", temp)
+	if c, err = begin(t, s.link, "a"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(true) }()
+	if res, err := c.Run(t.Context(), tiny(t), bench.Options{Seed: 1, Folder: folder}); err != nil || res.Folder != folder {
+		t.Errorf("when the hosts are mended: %v, %+v", err, res)
+	}
+}
+
+// What is no outcome is refused by a text that says what it is.
+func TestUnpackNamesWhatItGot(t *testing.T) {
+	packed, err := pack(outcome{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unpack(repack(t, packed, 0, "other"), ""); err == nil || !strings.Contains(err.Error(), `first file is "other"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A version is that of one program only if it is a commit without changes.
+func TestBuildID(t *testing.T) {
+	id := func(b bench.BuildInfo, program string) string {
+		id, err := identify(b, func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(program)), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	clean, dirty, unknown := bench.BuildInfo{Commit: "c"}, bench.BuildInfo{Commit: "c", Dirty: true}, bench.BuildInfo{Commit: "unknown"}
+	if id(clean, "one") != id(clean, "two") || id(clean, "one") == id(bench.BuildInfo{Commit: "d"}, "one") {
+		t.Error("a commit is not what identifies a program built from it")
+	}
+	for _, b := range []bench.BuildInfo{dirty, unknown} {
+		one, again := id(b, "one"), id(b, "one")
+		if one == id(b, "two") || one != again {
+			t.Errorf("%+v: the program does not count", b)
+		}
+	}
+	if _, err := identify(dirty, func() (io.ReadCloser, error) { return nil, fs.ErrPermission }); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a program that cannot be read: %v", err)
+	}
+}
+
+// Only a cell that is in the queue counts as queued. A server that is connected and takes nothing ends the
+// study, after it was said.
+func TestServerTakesNothing(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"maximum messages per subject exceeded": true, "no space left on device": false} {
+		if got := queued(&jetstream.APIError{Code: 503, ErrorCode: 10077, Description: text}); got != want {
+			t.Errorf("%s: queued is %v", text, got)
+		}
+	}
+	s := serverOf(t, embedding{})
+	c, err := begin(t, s.link, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(false) }()
+	c.bears = time.Second
+	if err := c.store.js.DeleteStream(t.Context(), cellStream); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Run(t.Context(), tiny(t), bench.Options{Seed: 1}); err == nil || !strings.Contains(err.Error(), "has failed for") {
+		t.Errorf("a server that takes nothing: %v", err)
+	}
+}
+
+// A server that is away is said, at most every few seconds, and does not end the study.
+func TestServerAway(t *testing.T) {
+	s := serverOf(t, embedding{})
+	c, err := begin(t, s.link, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(false) }()
+	said := 0
+	c.bears, c.say = 0, func(string, ...any) { said++ }
+	away := errors.New("away")
+	c.nc.Close()
+	long := trouble{first: time.Now().Add(-2 * sayAfter), connected: time.Now().Add(-time.Hour)}
+	for range 3 {
+		if err := c.bear(&long, away); err != nil {
+			t.Errorf("a server that is away ends the study: %v", err)
+		}
+	}
+	if said != 1 {
+		t.Errorf("said %d times, want once", said)
+	}
+}
+
+// The command for many hosts runs with a certificate of the coordinator's name for the other hosts: its own
+// process and its local workers need no --cluster-ca. Nothing in the folder holds the user's token, and the
+// link is gone after an interrupt.
+func TestManyHosts(t *testing.T) {
+	for _, names := range [][]string{{"coordinator.example.org"}, {"*.example.org"}, {"192.0.2.1"}} {
+		cert, key := certificate(t, names...)
+		s := serverOf(t, embedding{cert: cert, key: key, token: "t"})
+		for _, l := range []link{s.link, s.inside()} {
+			nc, _, err := l.connect("test", false)
+			if err != nil {
+				t.Errorf("%v: %v", names, err)
+				continue
+			}
+			nc.Close()
+		}
+		if nc, _, err := (&link{URL: s.URL, Token: "t"}).connect("test", false); err == nil {
+			nc.Close()
+			t.Errorf("%v: a certificate that nobody vouches for is taken", names)
+		}
+	}
+	if _, _, err := vouch(&x509.Certificate{}); err == nil || !strings.Contains(err.Error(), "subjectAltName") {
+		t.Errorf("a certificate without a name: %v", err)
+	}
+	cert, key := certificate(t, "coordinator.example.org")
+	dir := t.TempDir()
+	token := filepath.Join(dir, "token")
+	if err := os.WriteFile(token, []byte("users-own-token\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	many := filepath.Join(dir, "many")
+	if err := os.Mkdir(many, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Fields("sweep surge --leases 2000 --broken 400 --x beta=1:4:2 --seeds 1 --contestants fifo,poison --out s --cluster embed --cluster-listen 0.0.0.0:0 --local-workers 1 --give-back 1h")
+	cmd, errs := command(t.Context(), t, many, append(args, "--cluster-cert", cert, "--cluster-key", key, "--cluster-token", token)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(many, "s")
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if st, err := status(t, folder); err == nil && st.Study != nil && len(st.Workers) > 0 {
+			break // with the token of the user's file
+		}
+		if time.Now().After(deadline) {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			t.Fatalf("no worker has come: %s", errs)
+		}
+	}
+	for name, text := range tree(t, many) {
+		if strings.Contains(text, "users-own-token") {
+			t.Errorf("%s holds the token", name)
+		}
+	}
+	_ = cmd.Process.Signal(os.Interrupt)
+	_ = cmd.Wait()
+	if _, err := os.Stat(filepath.Join(folder, stateFolder, connectFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s after an interrupt: %v\n%s", connectFile, err, errs)
+	}
+}
+
+// What an interrupted study has left on a server is not removed unasked, and its folder is named.
+func TestInterruptedStudyStays(t *testing.T) {
+	s := serverOf(t, embedding{})
+	first, err := begin(t, s.link, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	working(t, s.link, time.Minute)
+	if _, err := first.Run(t.Context(), tiny(t), bench.Options{Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.close(false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begin(t, s.link, "b"); !errors.Is(err, errOther) || !strings.Contains(err.Error(), "folder-a") || !strings.Contains(err.Error(), "--cluster-clear") {
+		t.Errorf("another study: %v", err)
+	}
+	again, err := begin(t, s.link, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(again.known) != 1 {
+		t.Errorf("%d cells are left of the interrupted study, want 1", len(again.known))
+	}
+	if err := again.close(false); err != nil {
+		t.Fatal(err)
+	}
+	second, err := open(t.Context(), s.link, false, "b", "folder-b", bench.Virtual{}, time.Second, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(second.known) != 0 {
+		t.Errorf("%d cells are another study's", len(second.known))
+	}
+	if err := second.close(true); err != nil {
+		t.Error(err)
+	}
+}
+
+// Credentials go to other hosts by TLS alone.
+func TestCredentialsArePrivate(t *testing.T) {
+	for _, tt := range []struct {
+		l    link
+		well bool
+	}{
+		{link{URL: "nats://192.0.2.1:4222"}, true}, // there is no secret
+		{link{URL: "nats://192.0.2.1:4222", Token: "t"}, false},
+		{link{URL: "192.0.2.1://x", Token: "t"}, false},
+		{link{URL: "nats://nats.example.org:4222", Seed: "s"}, false},
+		{link{URL: "nats://u:p@nats.example.org:4222"}, false},
+		{link{URL: "ws://nats.example.org:4222", Token: "t"}, false},
+		{link{URL: "tls://a.example.org:4222, nats://b.example.org:4222", Token: "t"}, false},
+		{link{URL: "tls://nats.example.org:4222", Token: "t"}, true},
+		{link{URL: "wss://nats.example.org:4222", Token: "t"}, true},
+		{link{URL: "nats://nats.example.org:4222", Token: "t", CA: "pem"}, true}, // the client wants TLS then
+		{link{URL: "nats://127.0.0.1:4222", Token: "t"}, true},
+		{link{URL: "nats://[::1]:4222,nats://localhost:4223", Token: "t"}, true},
+	} {
+		if err := tt.l.private(); (err == nil) != tt.well {
+			t.Errorf("%+v: %v", tt.l, err)
+		}
+	}
+}
+
+// A worker process that is refused is not started again, and its parent ends with the reason.
+func TestRejectedWorkerEndsItsParent(t *testing.T) {
+	t.Parallel()
+	s := serverOf(t, embedding{})
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("wrong"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := run(t, t.TempDir(), 1, "worker", "--cluster", s.URL, "--cluster-token", token)
+	if !strings.Contains(text, "worker 1 of 1: "+errRejected.Error()) || strings.Contains(text, "started again") {
+		t.Errorf("%s", text)
 	}
 }

@@ -31,14 +31,16 @@ type Cluster struct {
 	muster   time.Duration // how long they are awaited
 	cert     string
 	certKey  string
+	clear    bool
 	secrets
+	flags map[string]*pflag.FlagSet // those of Flags, by verb
 }
 
 // secrets are the files by which a process proves who it is, and the server is known.
 type secrets struct{ token, nkey, ca string }
 
 // New returns the extension of the command, for [cli.Main].
-func New() *Cluster { return &Cluster{} }
+func New() *Cluster { return &Cluster{flags: map[string]*pflag.FlagSet{}} }
 
 var (
 	_ cli.Elsewhere = (*Cluster)(nil)
@@ -75,6 +77,7 @@ func (s *secrets) link(url string) (l link, err error) {
 
 // Flags implements cli.Elsewhere.
 func (c *Cluster) Flags(verb string, flags *pflag.FlagSet) {
+	c.flags[verb] = flags
 	if verb == cli.Storm {
 		flags.StringVar(&c.server, "cluster", "", "URL of the NATS server with JetStream by which the agents are reached, or embed: one inside this process")
 		flags.IntVar(&c.agents, "agents", 0, "number of agents over which the droplets are split; 0: --local-agents, or this process alone")
@@ -87,6 +90,7 @@ func (c *Cluster) Flags(verb string, flags *pflag.FlagSet) {
 	flags.IntVar(&c.local, "local-workers", 0, "number of worker processes to keep running beside this one; with --cluster")
 	flags.DurationVar(&c.giveBack, "give-back", 10*time.Second, "time without a sign of life after which a worker's cell goes to another; with --cluster")
 	flags.DurationVar(&c.limit, "cell-limit", 30*time.Minute, "time after which a local worker gives up a cell, and ends")
+	flags.BoolVar(&c.clear, "cluster-clear", false, "remove what an interrupted study has left on the NATS server; with the URL of one")
 	c.serverFlags(flags)
 }
 
@@ -103,10 +107,10 @@ func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args.
 
 // Place implements cli.Elsewhere.
 func (c *Cluster) Place(ctx context.Context, verb string) (study.Place, error) {
+	if err := noEffect(c.flags[verb], c.server, c.local); err != nil {
+		return nil, cli.Usage(err)
+	}
 	if c.server == "" {
-		if c.local != 0 {
-			return nil, cli.Usage(errors.New("--local-workers goes with --cluster"))
-		}
 		return nil, nil
 	}
 	l, e, err := c.reach()
@@ -130,15 +134,15 @@ func (c *Cluster) Place(ctx context.Context, verb string) (study.Place, error) {
 // reach is how the server that the flags name is reached, or made.
 func (c *Cluster) reach() (l link, e embedding, err error) {
 	l, err = c.secrets.link(c.server)
-	e = embedding{listen: c.listen, cert: c.cert, key: c.certKey, token: l.Token, seed: l.Seed, ca: l.CA}
+	e = embedding{listen: c.listen, cert: c.cert, key: c.certKey, token: l.Token, seed: l.Seed}
 	switch {
 	case err != nil:
 	case c.server == embed:
 		_, _, err = e.address()
 	case !strings.Contains(c.server, "://"):
 		err = fmt.Errorf("--cluster %s: want a URL, as in nats://127.0.0.1:4222 or tls://nats.example.org:4222, or embed", c.server)
-	case c.cert != "" || c.certKey != "":
-		err = errors.New("--cluster-cert and --cluster-key go with --cluster embed")
+	default:
+		err = l.private()
 	}
 	return l, e, err
 }
@@ -162,14 +166,18 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 	}
 	undo = append(undo, func() { _ = s.end(false) })
 	var own *embedded
+	inside := l
 	if c.server == embed {
 		if own, err = e.start(s.dir); err != nil {
 			return nil, nil, err
 		}
 		undo = append(undo, own.stop)
-		l = own.link
+		l, inside = own.link, own.inside()
 		say("cluster: the embedded NATS server is at %s; leasestorm-cluster status --cluster %s", l.URL, filepath.Dir(s.dir))
-		if err := writeLink(s.dir, l); err != nil {
+		undo = append(undo, func() { _ = removeLink(s.dir) })
+		// After an interrupt the process may be ended before the study has wound up.
+		context.AfterFunc(ctx, func() { _ = removeLink(s.dir) })
+		if err := writeLink(s.dir, l, c.secrets); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -180,7 +188,7 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 	if err != nil {
 		return nil, nil, err
 	}
-	coordinator, err := open(ctx, l, own != nil, s.id, dir, here, c.giveBack)
+	coordinator, err := open(ctx, inside, own != nil, s.id, dir, here, c.giveBack, c.clear)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -188,33 +196,58 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 	var workers sync.WaitGroup
 	workers.Go(func() {
 		if err := processes(working, "worker", c.local, temp, asked{Link: l, Limit: c.limit}, say); err != nil {
-			say("no local workers: %v", err)
+			coordinator.stop(err)
 		}
 	})
 	return coordinator, func(err error) error {
 		whole := err == nil
 		stop()
 		workers.Wait()
-		err = errors.Join(err, coordinator.close(whole))
+		// The cells of a study without a folder are of no use to anybody.
+		if closing := coordinator.close(whole || s.mine); !errors.Is(err, closing) {
+			err = errors.Join(err, closing)
+		}
 		if own != nil {
 			own.stop()
+			err = errors.Join(err, removeLink(s.dir))
 		}
 		return errors.Join(err, s.end(whole && err == nil))
 	}, nil
 }
 
-// writeLink keeps how the embedded server is reached, for its owner alone.
-func writeLink(dir string, l link) error {
-	text, err := json.Marshal(l)
+// fromFiles is a link as connectFile holds it: a user's credentials stay in the user's files.
+type fromFiles struct {
+	link
+	TokenFile string `json:"token_file,omitempty"`
+	SeedFile  string `json:"nkey_file,omitempty"`
+}
+
+// writeLink keeps how the embedded server is reached, for its owner alone, until it ends.
+func writeLink(dir string, l link, s secrets) (err error) {
+	f := fromFiles{link: l}
+	if s.token != "" {
+		f.Token = ""
+		f.TokenFile, err = filepath.Abs(s.token)
+	}
+	if s.nkey != "" && err == nil {
+		f.Seed = ""
+		f.SeedFile, err = filepath.Abs(s.nkey)
+	}
+	if err == nil {
+		err = removeLink(dir) // its mode may be another
+	}
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, connectFile)
-	if err := os.RemoveAll(path); err != nil {
+	text, err := json.Marshal(f)
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, text, 0o600)
+	return os.WriteFile(filepath.Join(dir, connectFile), text, 0o600)
 }
+
+// removeLink removes what writeLink has written.
+func removeLink(dir string) error { return os.RemoveAll(filepath.Join(dir, connectFile)) }
 
 // linkOf reads a URL, or the folder of a study whose coordinator runs on this host with its own server.
 func (s *secrets) linkOf(where string) (l link, err error) {
@@ -222,17 +255,32 @@ func (s *secrets) linkOf(where string) (l link, err error) {
 		return l, errors.New("--cluster is missing: the URL of the NATS server, or the folder of a study on this host")
 	}
 	if strings.Contains(where, "://") {
-		return s.link(where)
+		if l, err = s.link(where); err == nil {
+			err = l.private()
+		}
+		return l, err
+	}
+	for flag, value := range map[string]string{"cluster-token": s.token, "cluster-nkey": s.nkey, "cluster-ca": s.ca} {
+		if value != "" {
+			return l, fmt.Errorf("--%s goes with the URL of a NATS server: the folder %s has what it takes to reach its own", flag, where)
+		}
 	}
 	path := filepath.Join(where, stateFolder, connectFile)
 	text, err := os.ReadFile(path)
+	var f fromFiles
 	if err == nil {
-		err = json.Unmarshal(text, &l)
+		err = json.Unmarshal(text, &f)
+	}
+	if err == nil && f.TokenFile != "" {
+		f.Token, err = secret("cluster-token", f.TokenFile)
+	}
+	if err == nil && f.SeedFile != "" {
+		f.Seed, err = secret("cluster-nkey", f.SeedFile)
 	}
 	if err != nil {
 		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study that is on its way with --cluster embed: %w", where, err)
 	}
-	return l, nil
+	return f.link, nil
 }
 
 // EveryVerb implements cli.Flagged.
@@ -265,7 +313,10 @@ command, and no file of a name that the coordinator chooses. Coordinator and wor
 				if err != nil {
 					return err
 				}
-				return work(ctx, a.Link, a.Limit, say)
+				if err = work(ctx, a.Link, a.Limit, say); errors.Is(err, errRejected) {
+					err = cli.Exit(rejectedStatus, err)
+				}
+				return err
 			}
 			l, err := s.linkOf(where)
 			if err == nil && (many < 1 || many > 1024) {

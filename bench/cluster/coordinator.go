@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +30,10 @@ type coordinator struct {
 	here    bench.Runner
 	nc      *nats.Conn
 	store   *store
-	session string          // of this process
+	session string // of this process
+	say     func(format string, args ...any)
+	bears   time.Duration   // how long a connected server may fail
+	said    time.Time       // that the server fails; guarded by mu
 	ctx     context.Context // until the coordinator may not go on
 	stop    context.CancelCauseFunc
 	all     sync.WaitGroup
@@ -53,9 +57,10 @@ type progress struct {
 }
 
 // open connects a coordinator to a server. id names the study, folder is where it is.
-// own says that the server is this process's: whoever holds its lock has died.
-func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration) (_ *coordinator, err error) {
-	c := &coordinator{here: here, session: random(), known: map[string]bool{}, awaited: map[string]chan struct{}{}}
+// own says that the server is this process's: whoever holds its lock has died. clear removes what another
+// study has left there.
+func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration, clear bool) (_ *coordinator, err error) {
+	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}}
 	host, _ := os.Hostname()
 	c.report = progress{Folder: folder, Host: host, PID: os.Getpid(), Build: buildID(), Began: time.Now().UTC()}
 	var js jetstream.JetStream
@@ -80,7 +85,7 @@ func open(ctx context.Context, l link, own bool, id, folder string, here bench.R
 		defer cancel()
 		_ = lock.release(late) // else it goes by itself
 	})
-	if c.store, err = lay(ctx, js, id, giveBack); err == nil && own {
+	if c.store, err = lay(ctx, js, id, giveBack, clear); err == nil && own {
 		// The server went with the coordinator that had these cells put there, and its workers could not
 		// give them back: that was no death of a worker.
 		err = c.store.stream.Purge(ctx)
@@ -97,11 +102,11 @@ func open(ctx context.Context, l link, own bool, id, folder string, here bench.R
 	return c, nil
 }
 
-// asideHeader marks the outcome of a cell that was set aside.
-const asideHeader = "Leasestorm-Aside"
+// errorHeader marks an outcome that is an error.
+const errorHeader = "Leasestorm-Error"
 
-// watch learns of the outcomes that are there, and of each that comes. A cell that an earlier coordinator
-// found set aside is to be tried again.
+// watch learns of the outcomes that are there, and of each that comes. A cell that ended in an error under an
+// earlier coordinator, such as one that was set aside, is to be tried again.
 func (c *coordinator) watch(ctx context.Context) error {
 	w, err := c.store.outcomes.Watch(c.ctx)
 	if err != nil {
@@ -114,7 +119,7 @@ func (c *coordinator) watch(ctx context.Context) error {
 		}
 		switch {
 		case info.Deleted:
-		case info.Headers.Get(asideHeader) != "":
+		case info.Headers.Get(errorHeader) != "":
 			old = append(old, info.Name)
 		default:
 			c.known[info.Name] = true
@@ -217,19 +222,25 @@ func (c *coordinator) Run(ctx context.Context, s scenario.Scenario, o bench.Opti
 	}
 	key, text := asked.key()
 	c.count(func(p *progress) { p.Asked++ })
+	var trouble trouble
 	for try := 0; ; try++ {
 		if err := c.wait(ctx, key, text, try); err != nil {
 			return nil, err
 		}
-		packed, err := c.store.outcomes.GetBytes(ctx, key)
+		packed, err := c.fetch(ctx, key)
 		if errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrDigestMismatch) || errors.Is(err, jetstream.ErrNoObjectsFound) {
 			_ = c.store.outcomes.Delete(ctx, key) // of one that was damaged
 			c.gone(key)
 			continue
 		}
 		if err != nil {
-			if ctx.Err() == nil && c.ctx.Err() == nil && pause(ctx, time.Second) {
-				continue // the server is away
+			if ctx.Err() == nil && c.ctx.Err() == nil {
+				if err := c.bear(&trouble, err); err != nil {
+					return nil, err
+				}
+				if pause(ctx, time.Second) {
+					continue
+				}
 			}
 			return nil, errors.Join(context.Cause(ctx), context.Cause(c.ctx))
 		}
@@ -247,6 +258,51 @@ func (c *coordinator) Run(ctx context.Context, s scenario.Scenario, o bench.Opti
 		c.count(func(p *progress) { p.Done++ })
 		return out.Result, nil
 	}
+}
+
+// fetch reads a cell's outcome. The larger it is, the longer that may take: at least 32 KiB/s are expected,
+// since many cells share one link. Without a deadline the client would give each up after 5 s.
+func (c *coordinator) fetch(ctx context.Context, key string) ([]byte, error) {
+	info, err := c.store.outcomes.GetInfo(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(info.Size>>15)*time.Second)
+	defer cancel()
+	return c.store.outcomes.GetBytes(ctx, key)
+}
+
+// trouble is since when a call fails for a cell: at all, and while the server is connected.
+type trouble struct{ first, connected time.Time }
+
+// sayAfter is how long the server may fail before a person is told, and how often that is.
+const sayAfter = 5 * time.Second
+
+// bear is for a call that failed with err, and is to be tried again. A server that is away may come back. One
+// that is connected and fails all the time will not mend by itself: bear returns its error.
+func (c *coordinator) bear(t *trouble, err error) error {
+	now := time.Now()
+	if t.first.IsZero() {
+		t.first = now
+	}
+	switch {
+	case !c.nc.IsConnected():
+		t.connected = time.Time{}
+	case t.connected.IsZero():
+		t.connected = now
+	case now.Sub(t.connected) >= c.bears:
+		return fmt.Errorf("the NATS server at %s has failed for %v: %w; --resume goes on when it is mended", c.nc.ConnectedUrlRedacted(), now.Sub(t.connected).Round(time.Second), err)
+	}
+	c.mu.Lock()
+	tell := now.Sub(t.first) >= sayAfter && now.Sub(c.said) >= sayAfter
+	if tell {
+		c.said = now
+	}
+	c.mu.Unlock()
+	if tell {
+		c.say("the NATS server has failed for %v, and is tried again: %v", now.Sub(t.first).Round(time.Second), err)
+	}
+	return nil
 }
 
 // pause waits, and reports whether ctx let it.
@@ -268,6 +324,7 @@ const (
 
 // wait puts a cell into the queue, unless it is there, and waits until there is an outcome.
 func (c *coordinator) wait(ctx context.Context, key string, text []byte, try int) error {
+	var troubled trouble
 	for turn, asked := 0, 0; ; turn, asked = turn+1, asked+1 {
 		there, done := c.await(key)
 		if done {
@@ -281,7 +338,14 @@ func (c *coordinator) wait(ctx context.Context, key string, text []byte, try int
 		}
 		patience := look
 		if err != nil && !queued(err) {
-			patience, turn = time.Second, -1 // the server is away: it may come back
+			if ctx.Err() == nil && c.ctx.Err() == nil {
+				if err := c.bear(&troubled, err); err != nil {
+					return err
+				}
+			}
+			patience, turn = time.Second, -1
+		} else {
+			troubled = trouble{}
 		}
 		select {
 		case <-ctx.Done():
@@ -300,9 +364,9 @@ func (c *coordinator) wait(ctx context.Context, key string, text []byte, try int
 
 // queued reports whether the server refused a cell because it is in the queue.
 func queued(err error) bool {
-	const perSubject = 10077 // "maximum messages per subject exceeded"
+	const notStored = 10077 // for any reason, such as a full disk
 	e, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && e.ErrorCode == perSubject
+	return ok && e.ErrorCode == notStored && strings.Contains(e.Description, "per subject")
 }
 
 // count changes the report.
@@ -327,19 +391,22 @@ func (c *coordinator) tell() {
 	}
 }
 
-// close ends the coordinator. whole says that the study has all its cells, and what is on the server goes.
-func (c *coordinator) close(whole bool) error {
+// close ends the coordinator. clear removes what is on the server, as of a study that has all its cells.
+func (c *coordinator) close(clear bool) error {
 	lost := context.Cause(c.ctx)
 	c.stop(context.Canceled)
 	c.all.Wait()
 	var err error
-	if whole && lost == nil {
+	if clear && lost == nil {
 		late, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		err = c.store.clear(late)
 	}
 	c.nc.Close()
-	return errors.Join(lost, err)
+	if lost != nil {
+		return lost
+	}
+	return err
 }
 
 // state is the folder of what a coordinator keeps, locked, with the study's identity.

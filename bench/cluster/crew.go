@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/host"
@@ -380,7 +381,12 @@ func (c *crew) toAll(what string) {
 func (c *Cluster) Generators(ctx context.Context, mayLoad []string) (_ bench.Runner, _ func(), err error) {
 	n := cmp.Or(c.agents, c.local)
 	if n == 0 && c.server == "" {
-		return nil, nil, nil
+		c.flags[cli.Storm].VisitAll(func(f *pflag.Flag) {
+			if f.Changed && err == nil {
+				err = cli.Usage(fmt.Errorf("--%s goes with --agents or --local-agents: without them this process is the generator", f.Name))
+			}
+		})
+		return nil, nil, err
 	}
 	const most = 1024
 	switch {

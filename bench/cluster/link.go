@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -27,10 +28,16 @@ type link struct {
 	Token string `json:"token,omitempty"`
 	Seed  string `json:"nkey_seed,omitempty"` // of an NKey
 	CA    string `json:"ca_pem,omitempty"`    // certificates that vouch for the server's; "": the system's
+	// Host is the name that the server's certificate must have; "": the URL's.
+	Host   string                     `json:"tls_host,omitempty"`
+	server nats.InProcessConnProvider // in this process; nil: by the URL
 }
 
 // connect connects. With wait it tries until the server is there.
 func (l *link) connect(name string, wait bool) (*nats.Conn, jetstream.JetStream, error) {
+	if _, err := readBuildID(); err != nil {
+		return nil, nil, err
+	}
 	opts := []nats.Option{nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.RetryOnFailedConnect(wait)}
 	if l.Token != "" {
 		opts = append(opts, nats.Token(l.Token))
@@ -42,14 +49,18 @@ func (l *link) connect(name string, wait bool) (*nats.Conn, jetstream.JetStream,
 		}
 		opts = append(opts, nats.Nkey(public, pair.Sign))
 	}
-	if l.CA != "" {
+	url := l.URL
+	if l.server != nil {
+		opts = append(opts, nats.InProcessServer(l.server))
+		url = nats.DefaultURL // of no account, but that it asks for no TLS
+	} else if l.CA != "" {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM([]byte(l.CA)) {
 			return nil, nil, errors.New("--cluster-ca holds no certificate in PEM")
 		}
-		opts = append(opts, nats.Secure(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}))
+		opts = append(opts, nats.Secure(&tls.Config{RootCAs: pool, ServerName: l.Host, MinVersion: tls.VersionTLS12}))
 	}
-	nc, err := nats.Connect(l.URL, opts...)
+	nc, err := nats.Connect(url, opts...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the NATS server at %s: %w", l.URL, err)
 	}
@@ -78,13 +89,19 @@ type embedding struct {
 	cert, key string // files of the server's certificate; "": no TLS
 	token     string // "": one is drawn, which this host's processes learn
 	seed      string // of an NKey, instead of a token
-	ca        string
 }
 
-// embedded is a server inside the coordinator.
+// embedded is a server inside the coordinator. Its link is for other processes of this host.
 type embedded struct {
 	link
 	server *server.Server
+}
+
+// inside is the link for this process.
+func (e *embedded) inside() link {
+	l := e.link
+	l.server = e.server
+	return l
 }
 
 // start starts the server, with its state in the folder dir, which is locked.
@@ -97,7 +114,7 @@ func (e embedding) start(dir string) (*embedded, error) {
 		ServerName: "leasestorm", Host: host, Port: port, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: filepath.Join(dir, "nats"), DisableJetStreamBanner: true,
 	}
-	l := link{Token: e.token, Seed: e.seed, CA: e.ca}
+	l := link{Token: e.token, Seed: e.seed}
 	if l.Token == "" && l.Seed == "" {
 		l.Token = random()
 	}
@@ -115,6 +132,9 @@ func (e embedding) start(dir string) (*embedded, error) {
 		pair, err := tls.LoadX509KeyPair(e.cert, e.key)
 		if err != nil {
 			return nil, fmt.Errorf("--cluster-cert and --cluster-key: %w", err)
+		}
+		if l.CA, l.Host, err = vouch(pair.Leaf); err != nil {
+			return nil, fmt.Errorf("--cluster-cert %s: %w", e.cert, err)
 		}
 		o.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 		o.TLSTimeout = 5
@@ -142,6 +162,20 @@ func (e embedding) start(dir string) (*embedded, error) {
 	}
 	l.URL = fmt.Sprintf("%s://%s", scheme, net.JoinHostPort(host, fmt.Sprint(addr.Port)))
 	return &embedded{l, s}, nil
+}
+
+// vouch returns how a process of this host knows the server: by the certificate itself, whoever has signed
+// it, and by a name that it has, which need not be one of loopback.
+func vouch(leaf *x509.Certificate) (ca, host string, err error) {
+	switch {
+	case len(leaf.DNSNames) > 0:
+		host = strings.Replace(leaf.DNSNames[0], "*", "any", 1)
+	case len(leaf.IPAddresses) > 0:
+		host = leaf.IPAddresses[0].String()
+	default:
+		return "", "", errors.New("the certificate names no host: want a subjectAltName with the name or the address by which workers reach this host")
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})), host, nil
 }
 
 // address is where the server listens. Beyond loopback it needs credentials and TLS.

@@ -16,6 +16,10 @@ import (
 // again is how long a worker process that died is left alone before it is started again.
 const again = time.Second
 
+// rejectedStatus is the exit status of a worker or agent process whose credentials the server refuses. It
+// would be refused again, so its parent does not start it again.
+const rejectedStatus = 77
+
 // asked is what a worker or an agent reads from its standard input, in a line. The input's end is its own.
 type asked struct {
 	Link    link          `json:"link"`
@@ -23,8 +27,8 @@ type asked struct {
 	MayLoad []string      `json:"may_load,omitempty"`      // an agent's
 }
 
-// processes keeps n processes of a verb, worker or agent, running until ctx is done. It returns when all
-// have ended.
+// processes keeps n processes of a verb, worker or agent, running until ctx is done, or the server refuses
+// one. It returns when all have ended.
 //
 // Their temporary files are in the folder temp; "": where the host has them.
 func processes(ctx context.Context, verb string, n int, temp string, a asked, say func(format string, args ...any)) error {
@@ -37,11 +41,18 @@ func processes(ctx context.Context, verb string, n int, temp string, a asked, sa
 		return err
 	}
 	line = append(line, '\n')
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				if err := process(ctx, program, verb, temp, line); ctx.Err() == nil {
+				err := process(ctx, program, verb, temp, line)
+				if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == rejectedStatus {
+					stop(fmt.Errorf("%s %d of %d: %w", verb, i+1, n, errRejected))
+					return
+				}
+				if ctx.Err() == nil {
 					say("%s %d of %d ended, and is started again: %v", verb, i+1, n, err)
 				}
 				pause(ctx, again)
@@ -49,6 +60,9 @@ func processes(ctx context.Context, verb string, n int, temp string, a asked, sa
 		})
 	}
 	all.Wait()
+	if err := context.Cause(ctx); errors.Is(err, errRejected) {
+		return err
+	}
 	return nil
 }
 

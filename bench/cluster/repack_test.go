@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// repack gives the second file of what pack has made another name.
-func repack(t *testing.T, packed []byte, name string) []byte {
+// repack gives file n, counted from 0, of what pack has made another name.
+func repack(t *testing.T, packed []byte, n int, name string) []byte {
 	t.Helper()
 	compressed, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
@@ -27,7 +27,7 @@ func repack(t *testing.T, packed []byte, name string) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i == 1 {
+		if i == n {
 			head.Name = name
 		}
 		if err := out.WriteHeader(head); err != nil {

@@ -45,9 +45,10 @@ type store struct {
 	workers  jetstream.KeyValue
 }
 
-// lay makes what is missing on the server. id names the study: what another study has left there goes.
+// lay makes what is missing on the server. id names the study. What another study has left there goes with
+// clear; without, it is an error.
 // giveBack is how long a worker may show no sign of life before its cell goes to another.
-func lay(ctx context.Context, js jetstream.JetStream, id string, giveBack time.Duration) (*store, error) {
+func lay(ctx context.Context, js jetstream.JetStream, id string, giveBack time.Duration, clear bool) (*store, error) {
 	s := &store{js: js}
 	var err error
 	if s.study, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: studyBucket}); err != nil {
@@ -58,6 +59,9 @@ func lay(ctx context.Context, js jetstream.JetStream, id string, giveBack time.D
 		return nil, err
 	}
 	if err == nil && string(was.Value()) != id {
+		if !clear {
+			return nil, fmt.Errorf("%w: %s; go on with it by --resume, use another server, or remove its cells by --cluster-clear", errOther, s.whose(ctx))
+		}
 		if err := s.clear(ctx); err != nil {
 			return nil, err
 		}
@@ -87,6 +91,21 @@ func lay(ctx context.Context, js jetstream.JetStream, id string, giveBack time.D
 		AckWait: giveBack, MaxDeliver: -1, MaxAckPending: 100_000,
 	})
 	return s, err
+}
+
+// errOther is returned, wrapped, for a server that has the cells of another study.
+var errOther = errors.New("this NATS server has the finished cells of an interrupted study")
+
+// whose says whose cells there are.
+func (s *store) whose(ctx context.Context) string {
+	var p progress
+	if e, err := s.study.Get(ctx, "progress"); err != nil || json.Unmarshal(e.Value(), &p) != nil {
+		return "it names no folder"
+	}
+	if p.Folder == "" {
+		return "a study of " + p.Host + " that kept no folder"
+	}
+	return fmt.Sprintf("%s on %s, with %d cells", p.Folder, p.Host, p.Done)
 }
 
 // clear removes what a study has on the server, but for the lock and the workers.

@@ -27,6 +27,8 @@ type worker struct {
 	js    jetstream.JetStream
 	done  atomic.Int64
 	now   atomic.String // key of the cell in hand
+	fails int           // cells in a row that this host could not run
+	rest  time.Duration // before the next cell, after one of them
 	say   func(format string, args ...any)
 }
 
@@ -40,11 +42,21 @@ type presence struct {
 	Cell  string `json:"cell,omitempty"` // in hand
 }
 
+// errRejected is returned, wrapped, by a worker whose credentials the server refuses.
+var errRejected = errors.New("the NATS server refuses the worker's credentials")
+
 // work is a worker's life: until ctx is done, or a cell runs past the limit, or the server refuses it.
-func work(ctx context.Context, l link, limit time.Duration, say func(format string, args ...any)) error {
+func work(ctx context.Context, l link, limit time.Duration, say func(format string, args ...any)) (err error) {
+	defer func() {
+		for _, no := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+			if errors.Is(err, no) {
+				err = fmt.Errorf("%w: %w", errRejected, err)
+				return
+			}
+		}
+	}()
 	host, _ := os.Hostname()
 	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), limit: limit, say: say}
-	var err error
 	if w.nc, w.js, err = l.connect("leasestorm worker "+w.name, true); err != nil {
 		return err
 	}
@@ -129,6 +141,10 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 		if err := w.take(ctx, msg, outcomes, giveBack); err != nil {
 			return err
 		}
+		if w.rest > 0 {
+			pause(ctx, w.rest)
+			w.rest = 0
+		}
 	}
 	return nil
 }
@@ -164,7 +180,7 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	}
 	switch {
 	case died >= most:
-		out = failed(fmt.Errorf("%w: cell %s: the %d workers that held it died, hung or lost their network; --resume tries it again", study.ErrSetAside, key, died))
+		out = failed(fmt.Errorf("%w: cell %s: %s; --resume tries it again", study.ErrSetAside, key, w.why(ctx, place, died)))
 	default:
 		if err := json.Unmarshal(msg.Data(), &c); err != nil {
 			out = failed(fmt.Errorf("%w: %w", errCell, err))
@@ -173,13 +189,17 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 		if c.Files {
 			temp, err := os.MkdirTemp("", "leasestorm-cell-")
 			if err != nil {
-				return err
+				return w.fail(ctx, msg, key, place, err)
 			}
 			defer func() { _ = os.RemoveAll(temp) }()
 			folder = filepath.Join(temp, "run")
 		}
-		if out, err = w.run(ctx, c, folder); err != nil {
+		out, err = w.run(ctx, c, folder)
+		if errors.Is(err, errLimit) {
 			return fmt.Errorf("cell %s: %w", key, err)
+		}
+		if err != nil && ctx.Err() == nil {
+			return w.fail(ctx, msg, key, place, err)
 		}
 	}
 	if ctx.Err() != nil {
@@ -192,16 +212,20 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	out.Worker = w.name
 	packed, err := pack(out, folder)
 	if err != nil {
+		return w.fail(ctx, msg, key, place, err)
+	}
+	if err := w.keep(ctx, outcomes, key, packed, out.Error != ""); err != nil {
 		return err
 	}
-	if err := w.keep(ctx, outcomes, key, packed, out.Kind == aside); err != nil {
-		return err
+	if out.Result != nil {
+		w.fails = 0
 	}
 	w.done.Inc()
 	return w.finish(ctx, msg)
 }
 
-// run runs a cell in this process. An error of the run is an outcome; err is for a cell that does not end.
+// run runs a cell in this process. An error that is a property of the cell is an outcome. err is for a cell
+// that does not end, and for what this host cannot do.
 func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error) {
 	s, err := c.check()
 	if err != nil {
@@ -212,31 +236,38 @@ func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error
 	if err != nil {
 		return failed(err), nil
 	}
-	ended := make(chan outcome, 1)
+	type end struct {
+		out outcome
+		err error
+	}
+	ended := make(chan end, 1)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
 		res, err := runner.Run(ctx, s, bench.Options{Seed: c.Seed, MaxQueue: c.MaxQueue, Runbook: c.Runbook, Folder: folder})
-		if err != nil {
-			ended <- failed(err)
-			return
+		switch {
+		case err == nil:
+			res.Folder = "" // of this host
+			ended <- end{out: outcome{Result: res}}
+		case ofCell(err):
+			ended <- end{out: failed(err)}
+		default:
+			ended <- end{err: err}
 		}
-		res.Folder = "" // of this host
-		ended <- outcome{Result: res}
 	}()
 	select {
-	case out := <-ended:
-		return out, nil
+	case e := <-ended:
+		return e.out, e.err
 	case <-time.After(w.limit):
 		return outcome{}, fmt.Errorf("%w of %v", errLimit, w.limit)
 	}
 }
 
 // keep stores an outcome. It tries until the server is back, or the queue is gone.
-func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key string, packed []byte, setAside bool) error {
+func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key string, packed []byte, isError bool) error {
 	meta := jetstream.ObjectMeta{Name: key}
-	if setAside {
-		meta.Headers = nats.Header{asideHeader: []string{"1"}}
+	if isError {
+		meta.Headers = nats.Header{errorHeader: []string{"1"}}
 	}
 	for {
 		_, err := outcomes.Put(ctx, meta, bytes.NewReader(packed))
@@ -261,6 +292,39 @@ func (w *worker) finish(ctx context.Context, msg jetstream.Msg) error {
 	_ = msg.DoubleAck(one)
 	return nil
 }
+
+// longestRest is how long a worker rests at most, whose host runs no cell.
+const longestRest = 8 * again
+
+// fail gives a cell to another worker, since this host cannot run it. That counts as a death: a cell that no
+// host can run is set aside. The worker rests after it, longer each time, so that a host without space does
+// not get every cell set aside.
+func (w *worker) fail(ctx context.Context, msg jetstream.Msg, key string, place uint64, err error) error {
+	w.rest = min(again<<min(w.fails, 8), longestRest)
+	w.fails++
+	w.say("cell %s cannot be run on this host, and goes to another worker: %v; the next cell in %v", key, err, w.rest)
+	one, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if kv, err2 := w.js.KeyValue(one, studyBucket); err2 == nil {
+		_, _ = kv.PutString(one, failedKey(place), w.name+": "+err.Error()) // shown only
+	}
+	_ = msg.Nak() // else it goes by itself
+	return nil
+}
+
+// why says what happened to the workers that held a message.
+func (w *worker) why(ctx context.Context, place uint64, died int) string {
+	text := fmt.Sprintf("the %d workers that held it died, hung, lost their network or could not run it", died)
+	if kv, err := w.js.KeyValue(ctx, studyBucket); err == nil {
+		if e, err := kv.Get(ctx, failedKey(place)); err == nil {
+			text += "; the last error was of " + string(e.Value())
+		}
+	}
+	return text
+}
+
+// failedKey is where the last error that a message met on a host is kept, by its place in the stream.
+func failedKey(place uint64) string { return "failed." + strconv.FormatUint(place, 10) }
 
 // giveBack gives a cell to another worker at once, as this one was asked to stop. That is no death.
 func (w *worker) giveBack(msg jetstream.Msg, place uint64) {

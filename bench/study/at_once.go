@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	"go.uber.org/atomic"
+
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -29,7 +31,9 @@ func (p Place) Open(dir string, here bench.Runner) (bench.Runner, func(error) er
 type Wide interface {
 	// AtOnce is the number of runs to ask for at a time.
 	AtOnce() int
-	// Expect says how many runs the study is about to ask for, so that the time left can be told.
+	// Expect adds to the number of runs that the study is about to ask for, so that the time left can be
+	// told. What turns out not to be asked for, such as a run that is there already, is taken off again by a
+	// negative number.
 	Expect(runs int)
 }
 
@@ -59,11 +63,24 @@ func atOnce(runner bench.Runner, s scenario.Scenario) (at int, bytes int64) {
 	return bench.AtOnce(s)
 }
 
+// askedKey is that of the number of runs that a Memory has asked its Runner for, in the context of a thing
+// that each does.
+type askedKey struct{}
+
 // each does n things of so many runs each, at a time, like [parallel.Do]. A run that was set aside does
 // not end the others; it is an error in the end.
 func each(ctx context.Context, runner bench.Runner, at, n, runs int, do func(ctx context.Context, i int) error) error {
-	if w := wide(runner); w != nil {
+	w := wide(runner)
+	if w != nil {
 		w.Expect(n * runs)
+	}
+	if _, ok := runner.(*Memory); ok && w != nil {
+		inner := do
+		do = func(ctx context.Context, i int) error {
+			var asked atomic.Int64
+			defer func() { w.Expect(int(asked.Load()) - runs) }()
+			return inner(context.WithValue(ctx, askedKey{}, &asked), i)
+		}
 	}
 	var (
 		mu    sync.Mutex

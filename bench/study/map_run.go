@@ -48,7 +48,7 @@ func RunMap(ctx context.Context, dir string, at Place, progress func(done, of in
 		return nil, err
 	}
 	many, _ := atOnce(runner, g.base())
-	r := &mapRun{Map: g, runner: remembering, progress: progress, at: many, done: map[place]MapPoint{}}
+	r := &mapRun{Map: g, runner: remembering, progress: progress, at: many, done: map[place]MapPoint{}, aside: map[place]bool{}}
 	points := filepath.Join(dir, pointsFile)
 	if r.journal, err = openJournal(points, func(n int, row []byte) error { return r.take(points, n, row) }); err != nil {
 		return nil, err
@@ -58,13 +58,19 @@ func RunMap(ctx context.Context, dir string, at Place, progress func(done, of in
 			err = r.order(points)
 		}
 	}()
+	var aside error
 	for step := coarse; step >= 1; step /= 2 {
 		if g.All {
 			step = 1
 		}
-		if err := r.run(ctx, r.wanted(step)); err != nil {
-			return nil, err
+		err := r.run(ctx, r.wanted(step))
+		if err != nil && (!errors.Is(err, ErrSetAside) || ctx.Err() != nil) {
+			return nil, errors.Join(aside, err)
 		}
+		aside = errors.Join(aside, err) // the finer steps do without these points
+	}
+	if aside != nil {
+		return nil, aside
 	}
 	out := &MapResult{Map: g, Points: r.whole(), Marks: g.marks(), Title: g.title(), Fluid: g.fluid()}
 	return out, record.WriteFile(filepath.Join(dir, record.MapFile), record.JSON(out))
@@ -78,6 +84,7 @@ type mapRun struct {
 	runner   bench.Runner
 	mu       sync.Mutex
 	done     map[place]MapPoint // guarded by mu while run runs
+	aside    map[place]bool     // points with a run that was set aside; guarded as done
 	journal  *journal
 	progress func(done, of int)
 	ran      int // of the points of this distance
@@ -128,7 +135,7 @@ func (r *mapRun) wanted(step int) (list []place) {
 		}
 		for i, w := range want {
 			p := place{c, i % r.X.N, i / r.X.N}
-			if _, have := r.done[p]; w && !have {
+			if _, have := r.done[p]; w && !have && !r.aside[p] {
 				list = append(list, p)
 			}
 		}
@@ -171,6 +178,11 @@ func (r *mapRun) run(ctx context.Context, list []place) error {
 		at := list[i]
 		p, err := r.point(ctx, r.runner, MapPoint{Contestant: at.contestant, X: at.x, Y: at.y})
 		if err != nil {
+			if errors.Is(err, ErrSetAside) {
+				r.mu.Lock()
+				r.aside[at] = true
+				r.mu.Unlock()
+			}
 			return err
 		}
 		return r.keep(at, p, len(list))

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 
+	"go.uber.org/atomic"
+
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -134,6 +136,9 @@ func (m *Memory) try(ctx context.Context, s scenario.Scenario, o bench.Options) 
 	for try := 0; ; try++ {
 		if folder != "" {
 			o.Folder = tryFolder(folder, try)
+		}
+		if asked, ok := ctx.Value(askedKey{}).(*atomic.Int64); ok {
+			asked.Inc()
 		}
 		r, err := m.Runner.Run(ctx, s, o)
 		if err != nil {

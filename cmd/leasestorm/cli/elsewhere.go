@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -67,7 +68,11 @@ func elsewhere(cmd *cobra.Command) (study.Place, error) {
 	if !ok {
 		return nil, nil
 	}
-	return e.Place(cmd.Context(), cmd.Name())
+	place, err := e.Place(cmd.Context(), cmd.Name())
+	if f := cmd.Flags().Lookup("listen"); err == nil && place != nil && f != nil && f.Changed {
+		return nil, usage(errors.New("--listen shows the runs of this process, and these are made in others: leave it out; the verb 'status' says how far the study is"))
+	}
+	return place, err
 }
 
 // generators takes the Runner of a storm over several processes, if the flags ask for one.
@@ -83,6 +88,9 @@ func (f *shared) generators(cmd *cobra.Command) (end func(), err error) {
 	f.runner = runner
 	return end, nil
 }
+
+// Exit returns err with an exit status.
+func Exit(status int, err error) error { return &exitError{status, err} }
 
 // Usage returns err with the exit status of a command that was called wrongly.
 func Usage(err error) error { return usage(err) }

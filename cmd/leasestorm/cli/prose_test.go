@@ -118,7 +118,7 @@ func unknownFlags(text string) []string {
 	own := verbOf(args)
 	var bad []string
 	for _, m := range flagName.FindAllStringSubmatch(text, -1) {
-		known := m[1] == "help" || strings.Contains(text, "leasestorm-cluster") || clusterFlags[m[1]]
+		known := m[1] == "help" || strings.Contains(text, "leasestorm-cluster") || clusterFlags[m[1]] || strings.HasPrefix(m[1], "cluster-")
 		var look func(*cobra.Command)
 		look = func(cmd *cobra.Command) {
 			here := strings.TrimPrefix(strings.TrimPrefix(cmd.CommandPath(), "leasestorm"), " ")
