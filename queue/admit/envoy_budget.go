@@ -94,5 +94,11 @@ func (p *envoyBudget) Good(_ time.Duration, droplet uint32) {
 	p.over(droplet)
 }
 
+// Drop implements Quitter. A retry that never goes out gives its place back.
+func (p *envoyBudget) Drop(_ time.Duration, droplet uint32) {
+	p.end(droplet)
+	p.over(droplet)
+}
+
 // Longest implements admit.Longest.
 func (p *envoyBudget) Longest() time.Duration { return max(p.longestPause(), 10*p.base) }

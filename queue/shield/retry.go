@@ -18,6 +18,7 @@ type Retrier struct {
 	policy  admit.Retry
 	learner admit.Learner // the policy; nil: it learns nothing
 	quitter admit.Quitter // the policy; nil: it never gives up
+	watcher admit.Watcher // the policy; nil: it does not count the tries that are out
 	rng     *rand.Rand
 	droplet uint32 // the first that no call has had
 	unused  []uint32
@@ -53,23 +54,25 @@ func NewRetrier(policy string, timeout time.Duration, seed uint64) (*Retrier, er
 	r := &Retrier{timeout: timeout, began: time.Now(), policy: p, rng: rand.New(rand.NewPCG(seed, 0))}
 	r.learner, _ = p.(admit.Learner)
 	r.quitter, _ = p.(admit.Quitter)
+	r.watcher, _ = p.(admit.Watcher)
 	return r, nil
 }
 
 // Call is one request of a Retrier's client: a first try, and those after it. One goroutine at a time uses it.
 type Call struct {
 	r       *Retrier
-	droplet uint32 // of its own where the policy counts each droplet's tries; else all calls are droplet 0
+	droplet uint32 // of its own if the policy counts each droplet's tries, or those that are out; else 0
 	all     int    // failures
 	row     int    // failures since the last Anew
 	prev    time.Duration
+	out     bool // a watcher has yet to hear how the try ended
 	over    bool // the policy knows that it has ended
 }
 
-// Begin begins a request. The caller must call [Call.End] when it has ended.
+// Begin begins a request. The caller must call [Call.Try] before each try, and [Call.End] when the request has ended.
 func (r *Retrier) Begin() *Call {
 	c := &Call{r: r}
-	if r.quitter == nil {
+	if r.quitter == nil && r.watcher == nil {
 		return c
 	}
 	r.mu.Lock()
@@ -81,6 +84,17 @@ func (r *Retrier) Begin() *Call {
 	c.droplet = r.droplet
 	r.droplet++
 	return c
+}
+
+// Try tells the policy that a try goes out. A budget that is a share of the requests that are out counts by it.
+func (c *Call) Try() {
+	if c.r.watcher == nil {
+		return
+	}
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.out = true
+	c.r.watcher.Asked(time.Since(c.r.began), c.droplet)
 }
 
 // Failed tells the policy how a try failed. It returns the wait before the next try: as the policy says, and at least
@@ -97,6 +111,7 @@ func (c *Call) Failed(why admit.Cause, after time.Duration, can bool) (wait time
 	if c.r.quitter != nil {
 		f.Tries = c.all // it counts those of the whole request
 	}
+	c.out = false
 	wait = max(c.r.policy.Wait(f, c.r.rng), after)
 	if c.r.quitter != nil && !c.r.quitter.Goes(c.droplet) {
 		c.over = true
@@ -114,7 +129,7 @@ func (c *Call) Good() {
 	if c.r.learner == nil || c.over {
 		return
 	}
-	c.over = true
+	c.out, c.over = false, true
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
 	c.r.learner.Good(time.Since(c.r.began), c.droplet)
@@ -122,12 +137,16 @@ func (c *Call) Good() {
 
 // End ends a request, however it went. It must be called once.
 func (c *Call) End() {
-	if c.r.quitter == nil {
+	if c.r.quitter == nil && c.r.watcher == nil {
 		return
 	}
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
-	if !c.over {
+	if c.out {
+		c.out = false
+		c.r.watcher.Silenced(time.Since(c.r.began), c.droplet)
+	}
+	if c.r.quitter != nil && !c.over {
 		c.over = true
 		c.r.quitter.Drop(time.Since(c.r.began), c.droplet)
 	}

@@ -73,6 +73,7 @@ func UnaryClientInterceptor(c Client) (grpc.UnaryClientInterceptor, error) {
 		defer request.End()
 		for try := 1; ; try++ {
 			var trailer metadata.MD
+			request.Try()
 			err := c.try(ctx, method, req, reply, cc, call, append(opts[:len(opts):len(opts)], grpc.Trailer(&trailer)))
 			if Outcome(err) != queue.Failed {
 				if status.Code(err) != codes.Canceled {
