@@ -99,15 +99,16 @@ func (c *Call) Try() {
 
 // Failed tells the policy how a try failed. It returns the wait before the next try: as the policy says, and at least
 // after, the wait for which the server asked. ok is false if there must be no further try, since the policy has given
-// up, or the caller says with can that it cannot make one. The last failure, too, is one for the policy.
+// up, or the caller says with can that it cannot make one. The last failure, too, is one for the policy: gRPC's budget
+// pays for each failure. A policy that gives up pays for no retry that cannot be made.
 func (c *Call) Failed(why admit.Cause, after time.Duration, can bool) (wait time.Duration, ok bool) {
 	c.all, c.row = min(c.all+1, admit.MostTries), min(c.row+1, admit.MostTries)
-	if c.over || c.r.quitter != nil && !can {
-		return 0, false // a try that is not made takes nothing from a budget
+	if c.over {
+		return 0, false
 	}
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
-	f := admit.Failure{Tries: c.row, Prev: c.prev, Timeout: c.r.timeout, After: after, Now: time.Since(c.r.began), Droplet: c.droplet, Why: why}
+	f := admit.Failure{Tries: c.row, Prev: c.prev, Timeout: c.r.timeout, After: after, Now: time.Since(c.r.began), Droplet: c.droplet, Why: why, Last: !can}
 	if c.r.quitter != nil {
 		f.Tries = c.all // it counts those of the whole request
 	}

@@ -114,6 +114,9 @@ func TestPoliciesThatGiveUp(t *testing.T) {
 		{"finagle, a fifth of the balance", "finagle-budget:reserve=0,ratio=1", []string{"GET 200", "GET 200", "GET 200", "GET 200", "GET 200", "GET err"}, []int{1, 1, 1, 1, 1, 3}},
 		{"finagle, a lost request deposits", "finagle-budget:reserve=0,ratio=0.5", []string{"POST err", "GET err"}, []int{1, 2}},
 		{"finagle, nothing left", "finagle-budget:reserve=0,ratio=0.5", []string{"GET err"}, []int{1}},
+		{"grpc, a failure that cannot be tried again drains the budget", "grpc-pushback:tokens=4", []string{"GET err/200", "POST err", "GET err/200"}, []int{2, 1, 1}},
+		{"grpc, above half of it", "grpc-pushback:tokens=8", []string{"GET err/200", "POST err", "GET err/200"}, []int{2, 1, 2}},
+		{"linkerd, nothing is taken for what cannot be sent again", "linkerd-budget:reserve=0,ratio=1", []string{"GET 200", "POST err", "GET err/200"}, []int{1, 1, 2}},
 		{"linkerd", "linkerd-budget:reserve=0,ratio=1", []string{"GET err", "GET 200", "GET err", "GET err"}, []int{1, 1, 2, 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
