@@ -3,6 +3,7 @@ package shield
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,9 +25,9 @@ type Retrier struct {
 	unused  []uint32
 }
 
-// NewRetrier makes a Retrier. policy is as admit.MakeRetry takes it, for example "retry-budget"; "":
-// "backoff". timeout is that of one try, by which policies reckon. seed is that of the waits' randomness; 0: a
-// random one.
+// NewRetrier makes a Retrier. policy is as admit.MakeRetry takes it, for example "retry-budget"; "": "backoff". Its
+// parameter clients is 1 here, whatever its default for a fleet: setting another is an error. timeout is that of one
+// try, by which policies reckon. seed is that of the waits' randomness; 0: a random one.
 func NewRetrier(policy string, timeout time.Duration, seed uint64) (*Retrier, error) {
 	if timeout <= 0 {
 		return nil, fmt.Errorf("shield: Timeout %v: want more than 0", timeout)
@@ -39,7 +40,7 @@ func NewRetrier(policy string, timeout time.Duration, seed uint64) (*Retrier, er
 		return nil, fmt.Errorf("shield: Retry: %w", err)
 	}
 	if n, shared := values["clients"]; shared {
-		if n > 1 {
+		if n != 1 && names(policy, "clients") { // the default is that of a fleet
 			return nil, fmt.Errorf("shield: Retry: %s: clients=%v: a Retrier is one client: leave clients out, or make a Retrier for each", policy, n)
 		}
 		values["clients"] = 1
@@ -56,6 +57,17 @@ func NewRetrier(policy string, timeout time.Duration, seed uint64) (*Retrier, er
 	r.quitter, _ = p.(admit.Quitter)
 	r.watcher, _ = p.(admit.Watcher)
 	return r, nil
+}
+
+// names reports whether a reference sets the parameter.
+func names(ref, param string) bool {
+	_, args, _ := strings.Cut(ref, ":")
+	for arg := range strings.SplitSeq(args, ",") {
+		if name, _, _ := strings.Cut(arg, "="); name == param {
+			return true
+		}
+	}
+	return false
 }
 
 // Call is one request of a Retrier's client: a first try, and those after it. One goroutine at a time uses it.

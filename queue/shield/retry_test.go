@@ -161,9 +161,15 @@ func TestPoliciesThatGiveUp(t *testing.T) {
 			t.Errorf("after a caller that left: %d tries, want 3", n)
 		}
 	})
-	for _, p := range []string{"aws-sdk", "finagle-budget", "linkerd-budget"} {
-		if _, err := NewRetrier(p+":clients=3", time.Second, 1); err == nil || !strings.Contains(err.Error(), "one client") {
-			t.Errorf("%s with three clients: %v", p, err)
+	for _, p := range []string{"aws-sdk", "envoy-budget", "finagle-budget", "grpc-pushback:attempts=2", "linkerd-budget"} {
+		with := p + ":"
+		if strings.Contains(p, ":") {
+			with = p + ","
+		}
+		for clients, want := range map[string]string{"clients=3": "one client", "clients=0": "one client", "clients=1": "", "pause=1": ""} {
+			if _, err := NewRetrier(with+clients, time.Second, 1); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s%s: %v, want %q", with, clients, err, want)
+			}
 		}
 	}
 }
