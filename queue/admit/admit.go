@@ -127,6 +127,7 @@ type Failure struct {
 	Now     time.Duration // when the attempt failed
 	Droplet uint32        // index of the client
 	Why     Cause         // how the attempt failed
+	Last    bool          // the caller makes no further attempt, whatever Wait returns
 }
 
 // Cause says how an attempt failed.

@@ -76,7 +76,7 @@ func (a *awsSDK) Wait(f Failure, rng *rand.Rand) time.Duration {
 	made := a.failed(f)
 	cost, wait, jitter := a.law(made, f.Why)
 	bucket := a.bucket.of(f.Droplet)
-	if made >= a.attempts || *bucket < int32(cost) {
+	if f.Last || made >= a.attempts || *bucket < int32(cost) {
 		return a.giveUp(f, rng)
 	}
 	*bucket -= int32(cost)

@@ -76,7 +76,7 @@ func (p *envoyBudget) over(droplet uint32) {
 func (p *envoyBudget) Wait(f Failure, rng *rand.Rand) time.Duration {
 	n, c := p.failed(f), p.proxies.of(f.Droplet)
 	p.over(f.Droplet)
-	if n > p.retries || c.retries >= max(p.least, int(float64(p.percent*float64(c.requests))/100)) {
+	if f.Last || n > p.retries || c.retries >= max(p.least, int(float64(p.percent*float64(c.requests))/100)) {
 		return p.giveUp(f, rng)
 	}
 	c.retries++
@@ -90,6 +90,12 @@ func (p *envoyBudget) Wait(f Failure, rng *rand.Rand) time.Duration {
 
 // Good implements Learner.
 func (p *envoyBudget) Good(_ time.Duration, droplet uint32) {
+	p.end(droplet)
+	p.over(droplet)
+}
+
+// Drop implements Quitter. A retry that never goes out gives its place back.
+func (p *envoyBudget) Drop(_ time.Duration, droplet uint32) {
 	p.end(droplet)
 	p.over(droplet)
 }

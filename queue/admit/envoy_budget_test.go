@@ -75,6 +75,10 @@ func TestEnvoyBudgetEnds(t *testing.T) {
 	granted(1, 1)
 	r.Silenced(0, 2)
 	full("one fell silent", false)
+	granted(2, 1)
+	full("again three wait", true)
+	r.Drop(0, 2)
+	full("one was dropped while it waited", false)
 	if c := *r.proxies.of(0); c.requests != 0 || c.retries != 2 {
 		t.Errorf("%+v, want no request and two retries", c)
 	}

@@ -42,7 +42,7 @@ func (p *finagle) Wait(f Failure, rng *rand.Rand) time.Duration {
 		left := max(0, p.budget.balance(f.Now, f.Droplet)) / p.budget.withdraw
 		*most = (left + 4) / 5
 	}
-	if int64(made) > *most || !p.budget.take(f.Now, f.Droplet) {
+	if f.Last || int64(made) > *most || !p.budget.take(f.Now, f.Droplet) {
 		return p.giveUp(f, rng)
 	}
 	return 0

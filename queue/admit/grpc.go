@@ -57,7 +57,7 @@ func (g *grpcPushback) Wait(f Failure, rng *rand.Rand) time.Duration {
 	}
 	*t = max(0, *t-token)
 	switch {
-	case f.After < 0 || made >= g.attempts || g.most > 0 && *t <= g.most/2:
+	case f.Last || f.After < 0 || made >= g.attempts || g.most > 0 && *t <= g.most/2:
 		return g.giveUp(f, rng)
 	case f.After > 0:
 		*n = 0

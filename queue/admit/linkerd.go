@@ -36,7 +36,7 @@ type linkerd struct {
 
 func (p *linkerd) Wait(f Failure, rng *rand.Rand) time.Duration {
 	p.failed(f)
-	if !p.budget.take(f.Now, f.Droplet) {
+	if f.Last || !p.budget.take(f.Now, f.Droplet) {
 		return p.giveUp(f, rng)
 	}
 	return 0

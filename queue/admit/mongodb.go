@@ -59,7 +59,7 @@ func (m *mongodb) Wait(f Failure, rng *rand.Rand) time.Duration {
 	if r.refused {
 		retries = m.retries
 	}
-	if n > retries {
+	if f.Last || n > retries {
 		return m.giveUp(f, rng)
 	}
 	wait := time.Duration(0)

@@ -16,7 +16,8 @@ import (
 // number of its own, and the policy's parameter clients, if it has one, is 1. All calls come from one goroutine.
 type Quitter interface {
 	// Goes reports, after Wait, whether the droplet's request goes on. If it does not, the wait is the droplet's
-	// pause before its next request.
+	// pause before its next request. After a Failure that is Last it does not: the policy counts the failure, and
+	// takes nothing from a budget for a retry.
 	Goes(droplet uint32) bool
 	// Drop ends the droplet's request without a good answer.
 	Drop(now time.Duration, droplet uint32)

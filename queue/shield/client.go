@@ -81,6 +81,7 @@ func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {
 	call := c.wait.Begin()
 	defer call.End()
 	for try := 1; ; try++ {
+		call.Try()
 		res, err := c.try(r, try)
 		refused := err == nil && (res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable)
 		if err == nil && !refused {

@@ -114,6 +114,9 @@ func TestPoliciesThatGiveUp(t *testing.T) {
 		{"finagle, a fifth of the balance", "finagle-budget:reserve=0,ratio=1", []string{"GET 200", "GET 200", "GET 200", "GET 200", "GET 200", "GET err"}, []int{1, 1, 1, 1, 1, 3}},
 		{"finagle, a lost request deposits", "finagle-budget:reserve=0,ratio=0.5", []string{"POST err", "GET err"}, []int{1, 2}},
 		{"finagle, nothing left", "finagle-budget:reserve=0,ratio=0.5", []string{"GET err"}, []int{1}},
+		{"grpc, a failure that cannot be tried again drains the budget", "grpc-pushback:tokens=4", []string{"GET err/200", "POST err", "GET err/200"}, []int{2, 1, 1}},
+		{"grpc, above half of it", "grpc-pushback:tokens=8", []string{"GET err/200", "POST err", "GET err/200"}, []int{2, 1, 2}},
+		{"linkerd, nothing is taken for what cannot be sent again", "linkerd-budget:reserve=0,ratio=1", []string{"GET 200", "POST err", "GET err/200"}, []int{1, 1, 2}},
 		{"linkerd", "linkerd-budget:reserve=0,ratio=1", []string{"GET err", "GET 200", "GET err", "GET err"}, []int{1, 1, 2, 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -158,9 +161,92 @@ func TestPoliciesThatGiveUp(t *testing.T) {
 			t.Errorf("after a caller that left: %d tries, want 3", n)
 		}
 	})
-	for _, p := range []string{"aws-sdk", "finagle-budget", "linkerd-budget"} {
-		if _, err := NewRetrier(p+":clients=3", time.Second, 1); err == nil || !strings.Contains(err.Error(), "one client") {
-			t.Errorf("%s with three clients: %v", p, err)
+	for _, p := range []string{"aws-sdk", "envoy-budget", "finagle-budget", "grpc-pushback:attempts=2", "linkerd-budget"} {
+		with := p + ":"
+		if strings.Contains(p, ":") {
+			with = p + ","
+		}
+		for clients, want := range map[string]string{"clients=3": "one client", "clients=0": "one client", "clients=1": "", "pause=1": ""} {
+			if _, err := NewRetrier(with+clients, time.Second, 1); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s%s: %v, want %q", with, clients, err, want)
+			}
 		}
 	}
+}
+
+// An Envoy's budget is a share of the requests that are out, and a request that has ended has no place in it: after
+// the most tries, a caller that left in the wait, and an answer that nobody learns from.
+func TestEnvoyBudget(t *testing.T) {
+	for _, tt := range []struct {
+		retry         string
+		out, fail, ok int
+	}{
+		{"envoy-budget", 3, 3, 3},
+		{"envoy-budget", 10, 10, 3},
+		{"envoy-budget", 100, 100, 16}, // the 17th finds 83 out, 16.6 and 16 retries
+		{"envoy-budget:percent=100", 100, 100, 50},
+		{"envoy-budget:percent=0", 100, 100, 3},
+		{"envoy-budget:min=0", 4, 1, 0},
+	} {
+		r, err := NewRetrier(tt.retry, time.Second, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls, got := make([]*Call, tt.out), 0
+		for i := range calls {
+			calls[i] = r.Begin()
+			calls[i].Try()
+		}
+		for _, c := range calls[:tt.fail] {
+			if _, ok := c.Failed(admit.Errored, 0, true); ok {
+				got++
+			}
+		}
+		if got != tt.ok {
+			t.Errorf("%s: %d of %d retried with %d out, want %d", tt.retry, got, tt.fail, tt.out, tt.ok)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ask, c := scripted(t, ClientConfig{Retry: "envoy-budget:percent=0,retries=5", Tries: 2})
+		for i := range 8 {
+			if n := 1 + len(ask(http.MethodGet, "err")); n != 2 {
+				t.Errorf("request %d: %d tries, want 2", i, n)
+			}
+		}
+		for range 8 {
+			ctx, leave := context.WithCancel(t.Context())
+			time.AfterFunc(1, leave)
+			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://x/503#left", nil)
+			if res, err := c.RoundTrip(req); err == nil {
+				_ = res.Body.Close()
+				t.Errorf("%v, want the context's error in the wait", res.Status)
+			}
+		}
+		if n := 1 + len(ask(http.MethodGet, "err/200")); n != 2 {
+			t.Errorf("after callers that left: %d tries, want 2", n)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		ask, c := scripted(t, ClientConfig{Retry: "envoy-budget:percent=100,min=0", Tries: 2})
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() { ask(http.MethodPost, "slow") })
+		}
+		synctest.Wait()
+		if n := 1 + len(ask(http.MethodGet, "err/200")); n != 2 {
+			t.Errorf("three others are out: %d tries, want 2", n)
+		}
+		all.Wait()
+		var calls []*Call
+		for range 3 {
+			calls = append(calls, c.wait.Begin())
+			calls[len(calls)-1].Try()
+		}
+		for _, call := range calls {
+			call.End()
+		}
+		if n := 1 + len(ask(http.MethodGet, "err")); n != 1 {
+			t.Errorf("nothing else is out: %d tries, want 1", n)
+		}
+	})
 }

@@ -193,7 +193,7 @@ func allocates(t *testing.T, newController New) {
 type NewRetry func(timeout time.Duration) (admit.Retry, error)
 
 // RunRetry checks the policy against admit.Retry's documentation: no wait is negative, the same
-// random numbers give the same waits, and no call allocates.
+// random numbers give the same waits, a request ends with its last failure, and no call allocates.
 func RunRetry(t *testing.T, newRetry NewRetry) {
 	for _, timeout := range []time.Duration{time.Microsecond, time.Second, 24 * time.Hour} {
 		r, err := newRetry(timeout)
@@ -216,6 +216,11 @@ func RunRetry(t *testing.T, newRetry NewRetry) {
 				t.Fatalf("after %+v: %v, and with the same random numbers %v", f, wait, again)
 			}
 			prev = wait
+		}
+		if q, quits := r.(admit.Quitter); quits {
+			if r.Wait(admit.Failure{Tries: 1, Timeout: timeout, Droplet: 1, Last: true}, a); q.Goes(1) {
+				t.Error("a request goes on after its last failure")
+			}
 		}
 		if n := testing.AllocsPerRun(100, func() { r.Wait(admit.Failure{Tries: 3, Timeout: timeout}, a) }); n >= 1 {
 			t.Errorf("%v allocations a wait, want none", n)

@@ -39,8 +39,8 @@ type Client struct {
 // UnaryClientInterceptor tries unary calls again by a retry policy of this module's table. Calls through one
 // interceptor share the policy's state, such as its budget. The error names the field that is wrong.
 //
-// It tries again after UNAVAILABLE or RESOURCE_EXHAUSTED with which the server says when to come again, in the
-// trailer grpc-retry-pushback-ms or in a RetryInfo: the server has refused the call. It waits as the policy says,
+// It tries again after UNAVAILABLE, RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED with which the server says when to come
+// again, in the trailer grpc-retry-pushback-ms or in a RetryInfo: the server has refused the call. It waits as the policy says,
 // and never less than the server says; the policy's count of failures in a row then starts anew (gRFC A6). A
 // push-back that is negative or no number ends the tries. Idempotent calls it tries again also after UNAVAILABLE
 // or RESOURCE_EXHAUSTED without that, and when a try takes longer than Timeout. It never waits past the call's
@@ -73,6 +73,7 @@ func UnaryClientInterceptor(c Client) (grpc.UnaryClientInterceptor, error) {
 		defer request.End()
 		for try := 1; ; try++ {
 			var trailer metadata.MD
+			request.Try()
 			err := c.try(ctx, method, req, reply, cc, call, append(opts[:len(opts):len(opts)], grpc.Trailer(&trailer)))
 			if Outcome(err) != queue.Failed {
 				if status.Code(err) != codes.Canceled {
@@ -84,7 +85,7 @@ func UnaryClientInterceptor(c Client) (grpc.UnaryClientInterceptor, error) {
 			if said {
 				request.Anew()
 			}
-			pause, more := request.Failed(cause(err), after, again && try < c.Tries && after <= c.MostAfter && ctx.Err() == nil)
+			pause, more := request.Failed(cause(err, said), after, again && try < c.Tries && after <= c.MostAfter && ctx.Err() == nil)
 			if !more {
 				return err
 			}
@@ -105,13 +106,13 @@ func UnaryClientInterceptor(c Client) (grpc.UnaryClientInterceptor, error) {
 	}, nil
 }
 
-// cause is how a failed try ended.
-func cause(err error) admit.Cause {
-	switch status.Code(err) {
-	case codes.DeadlineExceeded:
-		return admit.TimedOut
-	case codes.Unavailable, codes.ResourceExhausted:
+// cause is how a failed try ended. said: the server asked the client to wait, or not to come again.
+func cause(err error, said bool) admit.Cause {
+	switch code := status.Code(err); {
+	case said || code == codes.Unavailable || code == codes.ResourceExhausted:
 		return admit.Refused
+	case code == codes.DeadlineExceeded:
+		return admit.TimedOut
 	}
 	return admit.Errored
 }
@@ -125,24 +126,22 @@ func (c *Client) try(ctx context.Context, method string, req, reply any, cc *grp
 
 // again reports whether a failed try may be made again, and whether and for how long the server asked to wait.
 func (c *Client) again(err error, method string, trailer metadata.MD) (again bool, after time.Duration, said bool) {
-	code := status.Code(err)
-	if code == codes.Unavailable || code == codes.ResourceExhausted {
-		if values := trailer.Get(pushback); len(values) > 0 {
-			ms, err := strconv.ParseInt(values[0], 10, 32)
-			if err != nil || ms < 0 || len(values) > 1 {
-				return false, 0, true
-			}
-			return true, time.Duration(ms) * time.Millisecond, true
-		}
-		if d, ok := retryInfo(err); ok {
-			return true, d, true
-		}
-	}
-	switch code {
+	switch status.Code(err) {
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded:
-		return c.Idempotent != nil && c.Idempotent(method), 0, false
+	default:
+		return false, 0, false
 	}
-	return false, 0, false
+	if values := trailer.Get(pushback); len(values) > 0 {
+		ms, err := strconv.ParseInt(values[0], 10, 32)
+		if err != nil || ms < 0 || len(values) > 1 {
+			return false, 0, true
+		}
+		return true, time.Duration(ms) * time.Millisecond, true
+	}
+	if d, ok := retryInfo(err); ok {
+		return true, d, true
+	}
+	return c.Idempotent != nil && c.Idempotent(method), 0, false
 }
 
 // retryInfo is the wait in an error's RetryInfo. One that is negative or no duration says nothing.

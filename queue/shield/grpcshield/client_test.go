@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +85,10 @@ func TestClient(t *testing.T) {
 		{name: "RetryInfo", errs: []error{says(codes.ResourceExhausted, 25*time.Millisecond), nil}, want: ms(0, 25)},
 		{name: "push-back before RetryInfo", errs: []error{says(codes.Unavailable, time.Second), nil}, pushbacks: [][]string{{"10"}, nil}, want: ms(0, 10)},
 		{name: "negative before RetryInfo", errs: []error{says(codes.Unavailable, time.Second)}, pushbacks: [][]string{{"-5"}}, want: ms(0), code: codes.Unavailable},
+		{name: "expired in the queue", errs: []error{says(codes.DeadlineExceeded, time.Second), nil}, pushbacks: [][]string{{"40"}, nil}, want: ms(0, 40)},
+		{name: "expired, RetryInfo", errs: []error{says(codes.DeadlineExceeded, 25*time.Millisecond), nil}, want: ms(0, 25)},
+		{name: "expired, never", errs: []error{status.Error(codes.DeadlineExceeded, "")}, pushbacks: [][]string{{"-1"}}, idempotent: true, want: ms(0), code: codes.DeadlineExceeded},
+		{name: "expired, and so is the call", errs: []error{status.Error(codes.DeadlineExceeded, "")}, pushbacks: [][]string{{"40"}}, deadline: 40 * time.Millisecond, want: ms(0), code: codes.DeadlineExceeded},
 		{name: "RetryInfo of another code", errs: []error{says(codes.NotFound, time.Second)}, idempotent: true, want: ms(0), code: codes.NotFound},
 		{name: "RetryInfo of before", errs: []error{says(codes.Unavailable, -time.Second)}, want: ms(0), code: codes.Unavailable},
 		{name: "no word", errs: []error{busy}, want: ms(0), code: codes.Unavailable},
@@ -136,6 +141,7 @@ func TestEveryPolicy(t *testing.T) {
 						t.Errorf("asked at %v", *asked)
 					}
 				}
+				conn, _ = scripted(t, c, []error{status.Error(codes.Unavailable, "")}, []string{"20"}) // with a full budget
 				ctx, leave := context.WithCancel(t.Context())
 				time.AfterFunc(10*time.Millisecond, leave)
 				began = time.Now()
@@ -145,6 +151,36 @@ func TestEveryPolicy(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A gate gives a call up when the time that is left does not suffice, before the client's own clock ends the try. The
+// call has not run, so that it is tried again whatever its method, and runs once.
+func TestExpiredEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, err := UnaryClientInterceptor(Client{Retry: "immediate", Timeout: 500 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := gate(t, shield.Config{Concurrency: 1, Timeout: time.Second, Service: 300 * time.Millisecond})
+		ran := 0
+		conn := serve(t, &leases{grant: func(context.Context, string) error {
+			ran++
+			time.Sleep(300 * time.Millisecond)
+			return nil
+		}}, both(g, Server{}), grpc.WithUnaryInterceptor(in), grpc.WithDisableRetry())
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				if err := grant(t.Context(), conn, ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if s := g.Stats(); ran != 2 || s.Refused[queue.Expired] != 1 || s.Entered != 3 {
+			t.Errorf("%d ran; %+v", ran, s)
+		}
+	})
 }
 
 // A push-back starts the policy's count of failures anew: with the breaker of the table, which pauses from the second
@@ -240,6 +276,7 @@ func TestCauses(t *testing.T) {
 		{"", "mongodb:base=1s", []error{status.Error(codes.ResourceExhausted, "")}, nil, 3, true},
 		{"", "mongodb:base=1s", []error{status.Error(codes.Unavailable, "")}, [][]string{{"100"}}, 3, true},
 		{"slow", "mongodb:base=1s", []error{status.Error(codes.DeadlineExceeded, "")}, nil, 2, false},
+		{"", "mongodb:base=1s", []error{status.Error(codes.DeadlineExceeded, "")}, [][]string{{"100"}}, 3, true},
 		{"", "aws-sdk:attempts=2", []error{status.Error(codes.Unavailable, "")}, [][]string{{"100"}}, 2, true},
 		{"", "aws-sdk:tokens=4", []error{status.Error(codes.Unavailable, "")}, nil, 1, false},
 	} {

@@ -133,7 +133,9 @@ func (o *Server) refusal(ctx context.Context, err error, trailer func(metadata.M
 	code := codes.Unavailable
 	_, bounded := ctx.Deadline()
 	switch {
-	case r.Reason == queue.Expired && bounded: // the client's own clock says so at the same moment
+	case r.Reason == queue.Expired && bounded:
+		// A discipline such as deadline gives the call up as soon as there is too little time left to serve it, which
+		// is before the client's own clock ends the call. So its client hears the wait below, too.
 		code = codes.DeadlineExceeded
 	case o.TooOften:
 		code = codes.ResourceExhausted
