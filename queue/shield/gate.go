@@ -89,8 +89,9 @@ type slot struct {
 	turn  uint32           // counts the uses of the slot
 	door  admit.Controller // that admitted it; nil: none
 
-	held   bool // the discipline has the item
-	waiter bool // somebody has still to hear of the end of the wait
+	held           bool  // the discipline has the item
+	before, behind *slot // in the list of those that it has
+	waiter         bool  // somebody has still to hear of the end of the wait
 }
 
 type state uint8
@@ -108,7 +109,8 @@ type verdict struct {
 	after time.Duration
 }
 
-// Gate lets requests in. It starts no goroutine, and costs nothing while there are none.
+// Gate lets requests in. It starts no goroutine, and costs no processor time while there are none. It then keeps the
+// memory of Config.Concurrency and 64 requests, and what its discipline keeps.
 type Gate struct {
 	began time.Time
 
@@ -117,6 +119,8 @@ type Gate struct {
 	queue   queue.Discipline
 	admit   admit.Controller // nil: none
 	slots   []*slot
+	first   *slot // of those that the discipline has, in the order in which it got them
+	last    *slot
 	unused  []uint32
 	keys    map[string]uint32 // waiting slots by key
 	running int
@@ -198,13 +202,14 @@ func (g *Gate) rebuild(now time.Duration, cfg Config) error {
 	}
 	g.queue = q
 	var moved []*slot
-	for _, s := range g.slots {
-		if s.held = false; s.state == waiting {
+	for g.first != nil { // and not all slots: it costs no more than those who have left
+		s := g.first
+		if g.unhold(s); s.state == waiting {
 			moved = append(moved, s)
 		}
 		g.settle(s)
 	}
-	slices.SortFunc(moved, func(a, b *slot) int { return cmp.Compare(a.one[0].Born, b.one[0].Born) })
+	slices.SortStableFunc(moved, func(a, b *slot) int { return cmp.Compare(a.one[0].Born, b.one[0].Born) })
 	for _, s := range moved {
 		g.push(now, s)
 	}
@@ -221,7 +226,7 @@ func (g *Gate) Config() Config {
 // Ticket is a request that was let in. Done must be called once for each.
 type Ticket struct {
 	g    *Gate
-	at   uint32
+	s    *slot // perhaps of somebody else by now, or out of the slab
 	turn uint32
 }
 
@@ -338,7 +343,7 @@ func (g *Gate) woken(s *slot, v verdict) (Ticket, error) {
 // woke is the end of a wait. g.mu is held.
 func (g *Gate) woke(s *slot, v verdict) (Ticket, error) {
 	if s.waiter = false; v.why == queue.NotShed {
-		return Ticket{g, s.one[0].Droplet, s.turn}, nil
+		return Ticket{g, s, s.turn}, nil
 	}
 	g.settle(s)
 	return Ticket{}, &Refusal{v.why, v.after}
@@ -352,8 +357,8 @@ func (t Ticket) Done(out queue.Outcome) {
 	}
 	t.g.mu.Lock()
 	defer t.g.mu.Unlock()
-	if s := t.g.slots[t.at]; s.turn == t.turn && s.state == running {
-		t.g.finish(t.g.now(), s, out)
+	if t.s.turn == t.turn && t.s.state == running {
+		t.g.finish(t.g.now(), t.s, out)
 	}
 }
 

@@ -476,34 +476,142 @@ func TestEstimators(t *testing.T) {
 	}
 }
 
-// Drain says how long the queue takes at the measured rate: the gate counts its ends for it.
+// Drain says how long the queue takes at the measured rate: the gate counts its ends for it. That it was idle before
+// does not make it slow.
 func TestDrain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := gate(t, Config{Concurrency: 1, Timeout: time.Hour, Admit: "limit:limit=6+drain", Capacity: 10})
-		for range 40 { // ten a second
-			ticket, err := g.Enter(t.Context(), Request{Class: queue.Establish})
-			if err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(100 * time.Millisecond)
-			ticket.Done(queue.Good)
-		}
-		var all sync.WaitGroup
-		for range 6 { // one runs, five wait
-			all.Go(func() {
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		takes, idle   time.Duration
+		waiting       int
+		least, atMost time.Duration
+	}{
+		{100 * ms, 0, 5, 450 * ms, 550 * ms},
+		{10 * ms, 990 * ms, 20, 190 * ms, 210 * ms},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := gate(t, Config{Concurrency: 1, Timeout: time.Hour, Admit: fmt.Sprintf("limit:limit=%d+drain", tt.waiting+1), Capacity: 10})
+			serve := func() {
 				ticket, err := g.Enter(t.Context(), Request{Class: queue.Establish})
 				if err != nil {
 					t.Error(err)
 				}
-				time.Sleep(100 * time.Millisecond)
+				time.Sleep(tt.takes)
 				ticket.Done(queue.Good)
-			})
+			}
+			for range 40 {
+				time.Sleep(tt.idle)
+				serve()
+			}
+			var all sync.WaitGroup
+			for range tt.waiting + 1 { // one runs
+				all.Go(serve)
+			}
+			synctest.Wait()
+			_, err := g.Enter(t.Context(), Request{Class: queue.Establish})
+			if r := refusal(t, err); r.After < tt.least || r.After > tt.atMost {
+				t.Errorf("%d wait, each takes %v: come again in %v, want %v to %v", tt.waiting, tt.takes, r.After, tt.least, tt.atMost)
+			}
+			all.Wait()
+		})
+	}
+}
+
+// After a peak an idle gate gives the slots back, and a ticket of the peak that ends a second time ends nothing. A
+// gate that is never idle does not.
+func TestPeak(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate(t, Config{Concurrency: 2, Timeout: time.Hour, Queue: "fifo"})
+		var mu sync.Mutex
+		var tickets []Ticket
+		peak := func() {
+			var all sync.WaitGroup
+			for range 300 {
+				all.Go(func() {
+					ticket, err := g.Enter(t.Context(), Request{})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					tickets = append(tickets, ticket)
+					mu.Unlock()
+					time.Sleep(time.Millisecond)
+					ticket.Done(queue.Good)
+				})
+			}
+			synctest.Wait()
+			if len(g.slots) < 300 {
+				t.Errorf("%d slots for 300 requests", len(g.slots))
+			}
+			all.Wait()
+		}
+		for range 2 {
+			peak()
+			whole(t, g)
+			if len(g.slots) != 2+spare || len(g.unused) != 2+spare {
+				t.Errorf("%d slots after the peak, %d of them free, want %d", len(g.slots), len(g.unused), 2+spare)
+			}
+		}
+		hold, err := g.Enter(t.Context(), Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ticket := range tickets {
+			ticket.Done(queue.Good)
+		}
+		if s := g.Stats(); s.Running != 1 || s.Ran != 601 {
+			t.Errorf("after the second ends of 600 tickets: %+v", s)
+		}
+		peak()
+		if len(g.slots) < 300 {
+			t.Errorf("%d slots while one still runs", len(g.slots))
+		}
+		hold.Done(queue.Good)
+		whole(t, g)
+	})
+}
+
+// A discipline of which most have left is made anew, which looks at none but those it has: not at the slots of a peak.
+func TestLeavers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate(t, Config{Concurrency: 1, Timeout: time.Hour, Queue: "fifo"})
+		hold, err := g.Enter(t.Context(), Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		has := func() (n int) {
+			for s := g.first; s != nil; s = s.behind {
+				n++
+			}
+			return n
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for range 300 {
+			all.Go(func() { _, _ = g.Enter(ctx, Request{}) })
 		}
 		synctest.Wait()
-		_, err := g.Enter(t.Context(), Request{Class: queue.Establish})
-		if r := refusal(t, err); r.After < 450*time.Millisecond || r.After > 550*time.Millisecond {
-			t.Errorf("five wait, and ten are served a second: come again in %v, want 500 ms", r.After)
+		if has() != 300 {
+			t.Errorf("the discipline has %d, want all 300", has())
 		}
+		leave()
 		all.Wait()
+		first := g.queue
+		for i := range 3 {
+			ctx, leave := context.WithTimeout(t.Context(), time.Second)
+			_, _ = g.Enter(ctx, Request{})
+			leave()
+			if g.queue == first || g.queue.Len() != 1 || has() != 1 {
+				t.Errorf("leaver %d: %d are in the queue, and %d in the list, want one that left", i, g.queue.Len(), has())
+			}
+		}
+		if len(g.slots) < 300 {
+			t.Errorf("%d slots while one runs", len(g.slots))
+		}
+		hold.Done(queue.Good)
+		whole(t, g)
+		if len(g.slots) != 1+spare || has() != 0 {
+			t.Errorf("idle: %d slots, %d in the list", len(g.slots), has())
+		}
 	})
 }

@@ -2,6 +2,7 @@ package shield
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/leasestorm/leasestorm/queue"
@@ -9,6 +10,9 @@ import (
 )
 
 // What a Gate does with its slots. g.mu is held in all of it.
+
+// spare is the number of slots beyond Config.Concurrency that an idle Gate keeps.
+const spare = 64
 
 // take is a free slot.
 func (g *Gate) take() *slot {
@@ -29,6 +33,19 @@ func (g *Gate) release(s *slot) {
 	s.state = free
 	s.turn++
 	g.unused = append(g.unused, s.one[0].Droplet)
+	if len(g.unused) == len(g.slots) && len(g.slots)-spare > g.cfg.Concurrency {
+		g.shrink(g.cfg.Concurrency + spare)
+	}
+}
+
+// shrink gives the memory of a peak back. All slots are free.
+func (g *Gate) shrink(keep int) {
+	g.slots = slices.Clone(g.slots[:keep])
+	g.unused = make([]uint32, keep)
+	for i := range g.unused {
+		g.unused[i] = uint32(i)
+	}
+	g.keys = map[string]uint32{}
 }
 
 // settle frees a slot whose wait is over once nobody has it.
@@ -55,16 +72,43 @@ func (g *Gate) run(now time.Duration, s *slot) Ticket {
 	s.state, s.since = running, now
 	g.running++
 	g.stats.Ran++
-	return Ticket{g, s.one[0].Droplet, s.turn}
+	return Ticket{g, s, s.turn}
+}
+
+// hold adds a slot to the list of those that the discipline has.
+func (g *Gate) hold(s *slot) {
+	s.held, s.before, s.behind = true, g.last, nil
+	if g.last == nil {
+		g.first = s
+	} else {
+		g.last.behind = s
+	}
+	g.last = s
+}
+
+// unhold takes it out.
+func (g *Gate) unhold(s *slot) {
+	if s.before == nil {
+		g.first = s.behind
+	} else {
+		s.before.behind = s.behind
+	}
+	if s.behind == nil {
+		g.last = s.before
+	} else {
+		s.behind.before = s.before
+	}
+	s.held, s.before, s.behind = false, nil, nil
 }
 
 // push gives a waiting slot to the discipline, and ends whom that gives up.
 func (g *Gate) push(now time.Duration, s *slot) {
-	g.buffer[0], s.held = s.one[0], true
+	g.buffer[0] = s.one[0]
+	g.hold(s)
 	if kept := g.queue.Push(now, g.buffer[:]); kept == 0 {
 		it := g.buffer[0]
 		up := g.slots[it.Droplet]
-		up.held = false
+		g.unhold(up)
 		g.end(now, up, it.Why)
 	}
 }
@@ -78,7 +122,7 @@ func (g *Gate) fill(now time.Duration) {
 		}
 		it := g.buffer[0]
 		s := g.slots[it.Droplet]
-		s.held = false
+		g.unhold(s)
 		switch {
 		case s.state != waiting:
 			g.settle(s)
