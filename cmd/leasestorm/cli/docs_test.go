@@ -68,7 +68,7 @@ var smaller = []struct{ verb, with, more string }{
 	{"remedy", "", "--engine virtual --leases 2000 --broken 200 --seeds 1"},
 	{"fairness", "", "--engine virtual --leases 2000 --broken 200 --seeds 1"},
 	{"experiment", "bucket", "--seeds 1 --set duration=60s"}, {"experiment", "drift", "--leases 100 --seeds 1"},
-	{"experiment", "", "--leases 1000 --seeds 1"},
+	{"experiment", "question.toml", "--seeds 1"}, {"experiment", "", "--leases 1000 --seeds 1"},
 	{"bench generator", "", "--leases 1000 --length 100ms"},
 	{"bench speed", "", "--leases 1000 --rounds 1 --length 1ms"},
 	{"bench", "hysteresis", "--leases 20000"}, // nothing breaks there

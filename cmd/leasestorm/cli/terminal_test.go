@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,9 +60,19 @@ func pseudoTerminal(t *testing.T) (shown func(text string) string) {
 	}()
 	t.Cleanup(func() { os.Stderr = old; _ = slave.Close(); _ = master.Close() })
 	return func(text string) string {
+		late := false
+		defer time.AfterFunc(time.Minute, func() { // what never comes
+			mu.Lock()
+			late = true
+			mu.Unlock()
+			more.Broadcast()
+		}).Stop()
 		mu.Lock()
 		defer mu.Unlock()
 		for !strings.Contains(all.String(), text) {
+			if late {
+				t.Fatalf("no %q in %q", text, all.String())
+			}
 			more.Wait()
 		}
 		return all.String()
@@ -78,7 +89,7 @@ func TestTerminal(t *testing.T) {
 	defer interrupt()
 	root := newRoot()
 	root.SetOut(io.Discard)
-	root.SetArgs(strings.Fields("sim load-ramp --leases 20000 --set loads=0.1,0.2 --set measure=1h --out none"))
+	root.SetArgs(strings.Fields("sim load-ramp --leases 200000 --set loads=0.1,0.2 --set measure=1h --out none"))
 	done := make(chan error, 1)
 	go func() { done <- execute(ctx, root) }()
 	shown("healthy so far")
@@ -87,7 +98,7 @@ func TestTerminal(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
-	if !strings.Contains(text, "active 20,000 █") || !strings.Contains(text, "\x1b[32m  healthy so far\x1b[0m") {
+	if !strings.Contains(text, "active 200,000 █") || !strings.Contains(text, "\x1b[32m  healthy so far\x1b[0m") {
 		t.Errorf("on a terminal: %q", text)
 	}
 }
