@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/atomic"
+
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -19,11 +21,11 @@ import (
 // elsewhereRunner counts what a study expects of it.
 type elsewhereRunner struct {
 	bench.Virtual
-	expected int
+	expected atomic.Int64
 }
 
 func (*elsewhereRunner) AtOnce() int       { return 2 }
-func (r *elsewhereRunner) Expect(runs int) { r.expected += runs }
+func (r *elsewhereRunner) Expect(runs int) { r.expected.Add(int64(runs)) }
 
 func (*elsewhereRunner) Run(context.Context, scenario.Scenario, bench.Options) (*bench.Result, error) {
 	return &bench.Result{Valid: true}, nil
@@ -55,8 +57,8 @@ func TestEach(t *testing.T) {
 			}
 			return nil
 		})
-		if !errors.Is(err, tt.err) || (ran == 10) != tt.all || r.expected != 27 { // one thing asked for nothing
-			t.Errorf("%v: %d ran, %d were expected, error %v", tt.err, ran, r.expected, err)
+		if !errors.Is(err, tt.err) || (ran == 10) != tt.all || r.expected.Load() != 27 { // one thing asked for nothing
+			t.Errorf("%v: %d ran, %d were expected, error %v", tt.err, ran, r.expected.Load(), err)
 		}
 		if strings.Count(err.Error(), "\n") != 0 {
 			t.Errorf("more than one error: %v", err)
@@ -83,8 +85,8 @@ func TestExpectsWhatIsAsked(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if r.expected != want {
-			t.Errorf("turn %d: %d runs are expected in all, want %d", turn, r.expected, want)
+		if r.expected.Load() != int64(want) {
+			t.Errorf("turn %d: %d runs are expected in all, want %d", turn, r.expected.Load(), want)
 		}
 	}
 }
