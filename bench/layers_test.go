@@ -13,7 +13,7 @@ const module = "github.com/leasestorm/leasestorm"
 // layers are the packages of the module from the bottom to the top, a line each: a package
 // imports only from lines above its own. docs/architecture.md draws them.
 var layers = []string{
-	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/bisect bench/internal/parallel internal/testseed internal/need internal/det bench/metrics bench/internal/measure bench/internal/archivetest docs",
+	"queue/catalog queue/chunk queue/internal/prefetch internal/huge bench/internal/show bench/internal/files bench/internal/bisect bench/internal/parallel internal/testseed internal/need internal/det bench/metrics bench/internal/measure bench/internal/archivetest bench/internal/hostiletest docs",
 	"queue/pad bench/hist bench/internal/axis bench/internal/stat bench/internal/require bench/incident/operator bench/incident/network bench/incident/balancer bench/incident/services bench/incident/watch bench/incident/dns",
 	"queue lease",
 	"queue/admit",

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leasestorm/leasestorm/bench/internal/hostiletest"
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -60,24 +61,7 @@ func collect(t *testing.T, c Client) (all []Reply) {
 // hostile serves each connection by a function that gets the request's first line.
 func hostile(t *testing.T, serve func(c net.Conn, in *bufio.Reader)) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = c.Close() }()
-				serve(c, bufio.NewReader(c))
-			}()
-		}
-	}()
-	return "http://" + l.Addr().String()
+	return "http://" + hostiletest.Serve(t, func(c net.Conn) { serve(c, bufio.NewReader(c)) })
 }
 
 // says reads a request's head and answers with a text.

@@ -258,6 +258,16 @@ func begin(t *testing.T, l link, id string) (*coordinator, error) {
 	return open(t.Context(), l, false, id, "folder-"+id, bench.Virtual{}, time.Second, false)
 }
 
+// begun is the coordinator of a study "a", and its end. whole says that the study is whole by then.
+func begun(t *testing.T, l link, whole bool) (c *coordinator, end func()) {
+	t.Helper()
+	c, err := begin(t, l, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, func() { _ = c.close(whole) }
+}
+
 // A second coordinator is refused, and takes the place of one that has ended or has died.
 func TestTwoCoordinators(t *testing.T) {
 	t.Parallel()
@@ -320,11 +330,8 @@ func working(t *testing.T, l link, limit time.Duration) (ended <-chan error) {
 // A worker runs what the scenario's schema allows, and nothing else, whoever asks.
 func TestWorkerRefuses(t *testing.T) {
 	s := serverOf(t, embedding{})
-	c, err := begin(t, s.link, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.close(true) }()
+	c, end := begun(t, s.link, true)
+	defer end()
 	working(t, s.link, time.Minute)
 	mark := filepath.Join(t.TempDir(), "mark")
 	scene := tiny(t)
@@ -367,11 +374,8 @@ func TestWorkerRefuses(t *testing.T) {
 // An error of a run is that of one machine: the text and what it wraps.
 func TestErrorsTravel(t *testing.T) {
 	s := serverOf(t, embedding{})
-	c, err := begin(t, s.link, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.close(true) }()
+	c, end := begun(t, s.link, true)
+	defer end()
 	working(t, s.link, time.Minute)
 	bad := tiny(t)
 	bad.Broken = 0
@@ -398,11 +402,8 @@ func TestServerRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { s.stop() }()
-	c, err := begin(t, s.link, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.close(true) }()
+	c, end := begun(t, s.link, true)
+	defer end()
 	working(t, s.link, time.Minute)
 	for i := range 30 {
 		if i == 10 {
@@ -435,11 +436,8 @@ func TestServerRestarts(t *testing.T) {
 func TestCellThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	s := serverOf(t, embedding{})
-	c, err := begin(t, s.link, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.close(true) }()
+	c, end := begun(t, s.link, true)
+	defer end()
 	ended := working(t, s.link, time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
 	var asking sync.WaitGroup
@@ -640,11 +638,8 @@ func TestUnpackStaysInItsFolder(t *testing.T) {
 // A cell that is asked for twice at once is run once, and a server that forgot the news changes nothing.
 func TestCellIsRunOnce(t *testing.T) {
 	s := serverOf(t, embedding{})
-	c, err := begin(t, s.link, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.close(true) }()
+	c, end := begun(t, s.link, true)
+	defer end()
 	var all sync.WaitGroup
 	for range 5 {
 		all.Go(func() {
@@ -784,11 +779,8 @@ func TestServerTakesNothing(t *testing.T) {
 		}
 	}
 	s := serverOf(t, embedding{})
-	c, err := begin(t, s.link, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.close(false) }()
+	c, end := begun(t, s.link, false)
+	defer end()
 	c.bears = time.Second
 	if err := c.store.js.DeleteStream(t.Context(), cellStream); err != nil {
 		t.Fatal(err)
@@ -801,11 +793,8 @@ func TestServerTakesNothing(t *testing.T) {
 // A server that is away is said, at most every few seconds, and does not end the study.
 func TestServerAway(t *testing.T) {
 	s := serverOf(t, embedding{})
-	c, err := begin(t, s.link, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.close(false) }()
+	c, end := begun(t, s.link, false)
+	defer end()
 	said := 0
 	c.bears, c.say = 0, func(string, ...any) { said++ }
 	away := errors.New("away")

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench/internal/hostiletest"
 )
 
 func TestParse(t *testing.T) {
@@ -35,21 +37,7 @@ func TestParse(t *testing.T) {
 // echo is an address that sends back what it gets.
 func echo(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { _, _ = io.Copy(c, c); _ = c.Close() }()
-		}
-	}()
-	return l.Addr().String()
+	return hostiletest.Serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
 }
 
 // exchange sends a text and reads it back, within the time.

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/leasestorm/leasestorm/bench/client"
+	"github.com/leasestorm/leasestorm/bench/internal/hostiletest"
 	"github.com/leasestorm/leasestorm/queue"
 )
 
@@ -147,24 +148,7 @@ func writeHeaders(f *http2.Framer, stream uint32, end bool, pairs ...string) {
 // hostile serves each connection by a function.
 func hostile(t testing.TB, serve func(c net.Conn)) (url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = c.Close() }()
-				serve(c)
-			}()
-		}
-	}()
-	return "grpc://" + l.Addr().String()
+	return "grpc://" + hostiletest.Serve(t, serve)
 }
 
 // settingsOf are the defaults for a server.

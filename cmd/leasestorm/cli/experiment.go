@@ -102,17 +102,10 @@ Experiments:
 			if err != nil {
 				return resumable(err)
 			}
-			var figures strings.Builder
 			if dir != "" {
-				err = errors.Join(
-					record.WriteFile(filepath.Join(dir, plot.ExperimentFile), record.JSON(&e)),
-					record.WriteFile(filepath.Join(dir, "experiment.csv"), record.Text(string(e.CSV()))))
-				if err == nil {
-					figures.WriteString("\n")
-					err = drawFigures(cmd.Context(), &figures, dir)
-				}
+				err = record.WriteFile(filepath.Join(dir, "experiment.csv"), record.Text(string(e.CSV())))
 			}
-			return errors.Join(f.save(cmd.Context(), cmd.OutOrStdout(), dir, &e, func() string { return e.Text() + figures.String() }), err)
+			return errors.Join(f.saveDrawn(cmd.Context(), cmd.OutOrStdout(), dir, plot.ExperimentFile, &e, e.Text), err)
 		})
 	}
 	f.add(cmd, "virtual", 10)

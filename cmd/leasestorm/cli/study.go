@@ -493,6 +493,18 @@ func (f *shared) save(ctx context.Context, w io.Writer, dir string, v any, text 
 	return errors.Join(f.print(w, v, func() string { return shown + fmt.Sprintf("\nfiles: %s\n", dir) + page }), err)
 }
 
+// saveDrawn is save for a result with figures, which are drawn from the file of that name.
+func (f *shared) saveDrawn(ctx context.Context, w io.Writer, dir, file string, v any, text func() string) (err error) {
+	var figures strings.Builder
+	if dir != "" {
+		if err = record.WriteFile(filepath.Join(dir, file), record.JSON(v)); err == nil {
+			figures.WriteString("\n")
+			err = drawFigures(ctx, &figures, dir)
+		}
+	}
+	return errors.Join(f.save(ctx, w, dir, v, func() string { return text() + figures.String() }), err)
+}
+
 // print prints a result as one JSON object, or for a person.
 func (f *shared) print(w io.Writer, v any, text func() string) error {
 	if f.asJSON {

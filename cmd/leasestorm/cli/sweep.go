@@ -1,16 +1,12 @@
 package cli
 
 import (
-	"errors"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/plot"
-	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
 )
@@ -57,14 +53,7 @@ Axes:
 			if err != nil {
 				return resumable(err)
 			}
-			var figures strings.Builder
-			if dir != "" {
-				if err = record.WriteFile(filepath.Join(dir, plot.SweepFile), record.JSON(&l)); err == nil {
-					figures.WriteString("\n")
-					err = drawFigures(cmd.Context(), &figures, dir)
-				}
-			}
-			return errors.Join(f.save(cmd.Context(), cmd.OutOrStdout(), dir, &l, func() string { return l.Text() + figures.String() }), err)
+			return f.saveDrawn(cmd.Context(), cmd.OutOrStdout(), dir, plot.SweepFile, &l, l.Text)
 		})
 	}
 	f.add(cmd, "virtual", 5)
