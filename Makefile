@@ -40,8 +40,9 @@ bench-full: build ## run the suite over ten seeds: an hour
 bench-speed: build ## measure tables and queues by themselves, by goroutines
 	bin/leasestorm bench speed $(ARGS)
 
-bench-peers: need-go ## measure our tables, queues and gates beside others' (JSON=FILE for the rows; downloads them)
-	cd bench/peers && CGO_ENABLED=0 go run . $(if $(JSON),-json $(abspath $(JSON))) $(ARGS)
+bench-peers: need-go ## measure our tables, queues, gates and clients beside others' (JSON=FILE for the rows; downloads them)
+	-GOBIN=$(abspath bin/tools) CGO_ENABLED=0 go install github.com/bojand/ghz/cmd/ghz@v0.121.0
+	cd bench/peers && CGO_ENABLED=0 go run . -ghz $(abspath bin/tools/ghz) $(if $(JSON),-json $(abspath $(JSON))) $(ARGS)
 
 bench-contestants: need-go ## rank the limiters, breakers and queues of known libraries by the surge (downloads them)
 	cd bench/contestants && CGO_ENABLED=0 go build -trimpath -o ../../bin/leasestorm-contestants .

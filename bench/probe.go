@@ -52,7 +52,12 @@ func ProbeService(ctx context.Context, service *Service, s scenario.Scenario, se
 	if p.Establishes, err = saturate(ctx, w.protocol, queue.Establish, s.Timeout, w.clients(), probeLeast, droplet); err != nil {
 		return nil, err
 	}
-	if p.Checks, err = saturate(ctx, w.protocol, queue.Check, s.Timeout, w.clients(), probeLeast, droplet); err != nil {
+	var held []uint32 // a check without a lease is another question, with another answer
+	for _, r := range p.Establishes {
+		held = append(held, r.droplets...)
+	}
+	holder := w.limited(func() (uint32, bool) { return held[w.rng.IntN(len(held))], true })
+	if p.Checks, err = saturate(ctx, w.protocol, queue.Check, s.Timeout, w.clients(), probeLeast, holder); err != nil {
 		return nil, err
 	}
 	if w.spent {

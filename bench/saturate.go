@@ -23,6 +23,8 @@ type Rate struct {
 	Good      int     `json:"good"`          // answers
 	Bad       int     `json:"bad"`           // calls that ended otherwise
 	Why       string  `json:"why,omitempty"` // the last of them
+
+	droplets []uint32 // of the good answers
 }
 
 // plateau is the growth of the rate below which more clients bring no more.
@@ -133,6 +135,7 @@ func closedLoop(ctx context.Context, p client.Protocol, class queue.Class, clien
 			mu.Lock()
 			if r.Outcome == queue.Good {
 				rate.Good++
+				rate.droplets = append(rate.droplets, droplet)
 				sum += took
 			} else {
 				rate.Bad++

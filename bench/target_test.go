@@ -200,6 +200,42 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// A check without a lease may be quick, and is no check: only droplets that hold a lease are asked for.
+func TestProbeChecksLeases(t *testing.T) {
+	var held sync.Map
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			held.Store(r.URL.Path, true)
+		} else if _, ok := held.Load(r.URL.Path); !ok {
+			http.Error(w, "no lease", http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(service.Close)
+	p, err := ProbeService(t.Context(), serviceAt(t, service.URL, "none", "class.check.method=PUT"), stormy(t, "leases=100000", "broken=1000", "interval=1h", "ttl=3h"), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range p.Checks {
+		if r.Bad > 0 || r.Good == 0 {
+			t.Errorf("%d clients: %d good, %d bad: %s", r.Clients, r.Good, r.Bad, r.Why)
+		}
+	}
+}
+
+// A client that is told before its timeout that it is late asks again after its wait, and not after the timeout.
+func TestStormToldLate(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGatewayTimeout) }))
+	t.Cleanup(service.Close)
+	s := stormy(t, "leases=60", "broken=1", "timeout=1s", "interval=20s", "ttl=60s", "duration=3s", "sigma=2", "wait=10ms")
+	res, err := Target{}.Run(t.Context(), s, Options{Seed: 7, Target: serviceAt(t, service.URL, "none", "prime=false", "limits.requests=100")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Storm.Requests < 100 { // once per timeout would be 4, and a check or two of each other droplet
+		t.Errorf("%d requests", res.Storm.Requests)
+	}
+}
+
 // 10^5 droplets are laid out and run within a gibibyte: a run allocates less than 1 KiB for each from its start to its
 // end, garbage and the service's own part included. (A call that is out takes more: bench/client's TestMemory.)
 func TestStormMemory(t *testing.T) {

@@ -235,7 +235,7 @@ func (h *HTTP) answered(r *Reply, status int, header func(name string) string) {
 	switch {
 	case r.Outcome == queue.Failed && slices.Contains(redirects, status):
 		r.Kind = Redirect
-	case r.Outcome == queue.Shed || r.Outcome == queue.Failed:
+	case r.Outcome != queue.Good:
 		if text := header("Retry-After"); text != "" {
 			r.After, r.BadAfter = retryAfter(text, header("Date"))
 		}

@@ -203,12 +203,12 @@ func (l *targetLoop) take(now time.Duration, replies []client.Reply) {
 			done := max(start, r.Done)
 			l.rec.Served(done, done, 0, it, r.Outcome)
 		}
-		switch r.Outcome {
-		case queue.Good:
+		switch {
+		case r.Outcome == queue.Good:
 			l.res.Good++
 			l.res.GoodTime += r.Done - start
 			l.answers = append(l.answers, l.grant(r))
-		case queue.Shed, queue.Failed:
+		case r.Outcome != queue.Late || r.Kind == client.Answered: // its client is still there, and hears of it
 			if r.NoRetry {
 				r.After = max(r.After, l.Interval)
 			}

@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -47,7 +48,7 @@ type runner struct {
 	leases  int
 	length  time.Duration
 	seed    uint64
-	target  string // URL of the clients' server
+	targets map[string]string // address of the clients' server, by work
 	samples map[key][]float64
 	unit    map[key]string
 	order   []key
@@ -80,6 +81,7 @@ func main() {
 	length := flag.Duration("length", 100*time.Millisecond, "length of one measurement")
 	seed := flag.Uint64("seed", 1, "seed of orders and places")
 	only := flag.String("only", "", "measure this alone: tables, queues, gates or clients")
+	flag.StringVar(&ghzProgram, "ghz", ghzProgram, "the program ghz, or its path")
 	out := flag.String("json", "", "file to write the rows to")
 	flag.Parse()
 	if *leases < 100 || *rounds < 1 || *length <= 0 || flag.NArg() > 0 {
@@ -126,15 +128,15 @@ func measure(leases, rounds int, length time.Duration, seed uint64, only string,
 		{"tables", len(tables), func(i int) string { return tables[i].name }, r.table},
 		{"gates", len(gates), func(i int) string { return gates[i].work + ", " + gates[i].name }, r.gate},
 		{"queues", len(queues), func(i int) string { return queues[i].name }, r.queue},
-		{"clients", len(clients), func(i int) string { return clients[i].name }, r.client},
+		{"clients", len(clients), func(i int) string { return clients[i].work + ", " + clients[i].name }, r.client},
 	}
 	if only == "" || only == "clients" {
-		url, stop, err := startTarget()
+		targets, stop, err := startTarget()
 		if err != nil {
 			return nil, fmt.Errorf("the clients' target: %w", err)
 		}
 		defer stop()
-		r.target = url
+		r.targets = targets
 	}
 	for round := range rounds {
 		for _, t := range turns {
@@ -142,7 +144,14 @@ func measure(leases, rounds int, length time.Duration, seed uint64, only string,
 				continue
 			}
 			for _, i := range rng.Perm(t.n) {
-				if err := t.turn(i); err != nil {
+				err := t.turn(i)
+				if errors.Is(err, errNotHere) {
+					if round == 0 {
+						fmt.Fprintf(progress, "%s is left out: %v\n", t.name(i), err)
+					}
+					continue
+				}
+				if err != nil {
 					return nil, fmt.Errorf("%s: %w", t.name(i), err)
 				}
 			}

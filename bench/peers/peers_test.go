@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 )
@@ -47,8 +48,12 @@ func TestMeasure(t *testing.T) {
 		}
 	}
 	for _, c := range clients {
-		if !works[c.name][overTheWire] {
-			t.Errorf("%s has no row of %s", c.name, overTheWire)
+		if _, err := exec.LookPath(ghzProgram); c.name == "ghz" && err != nil {
+			t.Log("ghz is left out:", err)
+			continue
+		}
+		if !works[c.name][c.work] {
+			t.Errorf("%s has no row of %s", c.name, c.work)
 		}
 	}
 	for _, c := range queues {

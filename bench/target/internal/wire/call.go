@@ -129,7 +129,7 @@ func (c *Conn) End(call *Call, err error, r *client.Reply) (usable bool) {
 		}
 		return ""
 	})
-	if r.Outcome == queue.Shed || r.Outcome == queue.Failed {
+	if r.Outcome != queue.Good {
 		pushBack(r, call.Trailer, err)
 	}
 	return usable
