@@ -52,6 +52,9 @@ type Partial struct {
 	HealthyLost   int          `json:"healthy_lost"`
 	Zones         []fleet.Zone `json:"zones"`
 	LaunchesAgain int          `json:"launches_again"`
+	// Hedges are those of the agent's droplets, Answered the times of HedgeReport.Checks; null: there are none.
+	Hedges   fleet.Hedges    `json:"hedges"`
+	Answered *record.Latency `json:"answered,omitempty"`
 }
 
 // Check returns an error for what no agent measures.
@@ -60,6 +63,9 @@ func (p *Partial) Check() error {
 		if l == nil || l.Digits() != record.NewLatency().Digits() {
 			return errors.New("no gaps, or no lag")
 		}
+	}
+	if a := p.Answered; a != nil && a.Digits() != record.NewLatency().Digits() {
+		return errors.New("no times of answers")
 	}
 	if p.Log == nil || p.Outage == nil {
 		return errors.New("no log, or no outage")
@@ -197,6 +203,10 @@ func (a *Agent) Run(ctx context.Context, start func(context.Context) error, see 
 	p := &Partial{
 		Log: a.plan.Log, Samples: a.samples, Target: res, Outage: outage,
 		HealthyLost: a.fleet.HealthyLost(), Zones: a.fleet.Zones(), LaunchesAgain: a.fleet.LaunchesAgain(),
+		Hedges: a.fleet.Hedges(),
+	}
+	if a.x.hedges != nil {
+		p.Answered = a.x.hedges.checks
 	}
 	if broke != nil {
 		p.Broke = broke.Error()

@@ -35,6 +35,7 @@ type experiment struct {
 	virtual bool           // run time is not wall time
 	see     func(Look)     // how.Live's answer; nil: nobody watches, or the run has not begun
 	remotes []lease.Remote // the tables that were made and are in another process
+	hedges  *HedgeReport   // of the fleet that was made last; nil: it does not hedge
 	storm   *storm         // the service that is not ours; nil: this module's manager is under test
 	played  fleet.Range    // the droplets of an agent; zero: this process plays all
 
@@ -143,7 +144,12 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 	if l, ok := retry.(admit.Longest); ok {
 		wait = l.Longest()
 	}
+	var requests *dwfm.Requests
 	cfg := queue.Config{Timeout: x.Timeout, TTL: x.TTL, MaxWait: x.Wait + wait, Service: s, Workers: x.Workers}
+	if x.HedgeAfter > 0 {
+		requests = dwfm.NewRequests(x.Leases)
+		cfg.Answered = requests.Answered
+	}
 	q, err := queue.Make(x.Discipline(x.Queue), cfg)
 	if err != nil {
 		return nil, err
@@ -173,7 +179,7 @@ func (x *experiment) manager(controller string, s engine.Service, ttl time.Durat
 		dependency = part.Dependency
 	}
 	return dwfm.New(dwfm.Config{
-		Droplets: x.Leases, TTL: ttl, Costs: x.costs, Dependency: dependency, Table: table, Queue: q, Admit: c,
+		Droplets: x.Leases, TTL: ttl, Costs: x.costs, Dependency: dependency, Table: table, Queue: q, Admit: c, Requests: requests,
 	})
 }
 
@@ -190,7 +196,7 @@ func (x *experiment) admitConfig(s engine.Service) admit.Config {
 func (x *experiment) calibrationManager() (*dwfm.Manager, error) {
 	y := *x
 	y.costs.Backlog, y.costs.Refuse, y.costs.Reconnect, y.costs.Slowed, y.costs.Paused = 0, 0, 0, dwfm.Window{}, dwfm.Window{}
-	y.outage = dwfm.Window{}
+	y.outage, y.HedgeAfter = dwfm.Window{}, 0 // and no request was answered before
 	m, err := y.manager("none", x.Want, 2*engine.Patience)
 	x.remotes = y.remotes
 	return m, err
@@ -239,6 +245,7 @@ func (x *experiment) frame(s engine.Service, maxQueue int, soon func([]uint32), 
 		Droplets: x.Leases, Broken: x.Broken, Outage: x.outage, Spread: x.Spread, Interval: x.Interval, TTL: x.TTL,
 		Timeout: x.Timeout, Retry: retry, Wait: x.Wait, Launches: x.Launches(x.Launch, s), LaunchTries: x.LaunchTries, LaunchesEven: x.LaunchLaw == scenario.EvenLaunches, Zones: x.Zones, Seed: x.seed,
 		Surge: x.SurgeZones, Jitter: x.CheckJitter, Grace: x.Grace, Soon: soon, Resume: x.resume(), Range: x.played,
+		HedgeAfter: x.HedgeAfter, HedgeMost: x.HedgeMost,
 	}, seed)
 	if err != nil {
 		return nil, nil, nil, err
@@ -248,6 +255,9 @@ func (x *experiment) frame(s engine.Service, maxQueue int, soon func([]uint32), 
 	}
 	log := record.NewLog(record.Shape{Leases: x.Leases, Workers: x.Workers, Step: x.seriesStep(), Phases: x.phases})
 	f.Leased = log.Recorder(x.Workers).TimeToLease
+	if x.HedgeAfter > 0 {
+		x.hedges = hedging(f)
+	}
 	j := &Judge{Leases: x.Leases, Timeout: x.Timeout, Capacity: x.Capacity(s), Return: x.outage.To, MaxQueue: maxQueue}
 	for i := range x.steps {
 		j.Acts = append(j.Acts, x.act(i))

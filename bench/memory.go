@@ -131,6 +131,9 @@ func (x *experiment) bytes(real bool) (perLease, perLook int64, err error) {
 	if real {
 		manager *= 2
 	}
+	if x.HedgeAfter > 0 {
+		manager += holderBytes // dwfm.Requests
+	}
 	perLease = manager + fleet.BytesPerDroplet + timerBytes + orderBytes
 	most := x.Launch
 	for _, load := range x.Loads {

@@ -93,6 +93,8 @@ type Result struct {
 	// Spoilt why the others do not count.
 	Tries  int      `json:"tries,omitempty"`
 	Spoilt []string `json:"spoilt_tries,omitempty"`
+	// Hedges counts the droplets' hedges; nil: they send none.
+	Hedges *HedgeReport `json:"hedges,omitempty"`
 	// Storm is the report of a run against a service that is not ours.
 	Storm *TargetReport `json:"target,omitempty"`
 	// Quiet is what was seen of the host before the run; nil: nobody looked.
@@ -173,6 +175,10 @@ func (x *experiment) result(r engine.Result, p *engine.Plan, j *Judge, s engine.
 		res.HealthyLost = f.HealthyLost()
 		again = f.LaunchesAgain()
 		res.zones(f.Zones())
+	}
+	if f, ok := p.Source.(interface{ Hedges() fleet.Hedges }); ok && x.hedges != nil {
+		res.Hedges = x.hedges
+		res.Hedges.count(f.Hedges())
 	}
 	for why, n := range total.Why {
 		if n > 0 {

@@ -85,6 +85,7 @@ type team struct {
 	// For the result, as a fleet has them.
 	healthyLost, launchesAgain int
 	zones                      []fleet.Zone
+	hedges                     fleet.Hedges
 }
 
 // HealthyLost is that of all agents' fleets.
@@ -95,6 +96,9 @@ func (t *team) LaunchesAgain() int { return t.launchesAgain }
 
 // Zones are those of all agents' fleets.
 func (t *team) Zones() []fleet.Zone { return t.zones }
+
+// Hedges are those of all agents' fleets.
+func (t *team) Hedges() fleet.Hedges { return t.hedges }
 
 // merged is the source of a plan that others have played.
 type merged struct {
@@ -166,6 +170,10 @@ func (t *team) run(ctx context.Context, p *engine.Plan) (_ engine.TargetResult, 
 		sum.Add(&part.Target)
 		t.healthyLost += part.HealthyLost
 		t.launchesAgain += part.LaunchesAgain
+		t.hedges.Add(part.Hedges)
+		if t.x.hedges != nil && part.Answered != nil {
+			t.x.hedges.checks.Merge(part.Answered)
+		}
 		t.zones = append(t.zones, make([]fleet.Zone, max(0, len(part.Zones)-len(t.zones)))...)
 		for z, s := range part.Zones {
 			t.zones[z].Asked += s.Asked

@@ -14,6 +14,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/host"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/lease/dwfm"
 	"github.com/leasestorm/leasestorm/queue"
 	"github.com/leasestorm/leasestorm/queue/admit"
 )
@@ -229,6 +230,9 @@ func (x *experiment) fitService(establishes, checks float64) {
 func (x *experiment) stormPlan(s engine.Service, maxQueue int) (*engine.Plan, *Judge, error) {
 	w := x.storm
 	w.drive.Interval = x.Interval
+	if x.HedgeAfter > 0 {
+		w.drive.Requests = dwfm.NewRequests(x.Leases)
+	}
 	w.drive.Turn = min(max(x.Timeout/turnsPerTimeout, 100*time.Microsecond), time.Millisecond)
 	p, j, f, err := x.frame(s, maxQueue, nil, w.drive.Seed(x.Leases, x.TTL))
 	if err != nil {

@@ -32,6 +32,9 @@ func (res *Result) Text() string {
 	line("recovery", "TTR %s, queue drained %s, efficiency %s", show.Dash(res.TTR, "%.2f s"), show.Dash(res.Drain, "%.2f s"), show.Dash(res.Efficiency, "%.2f"))
 	line("goodput", "%s establishes/s, %s checks/s; wasted work %s; %s shed", show.Rate(res.Goodput["establish"]), show.Rate(res.Goodput["check"]), show.Percent(res.WastedWork), show.Count(res.Shed))
 	line("active leases", "%s at least, %s at the end", show.Count(res.ActiveMin), show.Count(res.ActiveEnd))
+	if h := res.Hedges; h != nil {
+		line("hedges", "%s sent, %s answered first, %s held back; checks answered: p50 %s, p99 %s, p99.9 %s", show.Count(h.Sent), show.Count(h.Won), show.Count(h.Held), show.Dash(millis(h.Checks.P50), "%.2f ms"), show.Dash(millis(h.Checks.P99), "%.2f ms"), show.Dash(millis(h.Checks.P999), "%.2f ms"))
+	}
 	q := res.TimeToLease
 	line("time to lease", "p50 %s, p99 %s, p99.9 %s, max %s (%s)", show.Dash(q.P50, "%.2f s"), show.Dash(q.P99, "%.2f s"), show.Dash(q.P999, "%.2f s"), show.Dash(q.Max, "%.2f s"), show.Count(q.N))
 	line("slip", "p50 %s, p99.9 %s (the host's own gaps: %s, %s)", show.Dash(res.Slip.P50, "%.3f ms"), show.Dash(res.Slip.P999, "%.2f ms"), show.Dash(res.HostGap.P50, "%.3f ms"), show.Dash(res.HostGap.P999, "%.2f ms"))

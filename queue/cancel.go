@@ -13,30 +13,32 @@ var cancelEntry = catalog.Entry[Wrap]{
 	Params: []catalog.Param{
 		{Name: "seen", Unit: "1", Default: 1, Min: 0, Max: 1, Doc: "share of the attempts whose cancellation the server sees; the others stay in the queue"},
 	},
-	New: func(_ Config, v catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
+	New: func(cfg Config, v catalog.Values, inner func() (Discipline, error)) (Discipline, error) {
 		d, err := inner()
-		return &cancel{d, v["seen"]}, err
+		return &cancel{d, v["seen"], cfg.Answered}, err
 	},
 }
 
 // NewCancel returns inner without the attempts that are past their deadline, the catalog's
 // "cancel". Each is given up as Cancelled when inner comes to it.
-func NewCancel(inner Discipline) Discipline { return &cancel{inner, 1} }
+func NewCancel(inner Discipline) Discipline { return &cancel{inner, 1, nil} }
 
-// cancel removes attempts that their droplets have given up: those past their deadlines. An
+// cancel removes attempts that their droplets have given up: those past their deadlines, and where clients
+// hedge those of a request that was answered. An
 // attempt is removed when the line comes to it, at no cost to a worker. It is never served,
 // whatever the inner discipline's own rule is. An attempt that a worker has taken up is finished.
 //
 // Whether the server sees the cancellation of an attempt goes by the attempt, so that it is the
 // same in every run and at every look.
 type cancel struct {
-	inner Discipline
-	seen  float64 // share of the cancellations
+	inner    Discipline
+	seen     float64 // share of the cancellations
+	answered func(*Item) bool
 }
 
 // gone reports whether the server knows that nobody waits for the attempt.
 func (q *cancel) gone(now time.Duration, it *Item) bool {
-	return it.Deadline() <= now && (q.seen >= 1 || share(it) < q.seen)
+	return (it.Deadline() <= now || q.answered != nil && q.answered(it)) && (q.seen >= 1 || share(it) < q.seen)
 }
 
 // share is a number in [0, 1) that belongs to an attempt: a finalizer of splitmix64 on what names it.

@@ -51,8 +51,8 @@ type Outcome uint8
 const (
 	// Good: the service ended before the attempt's deadline, and its result counts.
 	Good Outcome = iota
-	// Late: the service ended after the deadline, or for a lease epoch that has moved on. Its
-	// result was discarded.
+	// Late: the service ended after the deadline, or for a lease epoch that has moved on, or after
+	// another attempt of the same request was answered. Its result was discarded.
 	Late
 	// Shed: the attempt was refused at the door or dropped from the queue. It was not served.
 	Shed
@@ -274,6 +274,9 @@ type Config struct {
 	MaxWait time.Duration          // longest wait between a timed-out attempt and the next
 	Service [Classes]time.Duration // expected service time of a live attempt on one worker
 	Workers int                    // number of goroutines that pop
+	// Answered, if set, reports whether another attempt of the item's request has had a good answer, so
+	// that its client has cancelled this one: clients hedge.
+	Answered func(it *Item) bool
 }
 
 // New makes a Discipline from resolved parameters. It is what a catalog entry provides.

@@ -25,6 +25,9 @@ type Target struct {
 	Turn     time.Duration // length of a turn: how far the generator may be behind
 	Lease    uint64        // the leases' ids begin above this one
 	ledger   *ledger
+	// Requests, if set, makes a good answer late whose request had one before: the droplets hedge. The call
+	// that lost is not cancelled, and ends by its answer or its time-out.
+	Requests *dwfm.Requests
 }
 
 // TargetResult is the Result of a run against a service.
@@ -195,6 +198,9 @@ func (l *targetLoop) take(now time.Duration, replies []client.Reply) {
 		it := &r.Attempt
 		if !r.Waited {
 			l.res.Lag.Record(max(0, r.Picked-it.Born))
+		}
+		if r.Outcome == queue.Good && l.Requests != nil && !l.Requests.Claim(it) {
+			r.Outcome = queue.Late
 		}
 		start := max(r.Sent, it.Offered())
 		if r.Outcome != queue.Shed {

@@ -62,9 +62,8 @@ func ahead(fetched *uint64, head, tail uint64) (from, to uint64) {
 	return from, to
 }
 
-// aheadOfChecks prefetches the droplets of the next checks.
-func (f *Fleet) aheadOfChecks() {
-	c := &f.checks
+// aheadOf prefetches the droplets of the next timers of a lane.
+func (f *Fleet) aheadOf(c *lane) {
 	from, to := ahead(&c.fetched, c.head, c.tail)
 	if from == to {
 		return

@@ -13,15 +13,10 @@ func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
 	for i := range items {
 		it := &items[i]
 		d := &f.droplets[it.Droplet]
-		if it.Class != queue.Launch && f.isOut(d, it.Born) {
+		if it.Class != queue.Launch && f.isOut(d, it.Born) && f.fails(now, d, it.Droplet, it.RetryAfter()) {
 			f.refused(now, d, it.Droplet, admit.Refused, it.RetryAfter())
 		}
 	}
-}
-
-// isOut reports whether the droplet waits for the attempt that was born at born.
-func (f *Fleet) isOut(d *droplet, born time.Duration) bool {
-	return d.is(out) && f.out.at(d.place).born == born
 }
 
 // refused asks the retry policy for a wait. If the wait is 0, the droplet waits for the attempt's
@@ -56,7 +51,7 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 		case queue.Good:
 			f.good(now, d, a)
 		case queue.Failed:
-			if a.Class == queue.Launch || !f.isOut(d, a.Born) {
+			if a.Class == queue.Launch || !f.isOut(d, a.Born) || !f.fails(now, d, a.Droplet, 0) {
 				continue
 			}
 			if f.cfg.Resume != nil {
@@ -83,6 +78,10 @@ func (f *Fleet) park(d *droplet, i uint32, until time.Duration) {
 }
 
 func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
+	born := a.Born
+	if a.Class != queue.Launch {
+		born = f.asked(d, born)
+	}
 	switch a.Class {
 	case queue.Check:
 		if !d.is(held) || d.lease != a.Lease {
@@ -93,7 +92,7 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 		}
 		d.until = max(d.until, a.Until)
 		if d.at = f.next(d); d.tries > 0 {
-			f.schedule(d, a.Droplet, max(now, a.Born+f.cfg.Interval))
+			f.schedule(d, a.Droplet, max(now, born+f.cfg.Interval))
 		}
 	case queue.Establish:
 		if !d.is(held) {
@@ -110,10 +109,13 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 		f.launch.answered(a.Born, a.Droplet)
 		return
 	}
-	if a.Born >= f.cfg.Outage.To {
+	if born >= f.cfg.Outage.To {
 		z := &f.zones[f.cfg.zone(a.Droplet)]
 		z.Good++
-		z.Waits += now - a.Born
+		z.Waits += now - born
+	}
+	if f.Answered != nil {
+		f.Answered(a.Class, now-born)
 	}
 	if f.learner != nil {
 		f.learner.Good(now, a.Droplet)
@@ -126,9 +128,9 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 
 // Zone sums up the checks and establishes of a zone that were born after the outage.
 type Zone struct {
-	Asked int           // attempts
+	Asked int           // attempts, without hedges
 	Good  int           // good answers
-	Waits time.Duration // sum of the times from birth to a good answer
+	Waits time.Duration // sum of the times from birth to a good answer; of a hedge's, from that of its request
 }
 
 // Zones returns the sums by zone. The caller must not change them.

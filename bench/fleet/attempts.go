@@ -23,7 +23,7 @@ type attempt struct {
 	tries   uint8
 	zone    uint8
 	class   queue.Class // a check or an establish
-	redials bool        // the droplet's last attempt timed out, and its connection was closed
+	request request
 }
 
 // gone marks, in order, a time-out whose attempt is over. It also ends the list of free places.
@@ -32,7 +32,7 @@ const gone = 1<<32 - 1
 // again turns a failed attempt into the next one.
 func (a *attempt) again(born time.Duration) {
 	a.born = born
-	a.tries, a.redials = more(a.tries), true
+	a.tries, a.request = more(a.tries), fresh|redials
 }
 
 // more adds one to tries, up to admit.MostTries.

@@ -21,7 +21,12 @@ type Config struct {
 	Timeout  time.Duration // τ, how long a droplet waits for an answer
 	Retry    admit.Retry   // the droplets' retry policy
 	Wait     time.Duration // w, added to each wait of Retry
-	Launches float64       // users' launches per second
+	// HedgeAfter is how long after its birth a request without an answer is sent once more, up to HedgeMost
+	// attempts in all, each so long behind the one before; 0: never. HedgeMost is 2 to 5; 0: 2. Checks and
+	// establishes are hedged, launches are not.
+	HedgeAfter time.Duration
+	HedgeMost  int
+	Launches   float64 // users' launches per second
 	// LaunchTries is how often a user asks for a launch: again after each time-out; 0: 1. A refusal is
 	// heard at the time-out.
 	LaunchTries  int
@@ -54,6 +59,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("fleet: check interval %v: want at least the timeout, %v", c.Interval, c.Timeout)
 	case c.Timeout%time.Microsecond != 0 || queue.ToMicros(c.Timeout) == queue.Forever:
 		return fmt.Errorf("fleet: timeout %v: want a whole number of microseconds, up to 71 minutes", c.Timeout)
+	case c.HedgeAfter < 0 || c.HedgeAfter >= c.Timeout || c.HedgeAfter%time.Microsecond != 0:
+		return fmt.Errorf("fleet: hedges after %v: want a whole number of microseconds, from 0 to below the timeout, %v", c.HedgeAfter, c.Timeout)
+	case c.HedgeMost < 0 || c.HedgeMost == 1 || c.HedgeMost > 5:
+		return fmt.Errorf("fleet: %d attempts of a request at most: want 2 to 5", c.HedgeMost)
 	case c.TTL <= c.Interval:
 		return fmt.Errorf("fleet: lease time %v: want more than the check interval, %v", c.TTL, c.Interval)
 	case c.Broken > 0 && (c.Outage.From <= 0 || c.Outage.To <= c.Outage.From):

@@ -65,13 +65,16 @@ type Fleet struct {
 	timeout     queue.Micros // τ
 	droplets    []droplet
 	checks      lane // next regular checks
+	hedges      lane // next hedges
 	out         attempts
 	random      *wheel // retries and first checks
 	launch      stream
 	rng         *rand.Rand
 	learner     admit.Learner // the retry policy, if it is one
 	watcher     admit.Watcher // the retry policy, if it is one
-	immediate   bool          // the policy never waits
+	hedger      admit.Hedger  // the retry policy, if it is one
+	hedged      Hedges
+	immediate   bool // the policy never waits
 	zones       []Zone
 	lost        int
 	healthyLost int
@@ -80,6 +83,9 @@ type Fleet struct {
 	// Leased, if set, is called with each time to lease: the time from the loss of a lease to the
 	// next good establish.
 	Leased func(timeToLease time.Duration)
+	// Answered, if set, is called with the class of each check and establish that has its first good answer,
+	// and the time from the request's birth.
+	Answered func(class queue.Class, after time.Duration)
 }
 
 // New makes a fleet in its steady state at run time 0. It calls seed once per droplet; seed must
@@ -95,6 +101,9 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 		random:   newWheel(),
 		out:      newAttempts(cfg.Timeout),
 		rng:      rand.New(rand.NewPCG(cfg.Seed, 0x6c65617365)),
+	}
+	if f.cfg.HedgeMost == 0 {
+		f.cfg.HedgeMost = 2
 	}
 	f.SetRetry(cfg.Retry)
 	f.zones = make([]Zone, max(1, cfg.Zones))
@@ -181,7 +190,7 @@ const BytesPerDroplet = int64(unsafe.Sizeof(droplet{}))
 
 // Due returns a run time before which Next has no attempt. A virtual engine may jump to it.
 func (f *Fleet) Due(now time.Duration) time.Duration {
-	return min(f.checks.due(), f.out.due(), f.random.due(now), f.launch.due)
+	return min(f.checks.due(), f.out.due(), f.hedges.due(), f.random.due(now), f.launch.due)
 }
 
 // Lookahead reports whether one call of Next for a whole window of time gives the same attempts,
@@ -189,25 +198,28 @@ func (f *Fleet) Due(now time.Duration) time.Duration {
 // the window sets another that is due in the window, and random numbers are drawn in the same
 // order.
 func (f *Fleet) Lookahead(window time.Duration) bool {
-	return f.immediate && (f.cfg.Wait == 0 || f.cfg.Wait >= window) && f.cfg.Interval > window && (f.cfg.Jitter == 0 || f.launch.due == never)
+	return f.immediate && f.cfg.HedgeAfter == 0 && (f.cfg.Wait == 0 || f.cfg.Wait >= window) && f.cfg.Interval > window && (f.cfg.Jitter == 0 || f.launch.due == never)
 }
 
 // Next writes the attempts that are due at or before now to dst, in the order of their births, and
 // returns their number. If it fills dst, more may be due. Of timers that are due at the same time,
-// time-outs come first, then checks, then retries and first checks, then launches.
+// time-outs come first, then checks, then hedges, then retries and first checks, then launches.
 func (f *Fleet) Next(now time.Duration, dst []queue.Item) int {
 	n := 0
 	for n < len(dst) {
-		check, out, random := f.checks.due(), f.out.due(), f.random.soonest()
+		check, out, hedge, random := f.checks.due(), f.out.due(), f.hedges.due(), f.random.soonest()
 		if random <= now {
 			random = f.random.due(now)
 		}
-		switch others := min(random, f.launch.due); {
+		switch others := min(hedge, random, f.launch.due); {
 		case out <= min(now, check, others):
 			n += f.timeouts(min(now, check, others), dst[n:])
 		case check <= min(now, others):
-			f.aheadOfChecks()
+			f.aheadOf(&f.checks)
 			n += f.timer(f.checks.take(), &dst[n])
+		case hedge <= min(now, random, f.launch.due):
+			f.aheadOf(&f.hedges)
+			n += f.hedge(f.hedges.take(), &dst[n])
 		case random <= min(now, f.launch.due):
 			f.aheadOfRandom()
 			n += f.timer(f.random.take(), &dst[n])
@@ -236,13 +248,14 @@ func (f *Fleet) timer(t timer, it *queue.Item) int {
 func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 	again := f.immediate && f.cfg.Wait == 0
 	f.aheadOfTimeouts(again)
-	for n < len(dst) && f.out.due() <= bound {
+	for n < len(dst) && f.out.due() <= min(bound, f.hedges.due()) {
 		now := f.out.due()
 		place := f.out.take()
 		a := f.out.at(place)
 		if again && (a.class == queue.Establish || a.until.Duration() > now) {
 			a.again(now)
 			f.out.push(a, place)
+			f.mayHedge(a)
 			f.item(a, &dst[n])
 			n++
 			continue
@@ -250,6 +263,7 @@ func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 		i := a.droplet
 		d := &f.droplets[i]
 		f.catchUp(d)
+		f.timesOut(now, a)
 		f.out.drop(place)
 		if wait := f.cfg.Wait + f.timedOut(now, d, i); wait > 0 {
 			f.schedule(d, i, now+wait)
@@ -342,7 +356,10 @@ func (f *Fleet) schedule(d *droplet, i uint32, due time.Duration) {
 // ask makes an attempt of droplet i, born at the given time: a check if the droplet holds a live
 // lease, else an establish.
 func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
-	redials := d.is(hungUp)
+	r := fresh
+	if d.is(hungUp) {
+		r |= redials
+	}
 	if d.is(held) && d.until <= born {
 		d.state, d.tries, d.wait = 0, 0, 0
 		f.lost++
@@ -358,7 +375,7 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 	}
 	a, place := f.out.add(born)
 	a.lease, a.until, a.droplet = d.lease, 0, i // no composite literal: it would be built and copied
-	a.tries, a.zone, a.class, a.redials = d.tries, f.cfg.zone(i), queue.Establish, redials
+	a.tries, a.zone, a.class, a.request = d.tries, f.cfg.zone(i), queue.Establish, r
 	d.at, d.place, d.state = born, place, d.state&held|out
 	if d.is(held) {
 		a.class, a.until = queue.Check, queue.ToMillis(d.until)
@@ -372,15 +389,14 @@ func (f *Fleet) ask(d *droplet, i uint32, born time.Duration, it *queue.Item) {
 			}
 		}
 	}
+	f.mayHedge(a)
 	f.item(a, it)
 }
 
-// item fills in an attempt as the manager receives it.
+// item fills in the first attempt of a request as the manager receives it, and counts it.
 func (f *Fleet) item(a *attempt, it *queue.Item) {
-	it.Born, it.Lease, it.Timeout = a.born, a.lease, f.timeout
-	it.Slip, it.LeaseUntil, it.Droplet = 0, a.until, a.droplet
-	it.Zone, it.Class, it.Try, it.Why, it.Door = a.zone, a.class, a.tries, queue.NotShed, 0
-	if a.redials {
+	f.fill(a, it)
+	if a.request.is(redials) {
 		it.SetReconnects()
 	}
 	if a.born >= f.cfg.Outage.To {
@@ -388,11 +404,19 @@ func (f *Fleet) item(a *attempt, it *queue.Item) {
 	}
 }
 
+// fill fills in an attempt as the manager receives it.
+func (f *Fleet) fill(a *attempt, it *queue.Item) {
+	it.Born, it.Lease, it.Timeout = a.born, a.lease, f.timeout
+	it.Slip, it.LeaseUntil, it.Droplet = 0, a.until, a.droplet
+	it.Zone, it.Class, it.Try, it.Why, it.Door = a.zone, a.class, a.tries, queue.NotShed, 0
+}
+
 // SetRetry replaces the droplets' retry policy.
 func (f *Fleet) SetRetry(r admit.Retry) {
 	f.cfg.Retry = r
 	f.learner, _ = r.(admit.Learner)
 	f.watcher, _ = r.(admit.Watcher)
+	f.hedger, _ = r.(admit.Hedger)
 	f.immediate = admit.IsImmediate(r)
 }
 
@@ -415,5 +439,5 @@ func (f *Fleet) jitter(d time.Duration) time.Duration {
 // Bytes returns the heap of the fleet, in bytes: droplets, attempts and timers.
 func (f *Fleet) Bytes() int64 {
 	return int64(len(f.droplets))*BytesPerDroplet + f.random.bytes() +
-		f.out.bytes() + f.checks.bytes()
+		f.out.bytes() + f.checks.bytes() + f.hedges.bytes()
 }

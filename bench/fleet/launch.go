@@ -15,14 +15,14 @@ type stream struct {
 	first   time.Duration // when the next user asks
 	mean    float64       // ns between two users
 	even    bool
-	asked   []request // attempts that will be repeated, in the order of their births, from head on
+	asked   []launch // attempts that will be repeated, in the order of their births, from head on
 	head    int
 	again   int // repeated attempts that were born since the outage
 	timeout time.Duration
 }
 
-// request is an attempt at a launch which is not the last that its user makes.
-type request struct {
+// launch is an attempt at a launch which is not the last that its user makes.
+type launch struct {
 	born    time.Duration
 	droplet uint32
 	try     uint8
@@ -98,7 +98,7 @@ func (s *stream) answered(born time.Duration, droplet uint32) {
 // new user, on a random droplet.
 func (f *Fleet) launches(it *queue.Item) {
 	s := &f.launch
-	a := request{born: s.due}
+	a := launch{born: s.due}
 	if s.head < len(s.asked) && s.asked[s.head].born+s.timeout == s.due {
 		a.droplet, a.try = s.asked[s.head].droplet, s.asked[s.head].try+1
 		s.head++

@@ -21,7 +21,7 @@ var covered = map[string]bool{
 	"scale": true, "service_time": true, "service_law": true, "workers": true, "table": true, // how the numbers come to a host
 	// What these say holds only beside a key that is not covered.
 	"slow_for": true, "slow_at": true, "launch_tries": true, "launch_law": true, "pause_at": true, "operator_at": true, "throttle": true, "restarts": true, "restart_every": true,
-	"between": true, "measure": true,
+	"between": true, "measure": true, "hedge_most": true,
 	"refuse_cost": true, // nothing is refused
 }
 

@@ -11,7 +11,7 @@ import (
 var uncovered = map[string]string{
 	"kappa": "0.001", "slow": "0.5", "pause": "1s", "launch": "0.1", "operator": "throttle", "then_queue": "lifo",
 	"then_admit": "limit", "then_retry": "backoff", "loads": "0.5", "expiry_spread": "1s", "grace": "1s",
-	"check_jitter": "0.1", "renew_rate": "0.01", "admit": "token-bucket", "connect_cost": "1", "cancel_seen": "0.5",
+	"check_jitter": "0.1", "renew_rate": "0.01", "admit": "token-bucket", "connect_cost": "1", "cancel_seen": "0.5", "hedge_after": "0.5s",
 }
 
 // Every key of a scenario is one that the law covers or one that takes a scenario out of it: a

@@ -94,6 +94,11 @@ var Axes = []Axis{
 	shares("cancel_seen", "1", "share of the timed-out attempts whose cancellation the manager sees", func(s *Scenario) *float64 { return &s.CancelSeen }),
 	shares("loss", "of capacity", "capacity that is away from the return on", func(s *Scenario) *float64 { return &s.Slow }),
 	times("timeout", "τ, how long a droplet waits for an answer", func(s *Scenario) *time.Duration { return &s.Timeout }),
+	{"hedge_after", "s", "time without an answer after which a droplet sends a second attempt beside the first; 0: never",
+		func(s *Scenario, x float64) error {
+			return setSeconds("hedge_after", &s.HedgeAfter, math.Round(x*1e6)/1e6)
+		},
+		func(s *Scenario) float64 { return s.HedgeAfter.Seconds() }},
 	times("spread", "over which the broken ask after the return", func(s *Scenario) *time.Duration { return &s.Spread }),
 	times("wait", "w, between a timed-out attempt and the next", func(s *Scenario) *time.Duration { return &s.Wait }),
 	times("pause", "no worker works for so long", func(s *Scenario) *time.Duration { return &s.Pause }),

@@ -50,6 +50,8 @@ var keys = []Key{
 	{"refuse_cost", func(s *Scenario) any { return &s.RefuseCost }, 0, 1000, "checks", "what a refusal costs the workers (reading the request, authentication); the next service bears it"},
 	{"connect_cost", func(s *Scenario) any { return &s.ConnectCost }, 0, 1000, "checks", "what opening a connection costs the workers (TLS): a time-out closes the client's, and its next attempt opens one"},
 	{"cancel_seen", func(s *Scenario) any { return &s.CancelSeen }, 0, 1, "1", "share of the timed-out attempts whose cancellation the manager sees: they leave the queue unserved; 0: it sees none"},
+	{"hedge_after", func(s *Scenario) any { return &s.HedgeAfter }, 0, 3600, "s", "a check or establish without an answer is sent once more after this, while the first is out: a hedge; the first good answer counts; 0: never"},
+	{"hedge_most", func(s *Scenario) any { return &s.HedgeMost }, 2, MostHedged, "attempts", "of a request that may be out at a time, with its hedges: each comes hedge_after behind the one before"},
 	{"spread", func(s *Scenario) any { return &s.Spread }, 0, 3600, "s", "over which the broken ask after the return; default: a tenth of the timeout"},
 	{"wait", func(s *Scenario) any { return &s.Wait }, 0, 86400, "s", "w, between a timed-out attempt and the next"},
 	{"steady", func(s *Scenario) any { return &s.Steady }, 0.01, 86400, "s", "steady state before the outage; default: a timeout"},

@@ -55,6 +55,8 @@ type Scenario struct {
 	RefuseCost             float64
 	ConnectCost            float64
 	CancelSeen             float64
+	HedgeAfter             time.Duration
+	HedgeMost              int
 	Spread, Wait           time.Duration
 	Steady, Outage         time.Duration
 	Duration               time.Duration
@@ -97,7 +99,7 @@ func Default() Scenario {
 		Operator: "none", Between: "restart", OperatorAt: 8 * time.Second, Throttle: 0.8, Restarts: 1, RestartEvery: time.Second, Measure: 1500 * time.Millisecond,
 		Scale: "service", ServiceTime: 5 * time.Microsecond, ServiceLaw: "fixed",
 		Table: "lockfree", Queue: "fifo", Admit: "none", Retry: "immediate",
-		SlowAt: SlowServices, LaunchTries: 1, LaunchLaw: PoissonLaunches,
+		SlowAt: SlowServices, LaunchTries: 1, LaunchLaw: PoissonLaunches, HedgeMost: 2,
 	}
 }
 
@@ -240,6 +242,10 @@ const mostLoads = 1000
 // mostTries is the largest number of tries that an attempt's counter holds.
 const mostTries = admit.MostTries
 
+// MostHedged is the largest number of attempts of one request that are out at a time: gRPC's own limit
+// of maxAttempts (gRPC A6).
+const MostHedged = 5
+
 // leastLaunch is the smallest load of launches above 0, as a share of capacity.
 const leastLaunch = 1e-6
 
@@ -301,6 +307,10 @@ func (s *Scenario) Validate() error {
 		return bad("broken", "%d is out of range: 0 to %d leases (key leases)", s.Broken, s.Leases)
 	case s.Interval < s.Timeout:
 		return bad("interval", "%v is out of range: at least the timeout, %v", s.Interval, s.Timeout)
+	case s.HedgeAfter >= s.Timeout:
+		return bad("hedge_after", "%v is out of range: 0 (never), or less than the timeout, %v", s.HedgeAfter, s.Timeout)
+	case s.HedgeAfter%time.Microsecond != 0:
+		return bad("hedge_after", "%v is no whole number of microseconds, in which attempts count their timeouts", s.HedgeAfter)
 	case s.TTL <= s.Interval:
 		return bad("ttl", "%v is out of range: more than the interval, %v", s.TTL, s.Interval)
 	case s.Broken > 0 && s.Outage == 0:

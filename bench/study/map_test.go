@@ -179,7 +179,7 @@ func TestMapRefuses(t *testing.T) {
 
 // Every axis changes what it says, and what its value is can be read back.
 func TestAxes(t *testing.T) {
-	values := map[string]float64{"broken": 100, "beta": 1.5, "rho": 0.3, "delta": 0.5, "loss": 0.2, "timeout": 0.5, "spread": 0.2, "wait": 0.3, "pause": 0.4, "jitter": 0.5, "outage": 2, "workers": 3, "ttl_h": 4, "theta": 0.3, "cancel_seen": 0.5}
+	values := map[string]float64{"broken": 100, "beta": 1.5, "rho": 0.3, "delta": 0.5, "loss": 0.2, "timeout": 0.5, "spread": 0.2, "wait": 0.3, "pause": 0.4, "jitter": 0.5, "outage": 2, "workers": 3, "ttl_h": 4, "theta": 0.3, "cancel_seen": 0.5, "hedge_after": 0.4}
 	for _, a := range scenario.Axes {
 		s, err := scenario.Parse("map.toml", []byte(smallMap(t).Scenario))
 		if err != nil {

@@ -60,6 +60,9 @@ type Config struct {
 	Table      lease.Table
 	Queue      queue.Discipline
 	Admit      admit.Controller
+	// Requests, if set, makes an attempt late whose request was answered before: clients hedge. nil: each
+	// request has one attempt.
+	Requests *Requests
 }
 
 // Manager keeps the droplets' leases. Its methods are safe for concurrent use. Each Worker

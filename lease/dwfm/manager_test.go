@@ -19,11 +19,20 @@ func manager(t *testing.T, table, q, controller string) *dwfm.Manager {
 
 func managerOf(t *testing.T, table, q, controller string, costs dwfm.Costs) *dwfm.Manager {
 	t.Helper()
+	return managerWith(t, table, q, controller, costs, nil)
+}
+
+func managerWith(t *testing.T, table, q, controller string, costs dwfm.Costs, r *dwfm.Requests) *dwfm.Manager {
+	t.Helper()
+	env := queue.Config{Timeout: sec, Workers: 1}
+	if r != nil {
+		env.Answered = r.Answered
+	}
 	tab, err := lease.Make(table, lease.Env{Leases: 10, Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := queue.Make(q, queue.Config{Timeout: sec, Workers: 1})
+	d, err := queue.Make(q, env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +42,7 @@ func managerOf(t *testing.T, table, q, controller string, costs dwfm.Costs) *dwf
 	}
 	m, err := dwfm.New(dwfm.Config{
 		Droplets: 10, TTL: time.Minute, Table: tab, Queue: d, Admit: c, Dependency: dwfm.Away{From: 5 * sec, To: 6 * sec},
-		Costs: costs,
+		Costs: costs, Requests: r,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -95,10 +95,11 @@ func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {
 // find out that an attempt is worth nothing. This sustains the collapse.
 func (w *Worker) Complete(taken, now time.Duration, it *queue.Item, a *Answer) {
 	*a = Answer{Born: it.Born, Droplet: it.Droplet, Class: it.Class}
-	if now >= it.Deadline() {
+	requests := w.m.cfg.Requests
+	if now >= it.Deadline() || requests != nil && requests.Answered(it) {
 		a.Outcome = queue.Late
-	} else {
-		w.apply(now, it, a)
+	} else if w.apply(now, it, a); a.Outcome == queue.Good && requests != nil && !requests.Claim(it) {
+		*a = Answer{Born: it.Born, Droplet: it.Droplet, Class: it.Class, Outcome: queue.Late} // answered meanwhile
 	}
 	w.m.cfg.Admit.Done(now, it, max(0, taken-it.Offered()), a.Outcome)
 }

@@ -28,6 +28,17 @@ type Watcher interface {
 	Silenced(now time.Duration, droplet uint32)
 }
 
+// Hedger is a Retry whose budget covers hedges, too: further attempts of a request that are sent while others
+// are out (gRPC A6, "Throttling also applies to hedged RPCs"). All calls, those of Wait included, come from
+// one goroutine. Wait is called once for a request that failed, for the last of its attempts.
+type Hedger interface {
+	// Hedge reports whether the droplet may send a hedge at now. If not, its request gets no more of them.
+	Hedge(now time.Duration, droplet uint32) bool
+	// HedgeFailed is called when an attempt was refused or failed at now while another of its request was
+	// out, and for each but one of those that time out together.
+	HedgeFailed(now time.Duration, droplet uint32)
+}
+
 // perDroplet has a value for each droplet. It grows as droplets appear.
 type perDroplet[T any] struct {
 	all   []T
@@ -167,12 +178,20 @@ type budget struct {
 const token = 1e9
 
 func (b *budget) Wait(f Failure, rng *rand.Rand) time.Duration {
-	t := b.tokens.of(f.Droplet)
-	*t = max(0, *t-token)
-	if *t > b.most/2 {
+	b.HedgeFailed(f.Now, f.Droplet)
+	if b.Hedge(f.Now, f.Droplet) {
 		return 0
 	}
 	return nanos(b.pause * (0.5 + float64(rng.Float64())))
+}
+
+// Hedge implements Hedger: a hedge needs what a retry needs.
+func (b *budget) Hedge(_ time.Duration, droplet uint32) bool { return *b.tokens.of(droplet) > b.most/2 }
+
+// HedgeFailed implements Hedger: every attempt that fails costs a token.
+func (b *budget) HedgeFailed(_ time.Duration, droplet uint32) {
+	t := b.tokens.of(droplet)
+	*t = max(0, *t-token)
 }
 
 // Good implements Learner.

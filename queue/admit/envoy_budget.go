@@ -34,7 +34,9 @@ var envoyBudgetEntry = catalog.Entry[NewRetry]{
 // A retry counts from the failure on, so that it counts while it waits. A request counts while an
 // attempt of it is out. Nothing is ever pending: no request waits for a connection. The n-th retry,
 // from 1, waits U[0, min(10·base, base·2^(n-1))). All failures count as ones that may be retried.
-// The manager's waits are not listened to: Envoy's rate_limited_retry_back_off is off by default.
+// The manager's waits are not listened to: Envoy's rate_limited_retry_back_off is off by default. A hedge is a
+// retry whose request goes on (hedge_on_per_try_timeout): it counts among num_retries and in the budget, until
+// no attempt of the request is out. Envoy's backoff before a hedge is left out.
 type envoyBudget struct {
 	requests
 	percent float64
@@ -48,7 +50,11 @@ type envoyBudget struct {
 type envoyCounts struct{ requests, retries int }
 
 // envoyAsks is what a droplet has with its proxy.
-type envoyAsks struct{ out, retries bool }
+type envoyAsks struct {
+	out     bool
+	retries int // in the budget
+	hedges  int // of the request, over all its tries
+}
 
 // Asked implements Watcher.
 func (p *envoyBudget) Asked(_ time.Duration, droplet uint32) {
@@ -67,20 +73,47 @@ func (p *envoyBudget) over(droplet uint32) {
 	if a.out {
 		c.requests--
 	}
-	if a.retries {
-		c.retries--
-	}
-	*a = envoyAsks{}
+	c.retries -= a.retries
+	*a = envoyAsks{hedges: a.hedges}
 }
 
+// free reports whether the budget of the droplet's proxy has a retry left.
+func (p *envoyBudget) free(droplet uint32) bool {
+	c := p.proxies.of(droplet)
+	return c.retries < max(p.least, int(float64(p.percent*float64(c.requests))/100))
+}
+
+// ends ends the droplet's request.
+func (p *envoyBudget) ends(droplet uint32) {
+	p.end(droplet)
+	p.over(droplet)
+	p.asks.of(droplet).hedges = 0
+}
+
+// Hedge implements Hedger.
+func (p *envoyBudget) Hedge(_ time.Duration, droplet uint32) bool {
+	a := p.asks.of(droplet)
+	if int(*p.made.of(droplet))+a.hedges >= p.retries || !p.free(droplet) {
+		return false
+	}
+	a.hedges++
+	a.retries++
+	p.proxies.of(droplet).retries++
+	return true
+}
+
+// HedgeFailed implements Hedger. The budget is of what is out, whatever comes of it.
+func (*envoyBudget) HedgeFailed(time.Duration, uint32) {}
+
 func (p *envoyBudget) Wait(f Failure, rng *rand.Rand) time.Duration {
-	n, c := p.failed(f), p.proxies.of(f.Droplet)
+	n, a := p.failed(f), p.asks.of(f.Droplet)
 	p.over(f.Droplet)
-	if f.Last || n > p.retries || c.retries >= max(p.least, int(float64(p.percent*float64(c.requests))/100)) {
+	if f.Last || n+a.hedges > p.retries || !p.free(f.Droplet) {
+		a.hedges = 0
 		return p.giveUp(f, rng)
 	}
-	c.retries++
-	p.asks.of(f.Droplet).retries = true
+	p.proxies.of(f.Droplet).retries++
+	a.retries = 1
 	bound := 10 * p.base
 	if n <= 4 {
 		bound = min(bound, p.base<<(n-1))
@@ -89,16 +122,10 @@ func (p *envoyBudget) Wait(f Failure, rng *rand.Rand) time.Duration {
 }
 
 // Good implements Learner.
-func (p *envoyBudget) Good(_ time.Duration, droplet uint32) {
-	p.end(droplet)
-	p.over(droplet)
-}
+func (p *envoyBudget) Good(_ time.Duration, droplet uint32) { p.ends(droplet) }
 
 // Drop implements Quitter. A retry that never goes out gives its place back.
-func (p *envoyBudget) Drop(_ time.Duration, droplet uint32) {
-	p.end(droplet)
-	p.over(droplet)
-}
+func (p *envoyBudget) Drop(_ time.Duration, droplet uint32) { p.ends(droplet) }
 
 // Longest implements admit.Longest.
 func (p *envoyBudget) Longest() time.Duration { return max(p.longestPause(), 10*p.base) }

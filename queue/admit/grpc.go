@@ -51,13 +51,13 @@ type grpcPushback struct {
 }
 
 func (g *grpcPushback) Wait(f Failure, rng *rand.Rand) time.Duration {
-	made, n, t := g.failed(f), g.backoffs.of(f.Droplet), g.tokens.of(f.Droplet)
+	made, n := g.failed(f), g.backoffs.of(f.Droplet)
 	if made == 1 {
 		*n = 0
 	}
-	*t = max(0, *t-token)
+	g.HedgeFailed(f.Now, f.Droplet)
 	switch {
-	case f.Last || f.After < 0 || made >= g.attempts || g.most > 0 && *t <= g.most/2:
+	case f.Last || f.After < 0 || made >= g.attempts || !g.Hedge(f.Now, f.Droplet):
 		return g.giveUp(f, rng)
 	case f.After > 0:
 		*n = 0
@@ -69,6 +69,17 @@ func (g *grpcPushback) Wait(f Failure, rng *rand.Rand) time.Duration {
 	}
 	*n++
 	return nanos(min(wait, g.limit) * (0.8 + float64(0.4*rng.Float64())))
+}
+
+// Hedge implements Hedger: hedges and retries need more than half of the tokens.
+func (g *grpcPushback) Hedge(_ time.Duration, droplet uint32) bool {
+	return g.most == 0 || *g.tokens.of(droplet) > g.most/2
+}
+
+// HedgeFailed implements Hedger: every attempt that fails costs a token.
+func (g *grpcPushback) HedgeFailed(_ time.Duration, droplet uint32) {
+	t := g.tokens.of(droplet)
+	*t = max(0, *t-token)
 }
 
 // Good implements Learner.

@@ -1,0 +1,66 @@
+package admit
+
+import (
+	"testing"
+	"time"
+)
+
+// A6: the first attempt is always sent, and a hedge only above half of the tokens. Five failures of ten
+// tokens stop the hedges, and a good answer lets them go on.
+func TestHedgers(t *testing.T) {
+	for _, ref := range []string{"grpc-pushback", "retry-budget"} {
+		r := retry(t, ref, time.Second)
+		h := r.(Hedger)
+		for n := range 5 {
+			if !h.Hedge(0, 7) {
+				t.Errorf("%s: no hedge after %d failures", ref, n)
+			}
+			if n%2 == 0 {
+				h.HedgeFailed(0, 7)
+			} else {
+				r.Wait(Failure{Tries: 1, Timeout: time.Second, Droplet: 7}, atMost)
+			}
+		}
+		if h.Hedge(0, 7) || !h.Hedge(0, 8) {
+			t.Errorf("%s: after five failures of droplet 7: hedges %v, of another droplet %v; want false, true", ref, h.Hedge(0, 7), h.Hedge(0, 8))
+		}
+		r.(Learner).Good(0, 7)
+		if !h.Hedge(0, 7) {
+			t.Errorf("%s: no hedge after a good answer", ref)
+		}
+	}
+	if r := retry(t, "grpc-pushback:tokens=0", time.Second).(Hedger); !r.Hedge(0, 0) {
+		t.Error("without throttling hedges are held back")
+	}
+}
+
+// A hedge through Envoy is a retry: one of num_retries, and in the budget while its request is out.
+func TestEnvoyHedges(t *testing.T) {
+	p := retry(t, "envoy-budget:min=1,percent=0,retries=2,pause=1000", time.Second).(*envoyBudget)
+	p.Asked(0, 1)
+	p.Asked(0, 2)
+	if !p.Hedge(0, 1) || p.Hedge(0, 1) || p.Hedge(0, 2) {
+		t.Error("want one hedge: the budget has one retry")
+	}
+	fails := func(tries int) bool { // and is tried again
+		return p.Wait(Failure{Tries: tries, Timeout: time.Second, Droplet: 1}, atMost) < time.Second
+	}
+	if !fails(1) { // the hedge is out no more
+		t.Error("a failure and a hedge of two retries: the request is over")
+	}
+	p.Asked(0, 1)
+	if p.Hedge(0, 1) {
+		t.Error("a third retry, of two")
+	}
+	if fails(2) {
+		t.Error("tried again after two retries")
+	}
+	p.Asked(0, 1)
+	if !p.Hedge(0, 1) {
+		t.Error("no hedge of the next request")
+	}
+	p.Good(0, 1)
+	if !p.Hedge(0, 2) {
+		t.Error("an answered request keeps its retries")
+	}
+}
