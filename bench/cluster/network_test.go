@@ -112,8 +112,7 @@ func TestBadNetwork(t *testing.T) {
 				}
 				if time.Now().After(deadline) {
 					_ = study.Process.Kill()
-					_ = <-ended
-					t.Fatalf("no cell is done: %s\n%s", said, workerSaid)
+					t.Fatalf("no cell is done, %v: %s\n%s", <-ended, said, workerSaid)
 				}
 			}
 			select {
@@ -136,8 +135,7 @@ func TestBadNetwork(t *testing.T) {
 				}
 			case <-time.After(60 * time.Second):
 				_ = study.Process.Kill()
-				_ = <-ended
-				t.Fatalf("the study does not end: %s\n%s", said, workerSaid)
+				t.Fatalf("the study does not end, %v: %s\n%s", <-ended, said, workerSaid)
 			}
 			same(t, filepath.Join(dir, "m"), filepath.Join(one, "m"))
 		})
