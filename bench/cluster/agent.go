@@ -90,14 +90,14 @@ type agent struct {
 
 // serveRuns is an agent's life, until ctx is done or the server refuses it. mayLoad are the hosts beside
 // loopback that this agent may load. now is the time since some instant; nil: since the start.
-func serveRuns(ctx context.Context, l link, mayLoad []string, now func() time.Duration, say func(format string, args ...any)) error {
+func serveRuns(ctx context.Context, l link, mayLoad []string, now func() time.Duration, say func(format string, args ...any)) (err error) {
+	defer func() { err = rejected(err) }()
 	host, _ := os.Hostname()
 	a := &agent{card: card{Name: random()[:12], Host: host, PID: os.Getpid(), Build: buildID()}, mayLoad: mayLoad, now: now, say: say}
 	if a.now == nil {
 		began := time.Now()
 		a.now = func() time.Duration { return time.Since(began) }
 	}
-	var err error
 	if a.nc, a.js, err = l.connect("leasestorm agent "+a.Name, true); err != nil {
 		return err
 	}
@@ -108,10 +108,11 @@ func serveRuns(ctx context.Context, l link, mayLoad []string, now func() time.Du
 		return err
 	}
 	defer clock.Close()
+	go l.follow(ctx, a.nc, sayTrouble(say))
 	closed := make(chan error, 2)
 	for _, nc := range []*nats.Conn{a.nc, clock} {
 		nc.SetClosedHandler(func(nc *nats.Conn) {
-			closed <- fmt.Errorf("the NATS server at %s: %w", l.URL, errors.Join(nc.LastError(), nats.ErrConnectionClosed))
+			closed <- fmt.Errorf("the NATS server at %s: %w", shown(l.URL), errors.Join(nc.LastError(), nats.ErrConnectionClosed))
 		})
 	}
 	listen := func(nc *nats.Conn, subject string, do nats.MsgHandler) {

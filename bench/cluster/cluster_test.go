@@ -322,7 +322,7 @@ func working(t *testing.T, l link, limit time.Duration) (ended <-chan error) {
 	ctx, stop := context.WithCancel(t.Context())
 	errs := make(chan error, 1)
 	var all sync.WaitGroup
-	all.Go(func() { errs <- work(ctx, l, limit, t.Logf) })
+	all.Go(func() { errs <- work(ctx, l, limit, t.Logf, func(news) {}) })
 	t.Cleanup(func() { stop(); all.Wait() })
 	return errs
 }

@@ -32,6 +32,7 @@ type Cluster struct {
 	cert     string
 	certKey  string
 	clear    bool
+	metrics  string // address; "": none
 	secrets
 	flags map[string]*pflag.FlagSet // those of Flags, by verb
 }
@@ -91,6 +92,7 @@ func (c *Cluster) Flags(verb string, flags *pflag.FlagSet) {
 	flags.DurationVar(&c.giveBack, "give-back", 10*time.Second, "time without a sign of life after which a worker's cell goes to another; with --cluster")
 	flags.DurationVar(&c.limit, "cell-limit", 30*time.Minute, "time after which a local worker gives up a cell, and ends")
 	flags.BoolVar(&c.clear, "cluster-clear", false, "remove what an interrupted study has left on the NATS server; with the URL of one")
+	flags.StringVar(&c.metrics, metricsFlag, "", metricsHelp+"; with --cluster")
 	c.serverFlags(flags)
 }
 
@@ -122,6 +124,8 @@ func (c *Cluster) Place(ctx context.Context, verb string) (study.Place, error) {
 		err = fmt.Errorf("--give-back %v is out of range: 1s to 1h", c.giveBack)
 	case c.limit < time.Second:
 		err = fmt.Errorf("--cell-limit %v is out of range: 1s or more", c.limit)
+	default:
+		err = checkMetrics(c.metrics)
 	}
 	if err != nil {
 		return nil, cli.Usage(err)
@@ -140,7 +144,7 @@ func (c *Cluster) reach() (l link, e embedding, err error) {
 	case c.server == embed:
 		_, _, err = e.address()
 	case !strings.Contains(c.server, "://"):
-		err = fmt.Errorf("--cluster %s: want a URL, as in nats://127.0.0.1:4222 or tls://nats.example.org:4222, or embed", c.server)
+		err = fmt.Errorf("--cluster %s: want a URL, as in nats://127.0.0.1:4222 or tls://nats.example.org:4222, or embed", shown(c.server))
 	default:
 		err = l.private()
 	}
@@ -192,6 +196,15 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 	if err != nil {
 		return nil, nil, err
 	}
+	if own != nil {
+		coordinator.mindSpace(s.dir)
+	}
+	quiet := func() {}
+	if c.metrics != "" {
+		if quiet, err = coordinator.serve(ctx, c.metrics); err != nil {
+			return nil, nil, errors.Join(err, coordinator.close(s.mine))
+		}
+	}
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var workers sync.WaitGroup
 	workers.Go(func() {
@@ -203,6 +216,7 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 		whole := err == nil
 		stop()
 		workers.Wait()
+		quiet()
 		// The cells of a study without a folder are of no use to anybody.
 		if closing := coordinator.close(whole || s.mine); !errors.Is(err, closing) {
 			err = errors.Join(err, closing)
@@ -260,9 +274,12 @@ func (s *secrets) linkOf(where string) (l link, err error) {
 		}
 		return l, err
 	}
+	if shown(where) != where {
+		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study: want a URL, as in tls://nats.example.org:4222", shown(where)) // an error of the file would have all of it
+	}
 	for flag, value := range map[string]string{"cluster-token": s.token, "cluster-nkey": s.nkey, "cluster-ca": s.ca} {
 		if value != "" {
-			return l, fmt.Errorf("--%s goes with the URL of a NATS server: the folder %s has what it takes to reach its own", flag, where)
+			return l, fmt.Errorf("--%s goes with the URL of a NATS server: the folder %s has what it takes to reach its own", flag, shown(where))
 		}
 	}
 	path := filepath.Join(where, stateFolder, connectFile)
@@ -278,7 +295,7 @@ func (s *secrets) linkOf(where string) (l link, err error) {
 		f.Seed, err = secret("cluster-nkey", f.SeedFile)
 	}
 	if err != nil {
-		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study that is on its way with --cluster embed: %w", where, err)
+		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study that is on its way with --cluster embed: %w", shown(where), err)
 	}
 	return f.link, nil
 }
@@ -297,6 +314,7 @@ func workerCommand() *cobra.Command {
 		where     string
 		many      int
 		limit     time.Duration
+		addr      string
 		fromStdin bool
 	)
 	cmd := &cobra.Command{
@@ -313,7 +331,7 @@ command, and no file of a name that the coordinator chooses. Coordinator and wor
 				if err != nil {
 					return err
 				}
-				if err = work(ctx, a.Link, a.Limit, say); errors.Is(err, errRejected) {
+				if err = work(ctx, a.Link, a.Limit, say, teller(os.Stdout)); errors.Is(err, errRejected) {
 					err = cli.Exit(rejectedStatus, err)
 				}
 				return err
@@ -325,15 +343,27 @@ command, and no file of a name that the coordinator chooses. Coordinator and wor
 			if err == nil && limit < time.Second {
 				err = fmt.Errorf("--cell-limit %v is out of range: 1s or more", limit)
 			}
+			if err == nil {
+				err = checkMetrics(addr)
+			}
 			if err != nil {
 				return cli.Usage(err)
 			}
-			return processes(ctx, "worker", many, "", asked{Link: l, Limit: limit}, say)
+			a := asked{Link: l, Limit: limit, tally: newTally()}
+			if addr != "" {
+				stop, err := serveMetrics(ctx, a.tally.registry(), addr, say)
+				if err != nil {
+					return err
+				}
+				defer stop()
+			}
+			return processes(ctx, "worker", many, "", a, say)
 		},
 	}
 	cmd.Flags().StringVar(&where, "cluster", "", "URL of the NATS server, or folder of a study on this host")
 	cmd.Flags().IntVar(&many, "processes", 1, "number of worker processes; each is started again a second after it dies")
 	cmd.Flags().DurationVar(&limit, "cell-limit", 30*time.Minute, "time after which a worker gives up a cell, and ends")
+	cmd.Flags().StringVar(&addr, metricsFlag, "", metricsHelp)
 	cmd.Flags().BoolVar(&fromStdin, stdinFlag, false, "")
 	if err := cmd.Flags().MarkHidden(stdinFlag); err != nil {
 		panic(err)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -41,6 +42,7 @@ type coordinator struct {
 	known   map[string]bool          // whose outcome is on the server
 	awaited map[string]chan struct{} // closed when it is
 	report  progress
+	times   *hdrhistogram.Histogram // of the cells
 }
 
 // progress is what the coordinator says of the study, for `status`.
@@ -60,7 +62,7 @@ type progress struct {
 // own says that the server is this process's: whoever holds its lock has died. clear removes what another
 // study has left there.
 func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration, clear bool) (_ *coordinator, err error) {
-	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}}
+	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}, times: cellTimes()}
 	host, _ := os.Hostname()
 	c.report = progress{Folder: folder, Host: host, PID: os.Getpid(), Build: buildID(), Began: time.Now().UTC()}
 	var js jetstream.JetStream
@@ -255,7 +257,12 @@ func (c *coordinator) Run(ctx context.Context, s scenario.Scenario, o bench.Opti
 			}
 			return nil, err
 		}
-		c.count(func(p *progress) { p.Done++ })
+		c.count(func(p *progress) {
+			p.Done++
+			if out.Result != nil {
+				took(c.times, elapsed(out.Result))
+			}
+		})
 		return out.Result, nil
 	}
 }
@@ -291,7 +298,7 @@ func (c *coordinator) bear(t *trouble, err error) error {
 	case t.connected.IsZero():
 		t.connected = now
 	case now.Sub(t.connected) >= c.bears:
-		return fmt.Errorf("the NATS server at %s has failed for %v: %w; --resume goes on when it is mended", c.nc.ConnectedUrlRedacted(), now.Sub(t.connected).Round(time.Second), err)
+		return fmt.Errorf("the NATS server at %s has failed for %v: %w; --resume goes on when it is mended", shown(c.nc.ConnectedUrl()), now.Sub(t.connected).Round(time.Second), err)
 	}
 	c.mu.Lock()
 	tell := now.Sub(t.first) >= sayAfter && now.Sub(c.said) >= sayAfter

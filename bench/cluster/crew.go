@@ -32,6 +32,25 @@ type crew struct {
 	nc, clock *nats.Conn
 	js        jetstream.JetStream
 	now       func() time.Duration // mono
+	having    context.Context      // until the local agents cannot be started; nil: there are none
+}
+
+// either is ctx, until another context is done.
+func either(ctx, other context.Context) (context.Context, context.CancelFunc) {
+	if other == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(other, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// because is err, or why a context was ended that err comes from.
+func because(ctx context.Context, err error) error {
+	if ctx != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // musterQuietly is how long agents are awaited before a line says so: local ones have only just begun.
@@ -143,6 +162,9 @@ type sign struct {
 
 // Play implements bench.Crew.
 func (c *crew) Play(ctx context.Context, p bench.Call) (ends []bench.AgentEnd, err error) {
+	ctx, free := either(ctx, c.having)
+	defer free()
+	defer func() { err = because(c.having, err) }()
 	run := random()
 	bucket, err := c.js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: partBucket, TTL: time.Hour})
 	if err != nil {
@@ -437,20 +459,25 @@ func (c *Cluster) Generators(ctx context.Context, mayLoad []string) (_ bench.Run
 		}
 	}
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	having, lost := context.WithCancelCause(context.WithoutCancel(ctx))
 	var local sync.WaitGroup
 	local.Go(func() {
 		if err := processes(working, "agent", c.local, "", asked{Link: l, MayLoad: mayLoad}, say); err != nil {
-			say("no local agents: %v", err)
+			lost(fmt.Errorf("no local agents: %w", err))
 		}
 	})
 	undo = append(undo, func() {
 		stop()
 		local.Wait()
+		lost(nil)
 	})
-	all, err := muster(ctx, l, n, c.muster, say)
+	mustering, free := either(ctx, having)
+	defer free()
+	all, err := muster(mustering, l, n, c.muster, say)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, because(having, err)
 	}
+	all.having = having
 	undo = append(undo, all.close)
 	return bench.Spread{Crew: all}, end, nil
 }
@@ -477,11 +504,17 @@ agents must be of one version.`,
 				if err != nil {
 					return err
 				}
-				return serveRuns(ctx, a.Link, a.MayLoad, nil, say)
+				if err = serveRuns(ctx, a.Link, a.MayLoad, nil, say); errors.Is(err, errRejected) {
+					err = cli.Exit(rejectedStatus, err)
+				}
+				return err
 			}
 			l, err := s.link(where)
 			if err == nil && !strings.Contains(where, "://") {
-				err = fmt.Errorf("--cluster %q: want the URL of the NATS server", where)
+				err = fmt.Errorf("--cluster %q: want the URL of the NATS server", shown(where))
+			}
+			if err == nil {
+				err = l.private()
 			}
 			if err != nil {
 				return cli.Usage(err)

@@ -62,7 +62,7 @@ func (l *link) connect(name string, wait bool) (*nats.Conn, jetstream.JetStream,
 	}
 	nc, err := nats.Connect(url, opts...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the NATS server at %s: %w", l.URL, err)
+		return nil, nil, l.failed(err)
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -70,6 +70,15 @@ func (l *link) connect(name string, wait bool) (*nats.Conn, jetstream.JetStream,
 		return nil, nil, err
 	}
 	return nc, js, nil
+}
+
+// failed is the error of a connection that was not made.
+func (l *link) failed(err error) error {
+	mend := l.mend(err)
+	if mend != "" {
+		mend = "; " + mend
+	}
+	return fmt.Errorf("the NATS server at %s: %w%s", shown(l.URL), err, mend)
 }
 
 // keyPair reads the seed of an NKey, as `nk -gen user` writes it.

@@ -30,6 +30,7 @@ type worker struct {
 	fails int           // cells in a row that this host could not run
 	rest  time.Duration // before the next cell, after one of them
 	say   func(format string, args ...any)
+	tell  func(news)
 }
 
 // presence is what a worker says of itself, for `status`.
@@ -42,28 +43,32 @@ type presence struct {
 	Cell  string `json:"cell,omitempty"` // in hand
 }
 
-// errRejected is returned, wrapped, by a worker whose credentials the server refuses.
-var errRejected = errors.New("the NATS server refuses the worker's credentials")
+// errRejected is returned, wrapped, by a worker or agent whose credentials the server refuses.
+var errRejected = errors.New("the NATS server refuses the credentials")
 
-// work is a worker's life: until ctx is done, or a cell runs past the limit, or the server refuses it.
-func work(ctx context.Context, l link, limit time.Duration, say func(format string, args ...any)) (err error) {
-	defer func() {
-		for _, no := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
-			if errors.Is(err, no) {
-				err = fmt.Errorf("%w: %w", errRejected, err)
-				return
-			}
+// rejected is err, or errRejected around it if it says that.
+func rejected(err error) error {
+	for _, no := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, no) {
+			return fmt.Errorf("%w: %w", errRejected, err)
 		}
-	}()
+	}
+	return err
+}
+
+// work is a worker's life: until ctx is done, or a cell runs past the limit, or the server refuses it. It tells
+// what it does.
+func work(ctx context.Context, l link, limit time.Duration, say func(format string, args ...any), tell func(news)) (err error) {
+	defer func() { err = rejected(err) }()
 	host, _ := os.Hostname()
-	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), limit: limit, say: say}
+	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), limit: limit, say: say, tell: tell}
 	if w.nc, w.js, err = l.connect("leasestorm worker "+w.name, true); err != nil {
 		return err
 	}
 	defer w.nc.Close()
 	refused := make(chan error, 1)
 	w.nc.SetClosedHandler(func(nc *nats.Conn) {
-		refused <- fmt.Errorf("the NATS server at %s: %w", l.URL, errors.Join(nc.LastError(), nats.ErrConnectionClosed))
+		refused <- fmt.Errorf("the NATS server at %s: %w", shown(l.URL), errors.Join(nc.LastError(), nats.ErrConnectionClosed))
 	})
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -75,6 +80,7 @@ func work(ctx context.Context, l link, limit time.Duration, say func(format stri
 		}
 	}()
 	go w.show(ctx, host)
+	go l.follow(ctx, w.nc, tell)
 	for ctx.Err() == nil {
 		consumer, err := w.queue(ctx)
 		if err != nil {
@@ -164,6 +170,8 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	key, place := keyOfSubject(msg.Subject()), meta.Sequence.Stream
 	w.now.Store(key)
 	defer w.now.Store("")
+	w.tell(news{Kind: newsBegin})
+	defer w.tell(news{Kind: newsFree})
 	alive, dead := context.WithCancel(ctx)
 	defer dead()
 	go func() {
@@ -217,9 +225,12 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	if err := w.keep(ctx, outcomes, key, packed, out.Error != ""); err != nil {
 		return err
 	}
+	end := news{Kind: newsRefused, Bytes: len(packed)}
 	if out.Result != nil {
 		w.fails = 0
+		end.Kind, end.Took = newsDone, elapsed(out.Result)
 	}
+	w.tell(end)
 	w.done.Inc()
 	return w.finish(ctx, msg)
 }
@@ -302,6 +313,7 @@ const longestRest = 8 * again
 func (w *worker) fail(ctx context.Context, msg jetstream.Msg, key string, place uint64, err error) error {
 	w.rest = min(again<<min(w.fails, 8), longestRest)
 	w.fails++
+	w.tell(news{Kind: newsFailed})
 	w.say("cell %s cannot be run on this host, and goes to another worker: %v; the next cell in %v", key, err, w.rest)
 	one, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -328,6 +340,7 @@ func failedKey(place uint64) string { return "failed." + strconv.FormatUint(plac
 
 // giveBack gives a cell to another worker at once, as this one was asked to stop. That is no death.
 func (w *worker) giveBack(msg jetstream.Msg, place uint64) {
+	w.tell(news{Kind: newsBack})
 	late, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if kv, err := w.js.KeyValue(late, studyBucket); err == nil {

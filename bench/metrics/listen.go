@@ -41,7 +41,7 @@ func (r *Registry) Listen(ctx context.Context, addr string) (*Server, error) {
 }
 
 // Handler answers scrapes with the metrics of all these registries. all is called at each scrape.
-// Nothing is compressed, since that takes processors from what is measured.
+// A scraper that asks for OpenMetrics gets that. Nothing is compressed, since that takes processors from what is measured.
 func Handler(all func() []*Registry) http.Handler {
 	gather := func() ([]*dto.MetricFamily, error) {
 		var each prometheus.Gatherers
@@ -50,7 +50,7 @@ func Handler(all func() []*Registry) http.Handler {
 		}
 		return each.Gather()
 	}
-	return promhttp.HandlerFor(prometheus.GathererFunc(gather), promhttp.HandlerOpts{DisableCompression: true})
+	return promhttp.HandlerFor(prometheus.GathererFunc(gather), promhttp.HandlerOpts{DisableCompression: true, EnableOpenMetrics: true})
 }
 
 // Serve serves HTTP at an address HOST:PORT, until ctx ends or Close is called. An address without

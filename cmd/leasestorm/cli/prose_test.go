@@ -107,7 +107,7 @@ func verbOf(args string) string {
 }
 
 // clusterFlags are those that prose names of the command of bench/cluster, whose own test looks for them.
-var clusterFlags = map[string]bool{"agents": true, "cell-limit": true, "cluster": true, "etcd": true, "give-back": true, "local-agents": true}
+var clusterFlags = map[string]bool{"agents": true, "cell-limit": true, "cluster": true, "etcd": true, "give-back": true, "local-agents": true, "metrics": true}
 
 // unknownFlags returns the flags in text that its verb has not; without a verb, that none has.
 func unknownFlags(text string) []string {
