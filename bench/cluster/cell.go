@@ -28,8 +28,10 @@ import (
 	"github.com/leasestorm/leasestorm/bench/study"
 )
 
-// cell is a run as it is asked of a worker. It names no file and no command.
+// cell is a run, or a study.Task, as it is asked of a worker. It names no file and no command.
 type cell struct {
+	Task     string            `json:"task,omitempty"` // of that name, and nothing else but Input; "": a run
+	Input    json.RawMessage   `json:"input,omitempty"`
 	Engine   string            `json:"engine"`
 	Scenario string            `json:"scenario_toml"`
 	Seed     uint64            `json:"seed"`
@@ -54,6 +56,9 @@ func newCell(engine string, s scenario.Scenario, o bench.Options) (cell, error) 
 // check returns the cell's scenario, or an error for what a worker must not do because a stranger asks for
 // it: run a command, read a file, load a service, or measure this host beside other work.
 func (c *cell) check() (s scenario.Scenario, err error) {
+	if c.Task != "" {
+		return s, nil // it has no such thing to ask for
+	}
 	if c.Engine != (bench.Virtual{}).Name() {
 		return s, fmt.Errorf("%w: engine %q: workers run cells in virtual time, whose results are the same on every host; a run of another engine measures its host: leave out --cluster", errCell, c.Engine)
 	}
@@ -132,10 +137,11 @@ func identify(b bench.BuildInfo, program func() (io.ReadCloser, error)) (id stri
 
 // outcome is what a cell came to, and the first part of what a worker stores.
 type outcome struct {
-	Result *bench.Result `json:"result,omitempty"`
-	Error  string        `json:"error,omitempty"`
-	Kind   string        `json:"kind,omitempty"` // of the error
-	Worker string        `json:"worker"`
+	Result *bench.Result   `json:"result,omitempty"`
+	Output json.RawMessage `json:"output,omitempty"` // of a task
+	Error  string          `json:"error,omitempty"`
+	Kind   string          `json:"kind,omitempty"` // of the error
+	Worker string          `json:"worker"`
 }
 
 // kinds are the errors that a study tells apart. An error that is of two is of the first. But for aside they
@@ -144,13 +150,13 @@ var kinds = []struct {
 	name string
 	is   error
 }{
-	{aside, study.ErrSetAside}, {"cell", errCell}, {"scenario", scenario.ErrScenario}, {"accounting", bench.ErrAccounting},
+	{aside, study.ErrSetAside}, {"cell", errCell}, {"task", study.ErrTask}, {"scenario", scenario.ErrScenario}, {"accounting", bench.ErrAccounting},
 }
 
 // ofCell reports whether an error of a run is a property of the cell. Any other says something of the host,
 // such as a full disk or little memory, and another host may run the cell.
 func ofCell(err error) bool {
-	return errors.Is(err, errCell) || scenario.Refused(err) || errors.Is(err, bench.ErrAccounting)
+	return errors.Is(err, errCell) || errors.Is(err, study.ErrTask) || scenario.Refused(err) || errors.Is(err, bench.ErrAccounting)
 }
 
 // aside is the kind of a cell that was set aside.

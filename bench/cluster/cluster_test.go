@@ -346,6 +346,10 @@ func TestWorkerRefuses(t *testing.T) {
 		{cell{Engine: "real", Seed: 1, Scenario: sound}, `engine "real"`},
 		{cell{Engine: "target", Seed: 1, Scenario: sound}, `engine "target"`},
 		{cell{Engine: "virtual", Seed: 1, Scenario: "shell = \"true\"\n"}, "shell"},
+		{cell{Task: "shell", Input: []byte(`{}`)}, `no such task: "shell"`},
+		{cell{Task: "model", Input: []byte(`{"arrivals":"x"}`)}, "the input of model"},
+		{cell{Task: "incident-managers", Input: []byte(`{"scenario_toml":"service_law = \"measured:/etc\"\n"}`)}, "service_law"},
+		{cell{Task: "published", Input: []byte(`{"scenario":"../../etc/passwd"}`)}, "no published result"},
 	} {
 		key, text := tt.cell.key()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -359,7 +363,7 @@ func TestWorkerRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, err := unpack(packed, "")
-		if err != nil || !errors.Is(out.err(), errCell) || !strings.Contains(out.Error, tt.says) || out.Result != nil {
+		if err != nil || !errors.Is(out.err(), errCell) && !errors.Is(out.err(), study.ErrTask) && !errors.Is(out.err(), scenario.ErrScenario) || !strings.Contains(out.Error, tt.says) || out.Result != nil {
 			t.Errorf("%s: %v, %+v", tt.says, err, out)
 		}
 	}

@@ -220,12 +220,24 @@ func (c *coordinator) Run(ctx context.Context, s scenario.Scenario, o bench.Opti
 	if err != nil {
 		return nil, err
 	}
+	out, err := c.obtain(ctx, asked, o.Folder, func() string { return fmt.Sprintf("%s %s, seed %d", s.Name, study.Own(&s), asked.Seed) })
+	return out.Result, err
+}
+
+// Do implements study.Wide.
+func (c *coordinator) Do(ctx context.Context, task string, in []byte) ([]byte, error) {
+	out, err := c.obtain(ctx, cell{Task: task, Input: in}, "", func() string { return task })
+	return out.Output, err
+}
+
+// obtain has a cell run by a worker, and takes its outcome and its files. what names the cell.
+func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, what func() string) (none outcome, err error) {
 	key, text := asked.key()
 	c.count(func(p *progress) { p.Asked++ })
 	var trouble trouble
 	for try := 0; ; try++ {
 		if err := c.wait(ctx, key, text, try); err != nil {
-			return nil, err
+			return none, err
 		}
 		packed, err := c.fetch(ctx, key)
 		if errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrDigestMismatch) || errors.Is(err, jetstream.ErrNoObjectsFound) {
@@ -236,27 +248,27 @@ func (c *coordinator) Run(ctx context.Context, s scenario.Scenario, o bench.Opti
 		if err != nil {
 			if ctx.Err() == nil && c.ctx.Err() == nil {
 				if err := c.bear(&trouble, err); err != nil {
-					return nil, err
+					return none, err
 				}
 				if pause(ctx, time.Second) {
 					continue
 				}
 			}
-			return nil, errors.Join(context.Cause(ctx), context.Cause(c.ctx))
+			return none, errors.Join(context.Cause(ctx), context.Cause(c.ctx))
 		}
-		out, err := unpack(packed, o.Folder)
+		out, err := unpack(packed, folder)
 		if err != nil {
-			return nil, fmt.Errorf("%w: cell %s: %w", bench.ErrFiles, key, err)
+			return none, fmt.Errorf("%w: cell %s: %w", bench.ErrFiles, key, err)
 		}
 		if err := out.err(); err != nil {
 			if errors.Is(err, study.ErrSetAside) {
-				err = fmt.Errorf("%s, seed %d: %w", s.Name+" "+study.Own(&s), asked.Seed, err)
+				err = fmt.Errorf("%s: %w", what(), err)
 				c.count(func(p *progress) { p.Aside = append(p.Aside, key) })
 			}
-			return nil, err
+			return none, err
 		}
 		c.count(func(p *progress) { p.Done++ })
-		return out.Result, nil
+		return out, nil
 	}
 }
 
@@ -424,14 +436,13 @@ func keepState(folder string) (*state, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.dir, s.mine = dir, true
-	} else {
-		s.dir = filepath.Join(folder, stateFolder)
-		if err := os.MkdirAll(s.dir, 0o700); err != nil {
-			return nil, err
-		}
+		s.mine, folder = true, dir
 	}
-	var err error
+	s.dir = filepath.Join(folder, stateFolder)
+	err := os.MkdirAll(s.dir, 0o700)
+	if err != nil {
+		return nil, err
+	}
 	if s.lock, err = files.Take(filepath.Join(s.dir, ".lock"), s.dir); err != nil {
 		return nil, err
 	}
@@ -452,7 +463,10 @@ func keepState(folder string) (*state, error) {
 // end frees the state. whole says that nobody will go on with the study.
 func (s *state) end(whole bool) error {
 	s.lock.Release()
-	if whole || s.mine {
+	switch {
+	case s.mine:
+		return os.RemoveAll(filepath.Dir(s.dir))
+	case whole:
 		return os.RemoveAll(s.dir)
 	}
 	return nil

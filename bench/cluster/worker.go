@@ -16,6 +16,7 @@ import (
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
 )
 
@@ -217,7 +218,7 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	if err := w.keep(ctx, outcomes, key, packed, out.Error != ""); err != nil {
 		return err
 	}
-	if out.Result != nil {
+	if out.Error == "" {
 		w.fails = 0
 	}
 	w.done.Inc()
@@ -232,10 +233,6 @@ func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error
 		w.say("refused: %v", err)
 		return failed(err), nil
 	}
-	runner, err := bench.RunnerOf(c.Engine)
-	if err != nil {
-		return failed(err), nil
-	}
 	type end struct {
 		out outcome
 		err error
@@ -244,11 +241,10 @@ func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		res, err := runner.Run(ctx, s, bench.Options{Seed: c.Seed, MaxQueue: c.MaxQueue, Runbook: c.Runbook, Folder: folder})
+		out, err := c.do(ctx, s, folder)
 		switch {
 		case err == nil:
-			res.Folder = "" // of this host
-			ended <- end{out: outcome{Result: res}}
+			ended <- end{out: out}
 		case ofCell(err):
 			ended <- end{out: failed(err)}
 		default:
@@ -261,6 +257,23 @@ func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error
 	case <-time.After(w.limit):
 		return outcome{}, fmt.Errorf("%w of %v", errLimit, w.limit)
 	}
+}
+
+// do does what the cell asks for, which check has passed.
+func (c *cell) do(ctx context.Context, s scenario.Scenario, folder string) (out outcome, err error) {
+	if c.Task != "" {
+		out.Output, err = study.DoTask(ctx, c.Task, c.Input)
+		return out, err
+	}
+	runner, err := bench.RunnerOf(c.Engine)
+	if err != nil {
+		return out, fmt.Errorf("%w: %w", errCell, err)
+	}
+	out.Result, err = runner.Run(ctx, s, bench.Options{Seed: c.Seed, MaxQueue: c.MaxQueue, Runbook: c.Runbook, Folder: folder})
+	if err == nil {
+		out.Result.Folder = "" // of this host
+	}
+	return out, err
 }
 
 // keep stores an outcome. It tries until the server is back, or the queue is gone.
