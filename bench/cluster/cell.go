@@ -21,11 +21,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
+	"github.com/leasestorm/leasestorm/lease"
 )
 
 // cell is a run, or a study.Task, as it is asked of a worker. It names no file and no command.
@@ -36,9 +38,14 @@ type cell struct {
 	Scenario string            `json:"scenario_toml"`
 	Seed     uint64            `json:"seed"`
 	MaxQueue int               `json:"max_queue,omitempty"`
+	Idle     string            `json:"idle,omitempty"`    // of the real engine, as in bench.Options
+	Wait     time.Duration     `json:"wait_ns,omitempty"` // likewise
 	Runbook  *scenario.Runbook `json:"runbook,omitempty"`
 	Files    bool              `json:"files,omitempty"` // whether the run's files are wanted beside its result
 }
+
+// realEngine is the name of the engine whose runs measure their host.
+var realEngine = bench.Real{}.Name()
 
 // errCell is returned, wrapped, for a cell that no worker runs.
 var errCell = errors.New("no worker runs this cell")
@@ -46,24 +53,36 @@ var errCell = errors.New("no worker runs this cell")
 // newCell is the cell of a run.
 func newCell(engine string, s scenario.Scenario, o bench.Options) (cell, error) {
 	c := cell{Engine: engine, Scenario: s.TOML(), Seed: bench.DrawSeed(o.Seed), MaxQueue: o.MaxQueue, Runbook: o.Runbook, Files: o.Folder != ""}
-	if o.Target != nil || o.Part != nil || o.Idle != "" {
-		return c, fmt.Errorf("%w: it asks a service, is a part of a replay, or says how threads wait; leave out --cluster", errCell)
+	if engine == realEngine {
+		c.Idle, c.Wait = o.Idle, o.Wait
+	}
+	if o.Target != nil || o.Part != nil {
+		return c, fmt.Errorf("%w: it asks a service, or is a part of a replay; leave out --cluster", errCell)
 	}
 	_, err := c.check()
 	return c, err
 }
 
 // check returns the cell's scenario, or an error for what a worker must not do because a stranger asks for
-// it: run a command, read a file, load a service, or measure this host beside other work.
+// it: run a command or another process, read a file, or load a service.
 func (c *cell) check() (s scenario.Scenario, err error) {
 	if c.Task != "" {
 		return s, nil // it has no such thing to ask for
 	}
-	if c.Engine != (bench.Virtual{}).Name() {
-		return s, fmt.Errorf("%w: engine %q: workers run cells in virtual time, whose results are the same on every host; a run of another engine measures its host: leave out --cluster", errCell, c.Engine)
+	if c.Engine != (bench.Virtual{}).Name() && c.Engine != realEngine {
+		return s, fmt.Errorf("%w: engine %q: want virtual or real", errCell, c.Engine)
+	}
+	if c.Wait < 0 || c.Wait > time.Hour {
+		return s, fmt.Errorf("%w: a wait of %v for a quiet host: want 0 to 1h", errCell, c.Wait)
 	}
 	if s, err = scenario.Parse("cell", []byte(c.Scenario)); err != nil {
 		return s, fmt.Errorf("%w: %w", errCell, err)
+	}
+	name, _, _ := strings.Cut(s.Table, ":")
+	for _, e := range lease.Catalog.List() {
+		if e.Name == name && e.HostClock {
+			return s, fmt.Errorf("%w: the table %q is another process's", errCell, name)
+		}
 	}
 	if strings.HasPrefix(s.ServiceLaw, scenario.MeasuredServices) {
 		return s, fmt.Errorf("%w: service_law %q names a folder: want fixed, exponential or lognormal", errCell, s.ServiceLaw)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
@@ -41,6 +42,8 @@ type coordinator struct {
 	known   map[string]bool          // whose outcome is on the server
 	awaited map[string]chan struct{} // closed when it is
 	report  progress
+	tries   atomic.Int64 // to have a cell run
+	hosts
 }
 
 // progress is what the coordinator says of the study, for `status`.
@@ -60,7 +63,7 @@ type progress struct {
 // own says that the server is this process's: whoever holds its lock has died. clear removes what another
 // study has left there.
 func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration, clear bool) (_ *coordinator, err error) {
-	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}}
+	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}, hosts: hosts{unfit: map[string]bool{}}}
 	host, _ := os.Hostname()
 	c.report = progress{Folder: folder, Host: host, PID: os.Getpid(), Build: buildID(), Began: time.Now().UTC()}
 	var js jetstream.JetStream
@@ -89,6 +92,9 @@ func open(ctx context.Context, l link, own bool, id, folder string, here bench.R
 		// The server went with the coordinator that had these cells put there, and its workers could not
 		// give them back: that was no death of a worker.
 		err = c.store.stream.Purge(ctx)
+	}
+	if err == nil {
+		_, err = c.store.study.PutString(ctx, engineKey, here.Name())
 	}
 	if err == nil {
 		err = c.watch(ctx)
@@ -235,8 +241,8 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 	key, text := asked.key()
 	c.count(func(p *progress) { p.Asked++ })
 	var trouble trouble
-	for try := 0; ; try++ {
-		if err := c.wait(ctx, key, text, try); err != nil {
+	for {
+		if err := c.wait(ctx, key, text, int(c.tries.Inc())); err != nil {
 			return none, err
 		}
 		packed, err := c.fetch(ctx, key)
@@ -268,6 +274,11 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 			return none, err
 		}
 		c.count(func(p *progress) { p.Done++ })
+		if out.Result != nil && !out.Result.Valid && asked.Engine == realEngine {
+			// If it is asked for again, that is another try.
+			_ = c.store.outcomes.Delete(ctx, key)
+			c.gone(key)
+		}
 		return out, nil
 	}
 }
@@ -397,6 +408,7 @@ func (c *coordinator) tell() {
 		if err == nil {
 			_, _ = c.store.study.Put(c.ctx, "progress", text) // the next may arrive
 		}
+		c.learn()
 		if !pause(c.ctx, time.Second) {
 			return
 		}

@@ -92,15 +92,13 @@ func TestVerbsAreTheSame(t *testing.T) {
 func TestStaysHere(t *testing.T) {
 	dir := t.TempDir()
 	for line, want := range map[string]string{
-		"find-collapse surge":            "find-collapse takes no --cluster: its searches are few",
-		"border surge":                   "'threshold' makes many searches at a time",
-		"run surge":                      "run takes no --cluster: it shows the runs of this process",
-		"drill surge":                    "--cluster goes with --search",
-		"incident":                       "--cluster goes with --counterfactuals",
-		"validate --engines":             "the service times that a run on this host's cores measured",
-		"validate --engine real":         "those of the real engine measure this host",
-		"threshold surge --engine real":  "--engine virtual",
-		"experiment drift --engine real": "--engine virtual",
+		"find-collapse surge":    "find-collapse takes no --cluster: its searches are few",
+		"border surge":           "'threshold' makes many searches at a time",
+		"run surge":              "run takes no --cluster: it shows the runs of this process",
+		"drill surge":            "--cluster goes with --search",
+		"incident":               "--cluster goes with --counterfactuals",
+		"validate --engines":     "the service times that a run on this host's cores measured",
+		"validate --engine real": "those of the real engine measure this host",
 	} {
 		if text := run(t, dir, 2, append(strings.Fields(line), "--cluster", "embed")...); !strings.Contains(text, want) {
 			t.Errorf("%s: %s, want %q", line, text, want)

