@@ -23,7 +23,8 @@ var layers = []string{
 	"bench/engine",
 	"bench/oracle bench/speed bench/plot bench/compare bench/gate bench/export",
 	"bench bench/internal/files/filestest bench/report",
-	"bench/study bench/published bench/incident bench/live bench/play/desk bench/play",
+	"bench/study bench/live bench/play/desk bench/play",
+	"bench/published bench/incident",
 	"cmd/leasestorm/cli",
 	"cmd/leasestorm cmd/leasestorm-play",
 }

@@ -33,7 +33,7 @@ func BenchmarkCell(b *testing.B) {
 	defer func() { _ = c.close(true) }()
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
-	go func() { _ = work(ctx, server.link, time.Minute, b.Logf, func(news) {}) }()
+	go func() { _ = work(ctx, server.link, time.Minute, b.TempDir(), b.Logf, func(news) {}) }()
 	seed := uint64(0) // no cell is asked for twice
 	for _, tt := range []struct {
 		name   string

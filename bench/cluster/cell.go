@@ -21,22 +21,31 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
+	"github.com/leasestorm/leasestorm/lease"
 )
 
-// cell is a run as it is asked of a worker. It names no file and no command.
+// cell is a run, or a study.Task, as it is asked of a worker. It names no file and no command.
 type cell struct {
+	Task     string            `json:"task,omitempty"` // of that name, and nothing else but Input; "": a run
+	Input    json.RawMessage   `json:"input,omitempty"`
 	Engine   string            `json:"engine"`
 	Scenario string            `json:"scenario_toml"`
 	Seed     uint64            `json:"seed"`
 	MaxQueue int               `json:"max_queue,omitempty"`
+	Idle     string            `json:"idle,omitempty"`    // of the real engine, as in bench.Options
+	Wait     time.Duration     `json:"wait_ns,omitempty"` // likewise
 	Runbook  *scenario.Runbook `json:"runbook,omitempty"`
 	Files    bool              `json:"files,omitempty"` // whether the run's files are wanted beside its result
 }
+
+// realEngine is the name of the engine whose runs measure their host.
+var realEngine = bench.Real{}.Name()
 
 // errCell is returned, wrapped, for a cell that no worker runs.
 var errCell = errors.New("no worker runs this cell")
@@ -44,21 +53,36 @@ var errCell = errors.New("no worker runs this cell")
 // newCell is the cell of a run.
 func newCell(engine string, s scenario.Scenario, o bench.Options) (cell, error) {
 	c := cell{Engine: engine, Scenario: s.TOML(), Seed: bench.DrawSeed(o.Seed), MaxQueue: o.MaxQueue, Runbook: o.Runbook, Files: o.Folder != ""}
-	if o.Target != nil || o.Part != nil || o.Idle != "" {
-		return c, fmt.Errorf("%w: it asks a service, is a part of a replay, or says how threads wait; leave out --cluster", errCell)
+	if engine == realEngine {
+		c.Idle, c.Wait = o.Idle, o.Wait
+	}
+	if o.Target != nil || o.Part != nil {
+		return c, fmt.Errorf("%w: it asks a service, or is a part of a replay; leave out --cluster", errCell)
 	}
 	_, err := c.check()
 	return c, err
 }
 
 // check returns the cell's scenario, or an error for what a worker must not do because a stranger asks for
-// it: run a command, read a file, load a service, or measure this host beside other work.
+// it: run a command or another process, read a file, or load a service.
 func (c *cell) check() (s scenario.Scenario, err error) {
-	if c.Engine != (bench.Virtual{}).Name() {
-		return s, fmt.Errorf("%w: engine %q: workers run cells in virtual time, whose results are the same on every host; a run of another engine measures its host: leave out --cluster", errCell, c.Engine)
+	if c.Task != "" {
+		return s, nil // it has no such thing to ask for
+	}
+	if c.Engine != (bench.Virtual{}).Name() && c.Engine != realEngine {
+		return s, fmt.Errorf("%w: engine %q: want virtual or real", errCell, c.Engine)
+	}
+	if c.Wait < 0 || c.Wait > time.Hour {
+		return s, fmt.Errorf("%w: a wait of %v for a quiet host: want 0 to 1h", errCell, c.Wait)
 	}
 	if s, err = scenario.Parse("cell", []byte(c.Scenario)); err != nil {
 		return s, fmt.Errorf("%w: %w", errCell, err)
+	}
+	name, _, _ := strings.Cut(s.Table, ":")
+	for _, e := range lease.Catalog.List() {
+		if e.Name == name && e.HostClock {
+			return s, fmt.Errorf("%w: the table %q is another process's", errCell, name)
+		}
 	}
 	if strings.HasPrefix(s.ServiceLaw, scenario.MeasuredServices) {
 		return s, fmt.Errorf("%w: service_law %q names a folder: want fixed, exponential or lognormal", errCell, s.ServiceLaw)
@@ -132,10 +156,11 @@ func identify(b bench.BuildInfo, program func() (io.ReadCloser, error)) (id stri
 
 // outcome is what a cell came to, and the first part of what a worker stores.
 type outcome struct {
-	Result *bench.Result `json:"result,omitempty"`
-	Error  string        `json:"error,omitempty"`
-	Kind   string        `json:"kind,omitempty"` // of the error
-	Worker string        `json:"worker"`
+	Result *bench.Result   `json:"result,omitempty"`
+	Output json.RawMessage `json:"output,omitempty"` // of a task
+	Error  string          `json:"error,omitempty"`
+	Kind   string          `json:"kind,omitempty"` // of the error
+	Worker string          `json:"worker"`
 }
 
 // kinds are the errors that a study tells apart. An error that is of two is of the first. But for aside they
@@ -144,13 +169,13 @@ var kinds = []struct {
 	name string
 	is   error
 }{
-	{aside, study.ErrSetAside}, {"cell", errCell}, {"scenario", scenario.ErrScenario}, {"accounting", bench.ErrAccounting},
+	{aside, study.ErrSetAside}, {"cell", errCell}, {"task", study.ErrTask}, {"scenario", scenario.ErrScenario}, {"accounting", bench.ErrAccounting},
 }
 
 // ofCell reports whether an error of a run is a property of the cell. Any other says something of the host,
 // such as a full disk or little memory, and another host may run the cell.
 func ofCell(err error) bool {
-	return errors.Is(err, errCell) || scenario.Refused(err) || errors.Is(err, bench.ErrAccounting)
+	return errors.Is(err, errCell) || errors.Is(err, study.ErrTask) || scenario.Refused(err) || errors.Is(err, bench.ErrAccounting)
 }
 
 // aside is the kind of a cell that was set aside.

@@ -321,8 +321,9 @@ func working(t *testing.T, l link, limit time.Duration) (ended <-chan error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	errs := make(chan error, 1)
+	turns := t.TempDir()
 	var all sync.WaitGroup
-	all.Go(func() { errs <- work(ctx, l, limit, t.Logf, func(news) {}) })
+	all.Go(func() { errs <- work(ctx, l, limit, turns, t.Logf, func(news) {}) })
 	t.Cleanup(func() { stop(); all.Wait() })
 	return errs
 }
@@ -336,16 +337,21 @@ func TestWorkerRefuses(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "mark")
 	scene := tiny(t)
 	sound := scene.TOML()
-	measured := tiny(t, "service_law=measured:/etc")
+	measured, etcd := tiny(t, "service_law=measured:/etc"), tiny(t, "table=etcd")
 	for i, tt := range []struct {
 		cell cell
 		says string
 	}{
 		{cell{Engine: "virtual", Seed: 1, Scenario: sound, Runbook: &scenario.Runbook{Name: "x", Steps: []scenario.Step{{At: "1s", Do: "exec", To: "touch " + mark}}}}, "step 1 of the runbook runs a command"},
 		{cell{Engine: "virtual", Seed: 1, Scenario: measured.TOML()}, "service_law"},
-		{cell{Engine: "real", Seed: 1, Scenario: sound}, `engine "real"`},
+		{cell{Engine: "real", Seed: 1, Scenario: etcd.TOML()}, "another process's"},
+		{cell{Engine: "real", Seed: 1, Scenario: sound, Wait: 1e18}, "for a quiet host"},
 		{cell{Engine: "target", Seed: 1, Scenario: sound}, `engine "target"`},
 		{cell{Engine: "virtual", Seed: 1, Scenario: "shell = \"true\"\n"}, "shell"},
+		{cell{Task: "shell", Input: []byte(`{}`)}, `no such task: "shell"`},
+		{cell{Task: "model", Input: []byte(`{"arrivals":"x"}`)}, "the input of model"},
+		{cell{Task: "incident-managers", Input: []byte(`{"scenario_toml":"service_law = \"measured:/etc\"\n"}`)}, "service_law"},
+		{cell{Task: "published", Input: []byte(`{"scenario":"../../etc/passwd"}`)}, "no published result"},
 	} {
 		key, text := tt.cell.key()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -359,7 +365,7 @@ func TestWorkerRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, err := unpack(packed, "")
-		if err != nil || !errors.Is(out.err(), errCell) || !strings.Contains(out.Error, tt.says) || out.Result != nil {
+		if err != nil || !errors.Is(out.err(), errCell) && !errors.Is(out.err(), study.ErrTask) && !errors.Is(out.err(), scenario.ErrScenario) || !strings.Contains(out.Error, tt.says) || out.Result != nil {
 			t.Errorf("%s: %v, %+v", tt.says, err, out)
 		}
 	}
@@ -584,7 +590,7 @@ func TestRefusedFlags(t *testing.T) {
 		{"--cluster embed --cluster-listen 0.0.0.0:4222", "it needs TLS"},
 		{"--cluster nats://127.0.0.1:1 --cluster-cert c --cluster-key k", "--cluster embed"},
 		{"--cluster embed --cluster-token /does/not/exist", "--cluster-token"},
-		{"--cluster embed --engine real", "--engine virtual"},
+		{"--cluster embed --engine target --target http://127.0.0.1:1", "--engine target asks a service"},
 	} {
 		text := run(t, dir, 2, append(strings.Fields("sweep surge --leases 2000 --broken 200 --out s"), strings.Fields(tt[0])...)...)
 		if !strings.Contains(text, tt[1]) {
@@ -684,7 +690,7 @@ func TestPageNamesFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	help := ""
-	for _, verb := range []string{"agent", "map", "run", "status", "storm", "tables", "worker"} {
+	for _, verb := range []string{"agent", "drill", "incident", "map", "run", "status", "storm", "tables", "validate", "worker"} {
 		cmd, _ := command(t.Context(), t, t.TempDir(), verb, "--help")
 		out, err := cmd.Output()
 		if err != nil {

@@ -153,8 +153,8 @@ func (c *Cluster) reach() (l link, e embedding, err error) {
 
 // begin starts what a study in a folder needs.
 func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner, l link, e embedding) (_ bench.Runner, _ func(error) error, err error) {
-	if here.Name() != (bench.Virtual{}).Name() {
-		return nil, nil, cli.Usage(fmt.Errorf("--cluster makes runs in virtual time, whose results are the same on every host, and a run of --engine %s measures its host: leave out --cluster, or %s with --engine virtual", here.Name(), verb))
+	if name := here.Name(); name != (bench.Virtual{}).Name() && name != realEngine {
+		return nil, nil, cli.Usage(fmt.Errorf("--cluster makes runs in virtual time or on real cores, and --engine %s asks a service: leave out --cluster, or %s with --engine virtual", name, verb))
 	}
 	var undo []func()
 	defer func() {
@@ -199,6 +199,11 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 	if own != nil {
 		coordinator.mindSpace(s.dir)
 	}
+	if here.Name() == realEngine {
+		if err := coordinator.keepClass(ctx, s.dir); err != nil {
+			return nil, nil, errors.Join(err, coordinator.close(false))
+		}
+	}
 	quiet := func() {}
 	if c.metrics != "" {
 		if quiet, err = coordinator.serve(ctx, c.metrics); err != nil {
@@ -208,7 +213,7 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var workers sync.WaitGroup
 	workers.Go(func() {
-		if err := processes(working, "worker", c.local, temp, asked{Link: l, Limit: c.limit}, say); err != nil {
+		if err := processes(working, "worker", c.local, temp, asked{Link: l, Limit: c.limit, Turns: turnsFolder()}, say); err != nil {
 			coordinator.stop(err)
 		}
 	})
@@ -320,7 +325,7 @@ func workerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "run cells of other hosts' studies until it is stopped",
-		Long: `Takes cells of a study that runs with --cluster, runs them in virtual time and stores their files, until
+		Long: `Takes cells of a study that runs with --cluster, runs them and stores their files, until
 it is stopped. It waits for a server that is not there yet. A worker runs scenarios only: no shell
 command, and no file of a name that the coordinator chooses. Coordinator and workers must be of one version.`,
 		Args: cobra.NoArgs,
@@ -331,7 +336,7 @@ command, and no file of a name that the coordinator chooses. Coordinator and wor
 				if err != nil {
 					return err
 				}
-				if err = work(ctx, a.Link, a.Limit, say, teller(os.Stdout)); errors.Is(err, errRejected) {
+				if err = work(ctx, a.Link, a.Limit, a.Turns, say, teller(os.Stdout)); errors.Is(err, errRejected) {
 					err = cli.Exit(rejectedStatus, err)
 				}
 				return err
@@ -349,7 +354,7 @@ command, and no file of a name that the coordinator chooses. Coordinator and wor
 			if err != nil {
 				return cli.Usage(err)
 			}
-			a := asked{Link: l, Limit: limit, tally: newTally()}
+			a := asked{Link: l, Limit: limit, Turns: turnsFolder(), tally: newTally()}
 			if addr != "" {
 				stop, err := serveMetrics(ctx, a.tally.registry(), addr, say)
 				if err != nil {

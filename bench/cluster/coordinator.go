@@ -15,6 +15,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
@@ -43,6 +44,8 @@ type coordinator struct {
 	awaited map[string]chan struct{} // closed when it is
 	report  progress
 	times   *hdrhistogram.Histogram // of the cells
+	tries   atomic.Int64            // to have a cell run
+	hosts
 }
 
 // progress is what the coordinator says of the study, for `status`.
@@ -62,7 +65,7 @@ type progress struct {
 // own says that the server is this process's: whoever holds its lock has died. clear removes what another
 // study has left there.
 func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration, clear bool) (_ *coordinator, err error) {
-	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}, times: cellTimes()}
+	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}, times: cellTimes(), hosts: hosts{unfit: map[string]bool{}}}
 	host, _ := os.Hostname()
 	c.report = progress{Folder: folder, Host: host, PID: os.Getpid(), Build: buildID(), Began: time.Now().UTC()}
 	var js jetstream.JetStream
@@ -91,6 +94,9 @@ func open(ctx context.Context, l link, own bool, id, folder string, here bench.R
 		// The server went with the coordinator that had these cells put there, and its workers could not
 		// give them back: that was no death of a worker.
 		err = c.store.stream.Purge(ctx)
+	}
+	if err == nil {
+		_, err = c.store.study.PutString(ctx, engineKey, here.Name())
 	}
 	if err == nil {
 		err = c.watch(ctx)
@@ -222,12 +228,24 @@ func (c *coordinator) Run(ctx context.Context, s scenario.Scenario, o bench.Opti
 	if err != nil {
 		return nil, err
 	}
+	out, err := c.obtain(ctx, asked, o.Folder, func() string { return fmt.Sprintf("%s %s, seed %d", s.Name, study.Own(&s), asked.Seed) })
+	return out.Result, err
+}
+
+// Do implements study.Wide.
+func (c *coordinator) Do(ctx context.Context, task string, in []byte) ([]byte, error) {
+	out, err := c.obtain(ctx, cell{Task: task, Input: in}, "", func() string { return task })
+	return out.Output, err
+}
+
+// obtain has a cell run by a worker, and takes its outcome and its files. what names the cell.
+func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, what func() string) (none outcome, err error) {
 	key, text := asked.key()
 	c.count(func(p *progress) { p.Asked++ })
 	var trouble trouble
-	for try := 0; ; try++ {
-		if err := c.wait(ctx, key, text, try); err != nil {
-			return nil, err
+	for {
+		if err := c.wait(ctx, key, text, int(c.tries.Inc())); err != nil {
+			return none, err
 		}
 		packed, err := c.fetch(ctx, key)
 		if errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrDigestMismatch) || errors.Is(err, jetstream.ErrNoObjectsFound) {
@@ -238,24 +256,24 @@ func (c *coordinator) Run(ctx context.Context, s scenario.Scenario, o bench.Opti
 		if err != nil {
 			if ctx.Err() == nil && c.ctx.Err() == nil {
 				if err := c.bear(&trouble, err); err != nil {
-					return nil, err
+					return none, err
 				}
 				if pause(ctx, time.Second) {
 					continue
 				}
 			}
-			return nil, errors.Join(context.Cause(ctx), context.Cause(c.ctx))
+			return none, errors.Join(context.Cause(ctx), context.Cause(c.ctx))
 		}
-		out, err := unpack(packed, o.Folder)
+		out, err := unpack(packed, folder)
 		if err != nil {
-			return nil, fmt.Errorf("%w: cell %s: %w", bench.ErrFiles, key, err)
+			return none, fmt.Errorf("%w: cell %s: %w", bench.ErrFiles, key, err)
 		}
 		if err := out.err(); err != nil {
 			if errors.Is(err, study.ErrSetAside) {
-				err = fmt.Errorf("%s, seed %d: %w", s.Name+" "+study.Own(&s), asked.Seed, err)
+				err = fmt.Errorf("%s: %w", what(), err)
 				c.count(func(p *progress) { p.Aside = append(p.Aside, key) })
 			}
-			return nil, err
+			return none, err
 		}
 		c.count(func(p *progress) {
 			p.Done++
@@ -263,7 +281,12 @@ func (c *coordinator) Run(ctx context.Context, s scenario.Scenario, o bench.Opti
 				took(c.times, elapsed(out.Result))
 			}
 		})
-		return out.Result, nil
+		if out.Result != nil && !out.Result.Valid && asked.Engine == realEngine {
+			// If it is asked for again, that is another try.
+			_ = c.store.outcomes.Delete(ctx, key)
+			c.gone(key)
+		}
+		return out, nil
 	}
 }
 
@@ -392,6 +415,7 @@ func (c *coordinator) tell() {
 		if err == nil {
 			_, _ = c.store.study.Put(c.ctx, "progress", text) // the next may arrive
 		}
+		c.learn()
 		if !pause(c.ctx, time.Second) {
 			return
 		}
@@ -431,14 +455,13 @@ func keepState(folder string) (*state, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.dir, s.mine = dir, true
-	} else {
-		s.dir = filepath.Join(folder, stateFolder)
-		if err := os.MkdirAll(s.dir, 0o700); err != nil {
-			return nil, err
-		}
+		s.mine, folder = true, dir
 	}
-	var err error
+	s.dir = filepath.Join(folder, stateFolder)
+	err := os.MkdirAll(s.dir, 0o700)
+	if err != nil {
+		return nil, err
+	}
 	if s.lock, err = files.Take(filepath.Join(s.dir, ".lock"), s.dir); err != nil {
 		return nil, err
 	}
@@ -459,7 +482,10 @@ func keepState(folder string) (*state, error) {
 // end frees the state. whole says that nobody will go on with the study.
 func (s *state) end(whole bool) error {
 	s.lock.Release()
-	if whole || s.mine {
+	switch {
+	case s.mine:
+		return os.RemoveAll(filepath.Dir(s.dir))
+	case whole:
 		return os.RemoveAll(s.dir)
 	}
 	return nil

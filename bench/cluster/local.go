@@ -24,6 +24,7 @@ const rejectedStatus = 77
 type asked struct {
 	Link    link          `json:"link"`
 	Limit   time.Duration `json:"cell_limit_ns,omitempty"` // a worker's
+	Turns   string        `json:"turns,omitempty"`         // a worker's, of turnsFolder
 	MayLoad []string      `json:"may_load,omitempty"`      // an agent's
 	tally   *tally        // counts what the processes do; nil: nobody asks
 }

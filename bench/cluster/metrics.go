@@ -338,7 +338,7 @@ func (t *tally) hear(process int, n news) {
 	case newsDone, newsBack, newsFailed, newsRefused:
 		t.ends[n.Kind]++
 		t.bytes += n.Bytes
-		if n.Kind == newsDone {
+		if n.Kind == newsDone && n.Took > 0 { // what is no run does not say how long it took
 			took(t.times, n.Took)
 		}
 	}

@@ -102,7 +102,7 @@ func TestCoordinatorMetrics(t *testing.T) {
 	first, stop := context.WithCancel(t.Context())
 	var workers sync.WaitGroup
 	ended := make(chan error, 1)
-	workers.Go(func() { ended <- work(first, s.link, time.Minute, t.Logf, func(news) {}) })
+	workers.Go(func() { ended <- work(first, s.link, time.Minute, t.TempDir(), t.Logf, func(news) {}) })
 	scraped(t, url, `leasestorm_cluster_cells{state="in_hand"} 1.0`, `leasestorm_cluster_cells{state="waiting"} 0.0`, `leasestorm_cluster_workers{state="busy"} 1.0`)
 	stop()
 	workers.Wait()

@@ -15,8 +15,8 @@ import (
 	"github.com/leasestorm/leasestorm/internal/need"
 )
 
-// hosts are two network namespaces, joined by a cable. Whatever is sent in them stays in them.
-type hosts struct{ a, b string }
+// namespaces are two of the network, joined by a cable. Whatever is sent in them stays in them.
+type namespaces struct{ a, b string }
 
 const (
 	addressA = "198.18.0.1" // of the block for benchmarks
@@ -33,9 +33,9 @@ func ip(t *testing.T, name string, args ...string) error {
 }
 
 // twoHosts makes the namespaces, or skips the test where the kernel or the rights do not allow it.
-func twoHosts(t *testing.T) hosts {
+func twoHosts(t *testing.T) namespaces {
 	t.Helper()
-	h := hosts{fmt.Sprintf("leasestorm-%d-a", os.Getpid()), fmt.Sprintf("leasestorm-%d-b", os.Getpid())}
+	h := namespaces{fmt.Sprintf("leasestorm-%d-a", os.Getpid()), fmt.Sprintf("leasestorm-%d-b", os.Getpid())}
 	t.Cleanup(func() {
 		for _, name := range []string{h.a, h.b} {
 			_ = exec.Command("ip", "netns", "del", name).Run() //nolint:noctx // the test's context is done; it may never have been made

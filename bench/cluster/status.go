@@ -157,6 +157,9 @@ func (st *Status) Text() string {
 		if st.Study != nil && w.Build != st.Study.Build {
 			note = "; of another version than the coordinator, which gives it no cells"
 		}
+		if w.Unfit {
+			note += "; its host is of another class than the study's, and makes no runs of the real engine: " + w.Class
+		}
 		fmt.Fprintf(&b, "  process %d on %s: %d cells%s\n", w.PID, w.Host, w.Cells, note)
 	}
 	if len(st.Agents) > 0 {

@@ -16,12 +16,16 @@ import (
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 // worker takes cells from the queue and runs them, one at a time.
 type worker struct {
 	name  string // of the process, unique
+	class string // of the host
+	turns turns
+	unfit atomic.String // the class of a study that is another
 	limit time.Duration
 	nc    *nats.Conn
 	js    jetstream.JetStream
@@ -40,7 +44,9 @@ type presence struct {
 	PID   int    `json:"pid"`
 	Build string `json:"build"`
 	Cells int64  `json:"cells"`
-	Cell  string `json:"cell,omitempty"` // in hand
+	Cell  string `json:"cell,omitempty"`  // in hand
+	Class string `json:"class"`           // of the host
+	Unfit bool   `json:"unfit,omitempty"` // the study is of another class, and gives it no cell
 }
 
 // errRejected is returned, wrapped, by a worker or agent whose credentials the server refuses.
@@ -56,12 +62,13 @@ func rejected(err error) error {
 	return err
 }
 
-// work is a worker's life: until ctx is done, or a cell runs past the limit, or the server refuses it. It tells
-// what it does.
-func work(ctx context.Context, l link, limit time.Duration, say func(format string, args ...any), tell func(news)) (err error) {
+// work is a worker's life: until ctx is done, or a cell runs past the limit, or the server refuses it. The
+// processes of a host take turns in the folder turns. It tells what it does.
+func work(ctx context.Context, l link, limit time.Duration, folder string, say func(format string, args ...any), tell func(news)) (err error) {
 	defer func() { err = rejected(err) }()
 	host, _ := os.Hostname()
-	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), limit: limit, say: say, tell: tell}
+	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), class: hostClass(), turns: turns{dir: folder}, limit: limit, say: say, tell: tell}
+	defer w.turns.leave()
 	if w.nc, w.js, err = l.connect("leasestorm worker "+w.name, true); err != nil {
 		return err
 	}
@@ -99,10 +106,10 @@ func work(ctx context.Context, l link, limit time.Duration, say func(format stri
 
 // show says every few seconds that the worker is there.
 func (w *worker) show(ctx context.Context, host string) {
-	me := presence{Name: w.name, Host: host, PID: os.Getpid(), Build: buildID()}
+	me := presence{Name: w.name, Host: host, PID: os.Getpid(), Build: buildID(), Class: w.class}
 	for {
 		if kv, err := w.js.KeyValue(ctx, workerBucket); err == nil {
-			me.Cells, me.Cell = w.done.Load(), w.now.Load()
+			me.Cells, me.Cell, me.Unfit = w.done.Load(), w.now.Load(), w.unfit.Load() != ""
 			if text, err := json.Marshal(me); err == nil {
 				_, _ = kv.Put(ctx, strconv.Itoa(me.PID)+"-"+w.name[len(w.name)-6:], text) // the next may arrive
 			}
@@ -130,10 +137,30 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 		pause(ctx, time.Second)
 		return nil //nolint:nilerr // the coordinator has not made it yet, or the server is away
 	}
+	defer w.turns.leave()
+	measures, err := w.measures(ctx)
+	if err == nil && measures {
+		err = w.admitted(ctx)
+	}
+	if err != nil {
+		pause(ctx, time.Second)
+		return nil //nolint:nilerr // as above, or the study is of another class
+	}
 	for ctx.Err() == nil {
+		end, err := w.turn(ctx, measures)
+		if err != nil {
+			if ctx.Err() == nil {
+				w.say("this host's workers cannot take turns: %v", err)
+				pause(ctx, longestRest)
+			}
+			return nil //nolint:nilerr // it has been said
+		}
 		one, cancel := context.WithTimeout(ctx, 2*time.Second)
 		msg, err := consumer.Next(jetstream.FetchContext(one))
 		cancel()
+		if err != nil {
+			end()
+		}
 		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded) {
 			if _, err := consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
 				return nil // the study has ended
@@ -144,7 +171,9 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 			pause(ctx, time.Second/2)
 			return nil //nolint:nilerr // the queue went, or the server is away: look for it again
 		}
-		if err := w.take(ctx, msg, outcomes, giveBack); err != nil {
+		err = w.take(ctx, msg, outcomes, giveBack)
+		end()
+		if err != nil {
 			return err
 		}
 		if w.rest > 0 {
@@ -153,6 +182,36 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 		}
 	}
 	return nil
+}
+
+// errUnfit is returned by a worker whose host is of another class than the study's.
+var errUnfit = errors.New("another class of host")
+
+// admitted is an error if this host makes no runs of the study, which is of the real engine. It is said once.
+func (w *worker) admitted(ctx context.Context) error {
+	fits, of, err := w.fits(ctx)
+	switch {
+	case err != nil:
+		return err
+	case fits:
+		w.unfit.Store("")
+		return nil
+	case w.unfit.Swap(of) != of:
+		w.say("this host gets no cells of the real engine: it is %q, and the study's first was %q", w.class, of)
+	}
+	return errUnfit
+}
+
+// turn waits until this process may run a cell. end ends it.
+func (w *worker) turn(ctx context.Context, measures bool) (end func(), err error) {
+	if !measures {
+		return func() {}, w.turns.beside(ctx) // until another measures
+	}
+	turn, err := w.turns.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return turn.Release, nil
 }
 
 // errLimit is returned, wrapped, by a worker whose cell does not end.
@@ -226,9 +285,12 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 		return err
 	}
 	end := news{Kind: newsRefused, Bytes: len(packed)}
-	if out.Result != nil {
+	if out.Error == "" {
 		w.fails = 0
-		end.Kind, end.Took = newsDone, elapsed(out.Result)
+		end.Kind = newsDone
+		if out.Result != nil {
+			end.Took = elapsed(out.Result)
+		}
 	}
 	w.tell(end)
 	w.done.Inc()
@@ -243,10 +305,6 @@ func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error
 		w.say("refused: %v", err)
 		return failed(err), nil
 	}
-	runner, err := bench.RunnerOf(c.Engine)
-	if err != nil {
-		return failed(err), nil
-	}
 	type end struct {
 		out outcome
 		err error
@@ -255,11 +313,10 @@ func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		res, err := runner.Run(ctx, s, bench.Options{Seed: c.Seed, MaxQueue: c.MaxQueue, Runbook: c.Runbook, Folder: folder})
+		out, err := c.do(ctx, s, folder)
 		switch {
 		case err == nil:
-			res.Folder = "" // of this host
-			ended <- end{out: outcome{Result: res}}
+			ended <- end{out: out}
 		case ofCell(err):
 			ended <- end{out: failed(err)}
 		default:
@@ -272,6 +329,23 @@ func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error
 	case <-time.After(w.limit):
 		return outcome{}, fmt.Errorf("%w of %v", errLimit, w.limit)
 	}
+}
+
+// do does what the cell asks for, which check has passed.
+func (c *cell) do(ctx context.Context, s scenario.Scenario, folder string) (out outcome, err error) {
+	if c.Task != "" {
+		out.Output, err = study.DoTask(ctx, c.Task, c.Input)
+		return out, err
+	}
+	runner, err := bench.RunnerOf(c.Engine)
+	if err != nil {
+		return out, fmt.Errorf("%w: %w", errCell, err)
+	}
+	out.Result, err = runner.Run(ctx, s, bench.Options{Seed: c.Seed, MaxQueue: c.MaxQueue, Idle: c.Idle, Wait: c.Wait, Runbook: c.Runbook, Folder: folder})
+	if err == nil {
+		out.Result.Folder = "" // of this host
+	}
+	return out, err
 }
 
 // keep stores an outcome. It tries until the server is back, or the queue is gone.

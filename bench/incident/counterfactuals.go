@@ -9,6 +9,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 // Layer is one thing that could have been otherwise on that day.
@@ -51,61 +52,103 @@ type Cheese struct {
 }
 
 // Counterfactuals replays the day with each layer changed, and with each pair of those that do not
-// stop it alone, seeds times each.
-func Counterfactuals(ctx context.Context, cfg Config, layers []Layer, seeds int) (*Cheese, error) {
+// stop it alone, seeds times each. If the runner makes its runs in other processes, the managers run there.
+// With a [study.Memory] a table that was interrupted goes on where it was.
+func Counterfactuals(ctx context.Context, runner bench.Runner, cfg Config, layers []Layer, seeds int) (*Cheese, error) {
 	cfg.Seed = bench.DrawSeed(cfg.Seed)
 	c := &Cheese{Schema: bench.ManifestSchema, Seed: cfg.Seed, Leases: cfg.Manager.Leases}
-	kept, tried := map[string]*managers{}, map[string]Counterfactual{}
-	try := func(with ...Layer) (f Counterfactual, err error) {
-		names := make([]string, len(with))
-		for i, l := range with {
-			names[i] = l.Name
-		}
-		key := strings.Join(slices.Sorted(slices.Values(names)), " ")
-		f, ok := tried[key]
-		if !ok {
-			if f, err = counterfactual(ctx, cfg, seeds, kept, with); err != nil {
-				return f, err
-			}
-			if len(with) > 0 {
-				f.stops(&c.Day)
-			}
-			tried[key] = f
-		}
-		f.Layers = names // in the order that was asked for
-		return f, nil
+	t := &trial{cfg: cfg, runner: runner, seeds: seeds, day: &c.Day, shared: &shared{runner: runner, days: map[string]*managed{}}, tried: map[string]Counterfactual{}}
+	day, err := t.all(ctx, [][]Layer{{}})
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	if c.Day, err = try(); err != nil {
+	c.Day = day[0]
+	var alone, pairs [][]Layer
+	for _, l := range layers {
+		alone = append(alone, []Layer{l})
+	}
+	if c.Alone, err = t.all(ctx, alone); err != nil {
 		return nil, err
 	}
 	var open []Layer // does not stop the day alone
-	for _, l := range layers {
-		alone, err := try(l)
-		if err != nil {
-			return nil, err
-		}
-		if c.Alone = append(c.Alone, alone); !alone.Stopped {
+	for i, l := range layers {
+		if !c.Alone[i].Stopped {
 			open = append(open, l)
 		}
 	}
 	for i, a := range open {
 		for _, b := range open[i+1:] {
-			if sameKnob(a, b) {
-				continue
+			if !sameKnob(a, b) {
+				pairs = append(pairs, []Layer{a, b})
 			}
-			pair, err := try(a, b)
-			if err != nil {
-				return nil, err
-			}
-			c.Pairs = append(c.Pairs, pair)
 		}
+	}
+	if c.Pairs, err = t.all(ctx, pairs); err != nil {
+		return nil, err
 	}
 	for _, all := range [][]Counterfactual{c.Alone, c.Pairs} {
 		slices.SortStableFunc(all, c.compare())
 	}
-	c.Greedy, err = c.greedy(open, try)
+	c.Greedy, err = c.greedy(ctx, open, t)
 	return c, err
+}
+
+// trial replays the day with layers changed.
+type trial struct {
+	cfg    Config
+	runner bench.Runner
+	seeds  int
+	day    *Counterfactual // once it is known
+	shared *shared
+	tried  map[string]Counterfactual // by the layers' names, in alphabetical order
+}
+
+// namesOf are the names of layers.
+func namesOf(with []Layer) []string {
+	names := make([]string, len(with))
+	for i, l := range with {
+		names[i] = l.Name
+	}
+	return names
+}
+
+func trialKey(with []Layer) string {
+	return strings.Join(slices.Sorted(slices.Values(namesOf(with))), " ")
+}
+
+// all tries each of these sets of layers.
+func (t *trial) all(ctx context.Context, sets [][]Layer) ([]Counterfactual, error) {
+	var fresh [][]Layer
+	for _, with := range sets {
+		if _, ok := t.tried[trialKey(with)]; !ok {
+			fresh = append(fresh, with)
+		}
+	}
+	ends := make([][]ended, len(fresh))
+	for i := range ends {
+		ends[i] = make([]ended, t.seeds)
+	}
+	err := study.Each(ctx, t.runner, 1, len(fresh)*t.seeds, func(ctx context.Context, i int) (err error) {
+		with, seed := fresh[i/t.seeds], i%t.seeds
+		ends[i/t.seeds][seed], err = study.Kept(t.runner, fmt.Sprintf("%d %s", seed, trialKey(with)), func() (ended, error) { return t.replay(ctx, with, seed) })
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, with := range fresh {
+		f := sum(ends[i])
+		if len(with) > 0 {
+			f.stops(t.day)
+		}
+		t.tried[trialKey(with)] = f
+	}
+	out := make([]Counterfactual, len(sets))
+	for i, with := range sets {
+		out[i] = t.tried[trialKey(with)]
+		out[i].Layers = namesOf(with) // in the order that was asked for
+	}
+	return out, nil
 }
 
 // compare orders by what is lost, as a share of the day's: lease-hours and service-hours count alike.
@@ -118,26 +161,28 @@ func (c *Cheese) lost(f *Counterfactual) float64 {
 }
 
 // greedy adds the best layer again and again.
-func (c *Cheese) greedy(layers []Layer, try func(...Layer) (Counterfactual, error)) (*Counterfactual, error) {
+func (c *Cheese) greedy(ctx context.Context, layers []Layer, t *trial) (*Counterfactual, error) {
 	best, with := c.Day, []Layer(nil)
 	for !best.Stopped {
-		from, chosen := best, Layer{}
+		var sets [][]Layer
 		for _, l := range layers {
-			if slices.ContainsFunc(with, func(w Layer) bool { return sameKnob(w, l) || w.Name == l.Name }) {
-				continue
-			}
-			f, err := try(append(slices.Clone(with), l)...)
-			if err != nil {
-				return nil, err
-			}
-			if c.lost(&f) < c.lost(&best)-leastGain {
-				best, chosen = f, l
+			if !slices.ContainsFunc(with, func(w Layer) bool { return sameKnob(w, l) || w.Name == l.Name }) {
+				sets = append(sets, append(slices.Clone(with), l))
 			}
 		}
-		if c.lost(&best) >= c.lost(&from) {
+		all, err := t.all(ctx, sets)
+		if err != nil {
+			return nil, err
+		}
+		from := c.lost(&best)
+		for i := range all {
+			if c.lost(&all[i]) < c.lost(&best)-leastGain {
+				best, with = all[i], sets[i]
+			}
+		}
+		if c.lost(&best) >= from {
 			break
 		}
-		with = append(with, chosen)
 	}
 	return &best, nil
 }
@@ -156,46 +201,60 @@ func (c *Counterfactual) stops(day *Counterfactual) {
 	c.Stopped = c.LeaseHours <= StoppedShare*day.LeaseHours && c.ServiceHours <= StoppedShare*day.ServiceHours
 }
 
-// counterfactual replays the day with these layers. kept has what the managers did under the same
-// conditions: most layers leave them alone.
-func counterfactual(ctx context.Context, cfg Config, seeds int, kept map[string]*managers, with []Layer) (Counterfactual, error) {
-	c := Counterfactual{Layers: []string{}, Seeds: seeds}
+// ended is what the table counts of a replay.
+type ended struct {
+	Outage       bool     `json:"outage"`
+	Collapsed    bool     `json:"collapsed"`
+	LeaseHours   float64  `json:"lease_hours_lost"`
+	ServiceHours float64  `json:"service_hours_lost"`
+	DownMax      int      `json:"services_down_max"`
+	TTR          *float64 `json:"ttr_s"`
+}
+
+// replay replays the day with these layers, with the seed of that place.
+func (t *trial) replay(ctx context.Context, with []Layer, seed int) (ended, error) {
+	cfg := t.cfg
 	for _, l := range with {
 		if err := l.Apply(&cfg); err != nil {
-			return c, err
+			return ended{}, err
 		}
-		c.Layers = append(c.Layers, l.Name)
 	}
-	if cfg.Progress != nil {
-		fmt.Fprintf(cfg.Progress, "%s\n", c.name())
+	if cfg.Progress != nil && seed == 0 {
+		f := Counterfactual{Layers: namesOf(with)}
+		fmt.Fprintf(cfg.Progress, "%s\n", f.name())
 	}
 	cfg.Progress = nil
+	cfg.Seed += uint64(seed)
+	res, err := replayWith(ctx, cfg, t.shared)
+	if err != nil {
+		return ended{}, err
+	}
+	return ended{res.Outage, res.CollapsedAt != nil, res.LeaseHours, res.ServiceHours, res.ServicesDownMax, res.TTR}, nil
+}
+
+// sum takes the seeds together.
+func sum(seeds []ended) Counterfactual {
+	c := Counterfactual{Seeds: len(seeds)}
 	var ttrs []float64
-	for i := range seeds {
-		one := cfg
-		one.Seed += uint64(i)
-		res, err := replayKept(ctx, one, kept)
-		if err != nil {
-			return c, err
-		}
-		c.LeaseHours += res.LeaseHours / float64(seeds)
-		c.ServiceHours += res.ServiceHours / float64(seeds)
-		c.DownMax = max(c.DownMax, res.ServicesDownMax)
-		if res.Outage {
+	for _, e := range seeds {
+		c.LeaseHours += e.LeaseHours / float64(len(seeds))
+		c.ServiceHours += e.ServiceHours / float64(len(seeds))
+		c.DownMax = max(c.DownMax, e.DownMax)
+		if e.Outage {
 			c.Outages++
 		}
-		if res.CollapsedAt != nil {
+		if e.Collapsed {
 			c.Collapses++
 		}
-		if res.TTR != nil {
-			ttrs = append(ttrs, *res.TTR)
+		if e.TTR != nil {
+			ttrs = append(ttrs, *e.TTR)
 		}
 	}
 	if len(ttrs) > 0 {
 		slices.Sort(ttrs)
 		c.TTR = &ttrs[len(ttrs)/2]
 	}
-	return c, nil
+	return c
 }
 
 func (c *Counterfactual) name() string {

@@ -245,7 +245,7 @@ func TestCounterfactuals(t *testing.T) {
 	layers := slices.DeleteFunc(slices.Clone(Layers), func(l Layer) bool {
 		return !slices.Contains([]string{"--queue deadline", "--queue lifo", "--static-stability", "--regions 2"}, l.Name)
 	})
-	table, err := Counterfactuals(t.Context(), c, layers, 1)
+	table, err := Counterfactuals(t.Context(), bench.Virtual{}, c, layers, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,19 +23,19 @@ type judgement struct {
 func (m *managers) judge(leases int, timeout, back, act time.Duration) judgement {
 	var out judgement
 	steadyFrom, end, left := time.Duration(0), time.Duration(0), false
-	for i, active := range m.active {
-		end = time.Duration(i) * m.period
+	for i, active := range m.Active {
+		end = time.Duration(i) * m.Period
 		lost := leases - active
 		if end <= back {
 			out.lostOut = max(out.lostOut, lost)
 		}
 		out.lostMost = max(out.lostMost, lost)
 		if float64(active) < bench.SteadyShare*float64(leases) {
-			left, steadyFrom = true, end+m.period
+			left, steadyFrom = true, end+m.Period
 		}
 	}
-	collapsed := slices.Sorted(slices.Values(m.collapsed))
-	half := (m.partitions + 1) / 2
+	collapsed := slices.Sorted(slices.Values(m.Collapsed))
+	half := (m.Partitions + 1) / 2
 	down := len(collapsed) >= half
 	if down && (act == 0 || collapsed[half-1] < act) {
 		out.collapsedAt = collapsed[half-1]

@@ -27,16 +27,16 @@ type Moment struct {
 // managers is what the partitions of the lease manager did in a replay.
 type managers struct {
 	Moments    []Moment
-	partitions int
-	active     []int // live leases, period apart
-	period     time.Duration
-	// collapsed are the times at which partitions had collapsed, by bench.Judge, with the return of
+	Partitions int
+	Active     []int // live leases, Period apart
+	Period     time.Duration
+	// Collapsed are the times at which partitions had collapsed, by bench.Judge, with the return of
 	// the name as each partition's client saw it; in no order.
-	collapsed []time.Duration
+	Collapsed []time.Duration
 }
 
 func (m *managers) add(o *managers) {
-	m.collapsed = append(m.collapsed, o.collapsed...)
+	m.Collapsed = append(m.Collapsed, o.Collapsed...)
 	for i, x := range o.Moments {
 		if i == len(m.Moments) {
 			m.Moments = append(m.Moments, Moment{})
@@ -46,11 +46,11 @@ func (m *managers) add(o *managers) {
 		y.Queued += x.Queued
 		y.Add(&x.Tally)
 	}
-	for i, n := range o.active {
-		if i == len(m.active) {
-			m.active = append(m.active, 0)
+	for i, n := range o.Active {
+		if i == len(m.Active) {
+			m.Active = append(m.Active, 0)
 		}
-		m.active[i] += n
+		m.Active[i] += n
 	}
 }
 
@@ -92,15 +92,17 @@ func (r *replay) partitions() ([]partition, error) {
 // share is the i-th of n nearly equal parts of all.
 func share(all, n, i int) int { return all*(i+1)/n - all*i/n }
 
-// runManagers runs the partitions, several at a time. They are independent of one another, since
-// what the operator does and when the name is empty are known before.
-func (r *replay) runManagers(ctx context.Context) (*managers, error) {
+// runManagers runs the partitions, so many at a time; 0: as many as go. They are independent of one another,
+// since what the operator does and when the name is empty are known before.
+func (r *replay) runManagers(ctx context.Context, at int) (*managers, error) {
 	parts, err := r.partitions()
 	if err != nil {
 		return nil, err
 	}
-	sum := &managers{partitions: len(parts), period: r.cfg.Manager.Timeout / bench.WatchesPerTimeout}
-	at, _ := bench.AtOnce(parts[0].scenario)
+	sum := &managers{Partitions: len(parts), Period: r.cfg.Manager.Timeout / bench.WatchesPerTimeout}
+	if at == 0 {
+		at, _ = bench.AtOnce(parts[0].scenario)
+	}
 	done := 0
 	var mu sync.Mutex
 	return sum, parallel.Do(ctx, at, len(parts), func(ctx context.Context, i int) error {
@@ -136,7 +138,7 @@ func (p *partition) run(ctx context.Context, watch bench.Live) (*managers, error
 		Part: &bench.Part{
 			Dependency: p.client, Resume: p.client.Resume, Step: Step, Launches: p.launches,
 			Watch: func(_ time.Duration, s engine.State) {
-				m.active = append(m.active, s.Active)
+				m.Active = append(m.Active, s.Active)
 			},
 			Done: func(log *record.Log) {
 				for _, row := range log.Rows() {
@@ -146,7 +148,7 @@ func (p *partition) run(ctx context.Context, watch bench.Live) (*managers, error
 		},
 	})
 	if err == nil && res.CollapsedAt != nil {
-		m.collapsed = append(m.collapsed, p.back+duration(*res.CollapsedAt))
+		m.Collapsed = append(m.Collapsed, p.back+duration(*res.CollapsedAt))
 	}
 	return m, err
 }

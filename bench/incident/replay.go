@@ -32,11 +32,10 @@ func (r *replay) say(format string, args ...any) {
 
 // Replay carries the day through. The error is that of ctx if it was interrupted, and wraps
 // scenario.ErrScenario or operator.ErrRunbook if the day cannot be replayed as configured.
-func Replay(ctx context.Context, cfg Config) (*Result, error) { return replayKept(ctx, cfg, nil) }
+func Replay(ctx context.Context, cfg Config) (*Result, error) { return replayWith(ctx, cfg, nil) }
 
-// replayKept is Replay that keeps what the managers did in kept, if it is not nil, and takes it
-// from there where nothing that they see is different.
-func replayKept(ctx context.Context, cfg Config, kept map[string]*managers) (*Result, error) {
+// replayWith is Replay that shares what the managers did with other replays, if same is not nil.
+func replayWith(ctx context.Context, cfg Config, same *shared) (*Result, error) {
 	began := time.Now()
 	cfg.Seed = bench.DrawSeed(cfg.Seed)
 	if err := cfg.validate(); err != nil {
@@ -52,18 +51,13 @@ func replayKept(ctx context.Context, cfg Config, kept map[string]*managers) (*Re
 	if err := r.resolve(); err != nil {
 		return nil, err
 	}
-	key := ""
-	if kept != nil {
-		key = fmt.Sprintf("%d %v %s %v %v %d", cfg.Seed, r.empty, cfg.Manager.TOML(), cfg.Client, cfg.Runbook.Steps, cfg.Partitions)
-		r.dwfm = kept[key]
+	if same == nil {
+		r.dwfm, err = r.runManagers(ctx, 0)
+	} else {
+		r.dwfm, err = same.managers(ctx, r)
 	}
-	if r.dwfm == nil {
-		if r.dwfm, err = r.runManagers(ctx); err != nil {
-			return nil, err
-		}
-		if kept != nil {
-			kept[key] = r.dwfm
-		}
+	if err != nil {
+		return nil, err
 	}
 	res, err := r.downstream()
 	if err == nil {

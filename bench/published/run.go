@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
-	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/internal/stat"
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
+	"github.com/leasestorm/leasestorm/bench/study"
 	"github.com/leasestorm/leasestorm/docs"
 	"github.com/leasestorm/leasestorm/queue"
 )
@@ -59,6 +59,7 @@ const (
 
 // Options say how the results are made.
 type Options struct {
+	At    bench.Runner        // where the runs are made, if that is in other processes; nil: in this one
 	Seed  uint64              // of the first run of each result; 0: a random one
 	Seeds int                 // runs of a result, at most; 0: as many as each has
 	Each  func(done, all int) // told of runs that are done; nil: nobody is
@@ -175,15 +176,16 @@ func Run(ctx context.Context, points []Point, o Options) ([]Row, error) {
 	}
 	var mu sync.Mutex
 	done := 0
-	err = parallel.Do(ctx, at, len(tasks), func(ctx context.Context, i int) error {
+	err = study.Each(ctx, o.At, at, len(tasks), func(ctx context.Context, i int) error {
 		t := tasks[i]
-		r, err := one(ctx, all[t.group].scenario, o.Seed+uint64(t.seed))
+		first := &points[all[t.group].points[0]]
+		values, err := measure.Do(ctx, o.At, asked{first.Scenario, first.Set, o.Seed + uint64(t.seed)})
 		if err != nil {
-			return fmt.Errorf("%s: %w", points[all[t.group].points[0]].Name, err)
+			return fmt.Errorf("%s: %w", first.Name, err)
 		}
 		for _, i := range all[t.group].points {
 			if t.seed < len(measured[i]) {
-				measured[i][t.seed] = points[i].measure(r)
+				measured[i][t.seed] = values[points[i].Name]
 			}
 		}
 		mu.Lock()
@@ -205,16 +207,41 @@ func Run(ctx context.Context, points []Point, o Options) ([]Row, error) {
 	return rows, nil
 }
 
-// one makes a run, to its end.
-func one(ctx context.Context, s scenario.Scenario, seed uint64) (*run, error) {
-	x, err := scenario.Fit(s, 1)
+// asked is a run of the points that have this scenario and these differences.
+type asked struct {
+	Scenario string   `json:"scenario"`
+	Set      []string `json:"set,omitempty"`
+	Seed     uint64   `json:"seed"`
+}
+
+// measure makes a run, to its end, and measures it for each of its points, by name.
+var measure = study.NewTask("published", func(ctx context.Context, a asked) (map[string]float64, error) {
+	var of []Point
+	for _, p := range Points() {
+		if p.Scenario == a.Scenario && slices.Equal(p.Set, a.Set) {
+			of = append(of, p)
+		}
+	}
+	if a.Scenario == "" || len(of) == 0 {
+		return nil, scenario.Bad("scenario", fmt.Sprintf("no published result is of %q with %q", a.Scenario, a.Set))
+	}
+	s, err := of[0].Load()
 	if err != nil {
 		return nil, err
 	}
-	r := &run{fitted: x}
-	r.Result, err = bench.Virtual{}.Run(ctx, s, bench.Options{Seed: seed, Part: &bench.Part{Done: func(l *record.Log) { r.log = l }}})
-	return r, err
-}
+	r := &run{}
+	if r.fitted, err = scenario.Fit(s, 1); err != nil {
+		return nil, err
+	}
+	if r.Result, err = (bench.Virtual{}).Run(ctx, s, bench.Options{Seed: a.Seed, Part: &bench.Part{Done: func(l *record.Log) { r.log = l }}}); err != nil {
+		return nil, err
+	}
+	values := map[string]float64{}
+	for _, p := range of {
+		values[p.Name] = p.measure(r)
+	}
+	return values, nil
+})
 
 // judge fills in what was measured, and whether it agrees.
 func (r *Row) judge(p *Point, xs []float64) {

@@ -29,6 +29,8 @@ func (p Place) Open(dir string, here bench.Runner) (bench.Runner, func(error) er
 
 // Wide is a Runner that makes its runs in other processes.
 type Wide interface {
+	// Do does a [Task] of that name in another process. in and the result are JSON.
+	Do(ctx context.Context, task string, in []byte) ([]byte, error)
 	// AtOnce is the number of runs to ask for at a time.
 	AtOnce() int
 	// Expect adds to the number of runs that the study is about to ask for, so that the time left can be
@@ -97,5 +99,7 @@ func each(ctx context.Context, runner bench.Runner, at, n, runs int, do func(ctx
 		return nil
 	})
 	slices.SortFunc(aside, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	// Several things may have asked for the same one.
+	aside = slices.CompactFunc(aside, func(a, b error) bool { return a.Error() == b.Error() })
 	return errors.Join(append([]error{err}, aside...)...)
 }

@@ -27,6 +27,10 @@ type elsewhereRunner struct {
 func (*elsewhereRunner) AtOnce() int       { return 2 }
 func (r *elsewhereRunner) Expect(runs int) { r.expected.Add(int64(runs)) }
 
+func (*elsewhereRunner) Do(ctx context.Context, task string, in []byte) ([]byte, error) {
+	return DoTask(ctx, task, in)
+}
+
 func (*elsewhereRunner) Run(context.Context, scenario.Scenario, bench.Options) (*bench.Result, error) {
 	return &bench.Result{Valid: true}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/leasestorm/leasestorm/bench"
-	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -49,7 +48,7 @@ func SearchRunbook(ctx context.Context, runner bench.Runner, s scenario.Scenario
 	o.Seed = bench.DrawSeed(o.Seed) // one for all of them
 	all := make([]DrillScore, len(books))
 	at, _ := atOnce(runner, s)
-	err := parallel.Do(ctx, at, len(books), func(ctx context.Context, i int) error {
+	err := each(ctx, runner, at, len(books), 1, func(ctx context.Context, i int) error {
 		score, err := Drill(ctx, runner, s, books[i], o)
 		if err == nil {
 			all[i] = *score

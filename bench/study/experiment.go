@@ -12,7 +12,6 @@ import (
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/bench"
-	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
@@ -117,7 +116,7 @@ func (e *Experiment) Run(ctx context.Context, runner bench.Runner, progress func
 	e.Title = fmt.Sprintf("%s: %s leases, %d cells, %d seed%s each, %s", e.Plan.Name, leases, e.Plan.Cells(), e.Seeds, show.Plural(e.Seeds), runner.Name())
 	e.Cells = make([]ExperimentCell, e.Plan.Cells())
 	var done atomic.Int64
-	err = parallel.Do(ctx, at, len(e.Cells), func(ctx context.Context, i int) error {
+	err = each(ctx, runner, at, len(e.Cells), e.Seeds, func(ctx context.Context, i int) error {
 		c, err := e.cell(ctx, runner, base, m, i)
 		e.Cells[i] = c
 		if n := done.Inc(); progress != nil {

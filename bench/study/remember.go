@@ -30,21 +30,23 @@ type Memory struct {
 	journal *journal // nil: no folder
 	mu      sync.Mutex
 	have    map[string]*bench.Result
+	kept    map[string]json.RawMessage // of Kept
 }
 
 // RunsFile is the name, in a study's folder, of the runs that a Memory has, a line each.
 const RunsFile = "runs.jsonl"
 
-// line is a run in RunsFile.
+// line is a run in RunsFile, or a value of [Kept].
 type line struct {
-	Key    string        `json:"key"`
-	Result *bench.Result `json:"result"`
+	Key    string          `json:"key"`
+	Result *bench.Result   `json:"result,omitempty"`
+	Kept   json.RawMessage `json:"kept,omitempty"`
 }
 
 // Remember returns a Runner that keeps its runs in the folder dir and makes a run that the host has
 // spoilt again up to redo times. The caller calls Close.
 func Remember(runner bench.Runner, dir string, redo int) (*Memory, error) {
-	m := &Memory{Runner: runner, redo: redo, have: map[string]*bench.Result{}}
+	m := &Memory{Runner: runner, redo: redo, have: map[string]*bench.Result{}, kept: map[string]json.RawMessage{}}
 	if dir == "" {
 		return m, nil
 	}
@@ -65,8 +67,12 @@ func Remember(runner bench.Runner, dir string, redo int) (*Memory, error) {
 // take keeps a run that the folder has.
 func (m *Memory) take(path string, n int, row []byte) error {
 	var l line
-	if err := json.Unmarshal(row, &l); err != nil || l.Result == nil {
+	if err := json.Unmarshal(row, &l); err != nil || l.Result == nil && l.Kept == nil {
 		return fmt.Errorf("%s:%d: not a run: move the file away, and its runs are made again", path, n)
+	}
+	if l.Kept != nil {
+		m.kept[l.Key] = l.Kept
+		return nil
 	}
 	m.have[l.Key] = l.Result
 	return nil
@@ -85,7 +91,12 @@ func (m *Memory) Close() error {
 	return files.Write(m.path, func(w io.Writer) error {
 		lines := json.NewEncoder(w)
 		for _, key := range slices.Sorted(maps.Keys(m.have)) {
-			if err := lines.Encode(line{key, m.have[key]}); err != nil {
+			if err := lines.Encode(line{Key: key, Result: m.have[key]}); err != nil {
+				return err
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(m.kept)) {
+			if err := lines.Encode(line{Key: key, Kept: m.kept[key]}); err != nil {
 				return err
 			}
 		}
@@ -115,7 +126,7 @@ func (m *Memory) Run(ctx context.Context, s scenario.Scenario, o bench.Options) 
 	m.mu.Lock()
 	m.have[key] = res
 	m.mu.Unlock()
-	return res, m.journal.append(line{key, res}, false)
+	return res, m.journal.append(line{Key: key, Result: res}, false)
 }
 
 // everywhere is the result as a study's files have it: without the wall time of a run in virtual time,

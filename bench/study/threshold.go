@@ -8,7 +8,6 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/internal/bisect"
-	"github.com/leasestorm/leasestorm/bench/internal/parallel"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/law"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -71,6 +70,10 @@ func bisectBroken(high int, tolerance float64, tries int, run func(broken int) (
 
 // errSpoilt ends a bisection: the host spoilt each try of a run.
 var errSpoilt = errors.New("the host spoilt each try of a run; make it quiet")
+
+// bisectionRuns is about how many runs a bisection to a two hundredth takes. Once it has ended, its number is
+// known.
+const bisectionRuns = 9
 
 // ThresholdTimeouts is how long after the return, in timeouts, a run of a threshold should go on.
 const ThresholdTimeouts = 60
@@ -148,7 +151,7 @@ func Thresholds(ctx context.Context, runner bench.Runner, s scenario.Scenario, c
 		return err
 	}
 	at, _ := atOnce(runner, s)
-	err := parallel.Do(ctx, at, len(contestants)*seeds, one)
+	err := each(ctx, runner, at, len(contestants)*seeds, bisectionRuns, one)
 	for i := range all {
 		all[i].sum(bounds[i])
 	}

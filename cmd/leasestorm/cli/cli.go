@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/leasestorm/leasestorm/bench/scenario"
 	"go.uber.org/atomic"
 )
 
@@ -81,7 +83,7 @@ func execute(ctx context.Context, root *cobra.Command) error {
 
 // resumable is err with the hint.
 func resumable(err error) error {
-	if h := hint.Load(); h != "" {
+	if h := hint.Load(); h != "" && !errors.Is(err, scenario.ErrScenario) {
 		return fmt.Errorf("%w\n%s", err, h)
 	}
 	return err

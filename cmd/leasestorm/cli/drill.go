@@ -86,6 +86,9 @@ A runbook is a TOML file of steps. The default is:
 			return nil
 		}
 		if !search && f.resume == "" {
+			if err := here(cmd, "goes with --search: a drill is one run"); err != nil {
+				return err
+			}
 			return f.drill(cmd, args, prepare, runbook)
 		}
 		return f.begin(cmd, args, prepare, func(s scenario.Scenario, runner bench.Runner, dir string) error {

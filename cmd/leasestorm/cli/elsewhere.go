@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,7 +34,15 @@ type Flagged interface {
 }
 
 // movable are the verbs whose runs can be made elsewhere.
-var movable = []string{"bench", "fairness", "map", "rank", "remedy", "sweep"}
+var movable = []string{"bench", "drill", "experiment", "fairness", "incident", "map", "rank", "remedy", "sweep", "threshold", "validate"}
+
+// unmoved are the other verbs that make runs, and why theirs stay in this process.
+var unmoved = map[string]string{
+	"border":        "each run of its search depends on the one before; 'threshold' makes many searches at a time",
+	"find-collapse": "its searches are few, and each run of one depends on the run before",
+	"run":           "it shows the runs of this process; 'rank' and 'sweep' make many",
+	"sim":           "it shows the runs of this process; 'rank' and 'sweep' make many",
+}
 
 // Storm is the verb with Generators.
 const Storm = "storm"
@@ -46,6 +56,9 @@ const movedBy = "leasestorm-elsewhere"
 // extend adds what an Elsewhere has to the command.
 func extend(root *cobra.Command, e Elsewhere) {
 	for _, cmd := range root.Commands() {
+		if why := unmoved[cmd.Name()]; why != "" {
+			stays(cmd, why)
+		}
 		for _, verb := range append([]string{Storm}, movable...) {
 			if cmd.Name() != verb {
 				continue
@@ -60,6 +73,30 @@ func extend(root *cobra.Command, e Elsewhere) {
 		f.EveryVerb(root.PersistentFlags())
 	}
 	root.AddCommand(e.Commands()...)
+}
+
+// stays makes a verb refuse --cluster with its reason.
+func stays(cmd *cobra.Command, why string) {
+	const flag = "cluster"
+	cmd.Flags().String(flag, "", "")
+	hide(cmd, flag)
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed(flag) {
+			return usage(fmt.Errorf("%s takes no --%s: %s", cmd.Name(), flag, why))
+		}
+		return run(cmd, args)
+	}
+}
+
+// here refuses the flags of an Elsewhere for what a movable verb does in this process.
+func here(cmd *cobra.Command, why string) (err error) {
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if _, where := flag.Annotations[movedBy]; where {
+			err = cmp.Or(err, usage(fmt.Errorf("--%s %s", flag.Name, why)))
+		}
+	})
+	return err
 }
 
 // elsewhere is where the flags say that the verb's runs are made.

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,7 +12,7 @@ import (
 	"github.com/leasestorm/leasestorm/bench/incident/dependency"
 	"github.com/leasestorm/leasestorm/bench/incident/dns"
 	"github.com/leasestorm/leasestorm/bench/incident/operator"
-	"github.com/leasestorm/leasestorm/bench/record"
+	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
 // dayFlags are the flags of a replay beside those of its managers.
@@ -35,7 +34,6 @@ func incidentCommand() *cobra.Command {
 		"broken":      "how many leases lapse follows from how long the name is empty and how long connections live",
 		"contestants": "a replay has one set of managers, which --queue, --admit and --retry name; 'leasestorm rank incident' compares many under the scripted trigger",
 		"engine":      "a replay of 14 hours runs in virtual time; 'make incident-live' has the parts as real software",
-		"resume":      "a replay takes minutes: begin it again",
 		"idle":        "nobody is idle in virtual time",
 		"redo":        "in virtual time no host spoils a run",
 		"no-wait":     "in virtual time nothing waits for a quiet host",
@@ -78,18 +76,13 @@ not used: the replay has its own.`,
 	return cmd
 }
 
-// config is the day as the flags have it.
-func (f *dayFlags) config(cmd *cobra.Command, args []string) (incident.Config, error) {
+// config is the day as the flags have it, with these managers.
+func (f *dayFlags) config(cmd *cobra.Command, manager scenario.Scenario) (incident.Config, error) {
 	c, err := incident.Default()
 	if err != nil {
 		return c, err
 	}
-	if c.Manager, err = f.load(cmd, args); err != nil {
-		return c, err
-	}
-	if f.counterfactuals && !f.typed(cmd, "leases") {
-		f.size(cmd, &c.Manager, 24_000)
-	}
+	c.Manager = manager
 	if !f.counterfactuals && cmd.Flags().Changed("seeds") {
 		return c, usage(errors.New("--seeds goes with --counterfactuals: one replay has one --seed"))
 	}
@@ -135,29 +128,30 @@ func (f *dayFlags) config(cmd *cobra.Command, args []string) (incident.Config, e
 	if c.Runbook, err = operator.Load(f.runbook); err != nil {
 		return c, usage(err)
 	}
-	if f.counterfactuals && f.listen != "" {
-		return c, usage(errors.New("--listen shows one replay, and --counterfactuals makes hundreds: leave out one of the two"))
-	}
-	if err := f.open(cmd); err != nil {
-		return c, err
-	}
-	c.Progress = f.view
-	if !f.counterfactuals {
-		c.Live = f.view.Live
-	}
 	return c, nil
 }
 
 func (f *dayFlags) run(cmd *cobra.Command, args []string) error {
 	defer func() { f.view.close() }()
-	c, err := f.config(cmd, args)
+	if f.counterfactuals || f.resume != "" {
+		return f.cheese(cmd, args)
+	}
+	if err := here(cmd, "goes with --counterfactuals: one replay is one process's"); err != nil {
+		return err
+	}
+	manager, err := f.load(cmd, args)
 	if err != nil {
 		return badScenario(err)
 	}
-	f.tell(&c.Manager)
-	if f.counterfactuals {
-		return f.cheese(cmd, c)
+	c, err := f.config(cmd, manager)
+	if err == nil {
+		err = f.open(cmd)
 	}
+	if err != nil {
+		return badScenario(err)
+	}
+	c.Progress, c.Live = f.view, f.view.Live
+	f.tell(&c.Manager)
 	res, err := incident.Replay(cmd.Context(), c)
 	if err != nil {
 		return badScenario(err)
@@ -188,31 +182,32 @@ func (f *dayFlags) run(cmd *cobra.Command, args []string) error {
 	}), err)
 }
 
-// cheese prints and keeps the table of counterfactuals.
-func (f *dayFlags) cheese(cmd *cobra.Command, c incident.Config) error {
-	if c.Changed() {
-		return usage(errors.New("--counterfactuals changes the day itself: leave out what changes it"))
+// cheese makes the table of counterfactuals, or goes on with it.
+func (f *dayFlags) cheese(cmd *cobra.Command, args []string) error {
+	if f.resume == "" && f.listen != "" {
+		return usage(errors.New("--listen shows one replay, and --counterfactuals makes hundreds: leave out one of the two"))
 	}
-	table, err := incident.Counterfactuals(cmd.Context(), c, incident.Layers, max(1, f.seeds))
-	if err != nil {
-		return badScenario(err)
-	}
-	if f.out == "none" {
-		return f.print(cmd.OutOrStdout(), table, table.Text)
-	}
-	dir := ""
-	err = fresh(f.out, func(d string) error {
-		dir = d
-		if err := mkdir(d); err != nil {
+	f.as = "counterfactuals"
+	return f.begin(cmd, args, func(s *scenario.Scenario) error {
+		f.size(cmd, s, 24_000)
+		c, err := f.config(cmd, *s)
+		if err == nil && c.Changed() {
+			err = usage(errors.New("--counterfactuals changes the day itself: leave out what changes it"))
+		}
+		return err
+	}, func(s scenario.Scenario, runner bench.Runner, dir string) error {
+		c, err := f.config(cmd, s)
+		if err == nil {
+			err = f.open(cmd)
+		}
+		if err != nil {
 			return err
 		}
-		return writeAll(d, map[string]func(io.Writer) error{
-			"counterfactuals.json": record.JSON(table), "counterfactuals.txt": record.Text(table.Text()),
-		})
-	}, "incident", "counterfactuals")
-	if err != nil {
-		return err
-	}
-	page, err := pageOf(cmd.Context(), dir)
-	return errors.Join(f.print(cmd.OutOrStdout(), table, func() string { return table.Text() + "\nfiles: " + dir + "\n" + page }), err)
+		c.Progress = f.view
+		table, err := incident.Counterfactuals(cmd.Context(), runner, c, incident.Layers, max(1, f.seeds))
+		if err != nil {
+			return resumable(err)
+		}
+		return f.save(cmd.Context(), cmd.OutOrStdout(), dir, table, table.Text)
+	})
 }

@@ -59,3 +59,39 @@ func TestIncidentRefuses(t *testing.T) {
 		t.Errorf("what is refused leaves %v, %v", left, err)
 	}
 }
+
+// A table of counterfactuals that is interrupted goes on, with the replays that it has.
+func TestCounterfactualsGoOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("replays the day a hundred times")
+	}
+	t.Chdir(t.TempDir())
+	if status, _, stderr := call(t, "incident", "--counterfactuals", "--leases", "100", "--partitions", "1", "--seed", "5", "--out", "c"); status != exitOK {
+		t.Fatal(stderr)
+	}
+	table := jsonIn(t, "c")
+	runs, err := os.ReadFile("c/runs.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.SplitAfter(string(runs), "\n")
+	if len(rows) < 20 {
+		t.Fatalf("%d replays are kept", len(rows))
+	}
+	if err := os.WriteFile("c/runs.jsonl", []byte(strings.Join(rows[:len(rows)/2], "")+rows[len(rows)/2][:5]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := call(t, "incident", "--resume", "c"); status != exitOK {
+		t.Fatal(stderr)
+	}
+	again, err := os.ReadFile("c/runs.jsonl")
+	if err != nil || string(again) != string(runs) || jsonIn(t, "c") != table {
+		t.Errorf("another table, %v", err)
+	}
+	if status, _, stderr := call(t, "incident", "--resume", "c", "--counterfactuals"); status != exitUsage || !strings.Contains(stderr, "leave out --counterfactuals") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	if status, _, stderr := call(t, "incident", "--resume", t.TempDir()); status != exitFailed || !strings.Contains(stderr, "not a counterfactuals table's folder") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}

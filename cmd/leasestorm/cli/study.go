@@ -52,6 +52,7 @@ type shared struct {
 	serviceFlags
 
 	verb     string
+	as       string            // what the verb's files and folder are called; "": as the verb
 	fallback string            // scenario, if none is named; "": one must be
 	searches bool              // for the number of broken leases
 	watched  bool              // there is --listen
@@ -405,7 +406,7 @@ func (f *shared) begin(cmd *cobra.Command, args []string, prepare func(s *scenar
 	if err := fresh(f.out, func(d string) error {
 		dir = d
 		return study.LayOut(d, studyFile, a)
-	}, f.verb, s.Name); err != nil {
+	}, f.verb, cmp.Or(f.as, s.Name)); err != nil {
 		return err
 	}
 	err = f.carryOut(cmd, s, dir, do)
@@ -423,8 +424,12 @@ func (f *shared) goOn(cmd *cobra.Command, do func(s scenario.Scenario, runner be
 	if err := f.only(cmd, "resume", "json"); err != nil {
 		return err
 	}
+	what := f.verb
+	if f.as != "" {
+		what = f.as + " table"
+	}
 	var a asked
-	if err := study.ReadLayout(filepath.Join(f.resume, studyFile), f.verb, &a, &a.Schema); err != nil {
+	if err := study.ReadLayout(filepath.Join(f.resume, studyFile), what, &a, &a.Schema); err != nil {
 		return err
 	}
 	if a.Verb != f.verb {
@@ -483,8 +488,8 @@ func (f *shared) save(ctx context.Context, w io.Writer, dir string, v any, text 
 	}
 	shown := text()
 	err := writeAll(dir, map[string]func(io.Writer) error{
-		f.verb + ".json": func(w io.Writer) error { return printJSON(w, v, record.JSON) },
-		f.verb + ".txt":  record.Text(shown),
+		cmp.Or(f.as, f.verb) + ".json": func(w io.Writer) error { return printJSON(w, v, record.JSON) },
+		cmp.Or(f.as, f.verb) + ".txt":  record.Text(shown),
 	})
 	page := ""
 	if err == nil {

@@ -79,7 +79,9 @@ fails. On a shared host rows of the real engine may fail, since the host's gaps 
 				if seeds < 0 || seeds > scenario.MaxSeeds {
 					return usage(fmt.Errorf("--seeds %d is out of range: 1 to %d; 0: as many as each result has", seeds, scenario.MaxSeeds))
 				}
-				return validatePublished(cmd, published.Options{Seed: seed, Seeds: seeds}, out, asJSON)
+				return atPlace(cmd, func(runner bench.Runner) error {
+					return validatePublished(cmd, published.Options{At: runner, Seed: seed, Seeds: seeds}, out, asJSON)
+				})
 			}
 			if engines {
 				for _, name := range ofModels {
@@ -87,7 +89,15 @@ fails. On a shared host rows of the real engine may fail, since the host's gaps 
 						return usage(fmt.Errorf("--%s is about models, and --engines compares scenarios: leave one of them out", name))
 					}
 				}
+				if err := here(cmd, "is not for --engines: each virtual run takes the service times that a run on this host's cores measured"); err != nil {
+					return err
+				}
 				return compareEngines(cmd, seed, set, asJSON)
+			}
+			if which == "real" {
+				if err := here(cmd, "is for the virtual engine's rows: those of the real engine measure this host"); err != nil {
+					return err
+				}
 			}
 			if len(set) > 0 {
 				return usage(errors.New("--set is about scenarios: it goes with --engines"))
@@ -95,7 +105,7 @@ fails. On a shared host rows of the real engine may fail, since the host's gaps 
 			if err := parametersOf(cmd, m.Name); err != nil {
 				return err
 			}
-			return validateModels(cmd.Context(), m, which, length, arrivals, seed, &rowPrinter{w: cmd.OutOrStdout(), json: asJSON})
+			return validateModels(cmd, m, which, length, arrivals, seed, &rowPrinter{w: cmd.OutOrStdout(), json: asJSON})
 		},
 	}
 	cmd.Flags().StringVar(&m.Name, "model", "", "one model: mmc, md1, mg1, mmck, impatient, repairman, random, lifo (default: all, with several parameters each)")
@@ -178,10 +188,38 @@ func parametersOf(cmd *cobra.Command, model string) error {
 	return nil
 }
 
+// atPlace does something where the flags say that runs in virtual time are made.
+func atPlace(cmd *cobra.Command, do func(runner bench.Runner) error) error {
+	place, err := elsewhere(cmd)
+	if err != nil {
+		return err
+	}
+	runner, end, err := place.Open("", bench.Virtual{})
+	if err != nil {
+		return err
+	}
+	return end(do(runner))
+}
+
+// measured is a model to be run on the virtual engine.
+type measured struct {
+	Model    oracle.Model `json:"model"`
+	Arrivals int          `json:"arrivals"`
+	Seed     uint64       `json:"seed"`
+}
+
+// measureModel runs a model on the virtual engine.
+var measureModel = study.NewTask("model", func(ctx context.Context, m measured) ([]oracle.Row, error) {
+	return oracle.Measure(ctx, m.Model, m.Arrivals, m.Seed)
+})
+
 // validateModels runs one model, or all if m has no name. Every run is checked before the
-// first begins, and rows are printed as they come, so that an interrupt loses none.
-func validateModels(ctx context.Context, m oracle.Model, which string, length time.Duration, arrivals int, seed uint64, out *rowPrinter) error {
-	var runs []func() ([]oracle.Row, error)
+// first begins, and rows are printed as they come, so that an interrupt loses none. The real engine's
+// runs come last, in this process: no run of this host's workers goes on beside them.
+func validateModels(cmd *cobra.Command, m oracle.Model, which string, length time.Duration, arrivals int, seed uint64, out *rowPrinter) error {
+	ctx := cmd.Context()
+	var virtual []measured
+	var real []oracle.Model
 	models := func(all []oracle.Model) []oracle.Model {
 		if m.Name != "" {
 			return []oracle.Model{m}
@@ -193,7 +231,7 @@ func validateModels(ctx context.Context, m oracle.Model, which string, length ti
 			if err := oracle.Check(m, arrivals); err != nil {
 				return usage(err)
 			}
-			runs = append(runs, func() ([]oracle.Row, error) { return oracle.Measure(ctx, m, arrivals, seed) })
+			virtual = append(virtual, measured{m, arrivals, seed})
 		}
 	}
 	if which != "virtual" {
@@ -205,11 +243,25 @@ func validateModels(ctx context.Context, m oracle.Model, which string, length ti
 				fmt.Fprintf(os.Stderr, "the real engine's rows of %s are left out: %v\n", m.Name, err)
 				continue
 			}
-			runs = append(runs, func() ([]oracle.Row, error) { return oracle.MeasureReal(ctx, m, length, seed) })
+			real = append(real, m)
 		}
 	}
-	for _, run := range runs {
-		rows, err := run()
+	if len(virtual) > 0 {
+		rows := make([][]oracle.Row, len(virtual))
+		done := study.InOrder(len(virtual), func(i int) error { return out.print(rows[i]) })
+		if err := atPlace(cmd, func(runner bench.Runner) error {
+			return study.Each(ctx, runner, 1, len(virtual), func(ctx context.Context, i int) (err error) {
+				if rows[i], err = measureModel.Do(ctx, runner, virtual[i]); err != nil {
+					return err
+				}
+				return done(i)
+			})
+		}); err != nil {
+			return err
+		}
+	}
+	for _, m := range real {
+		rows, err := oracle.MeasureReal(ctx, m, length, seed)
 		if err == nil {
 			err = out.print(rows)
 		}

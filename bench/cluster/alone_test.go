@@ -1,0 +1,214 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/atomic"
+
+	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/host"
+)
+
+// Of the processes of a host one measures at a time, with no cell of another beside it, and each gets its turn.
+func TestTurns(t *testing.T) {
+	dir := t.TempDir()
+	var measuring, beside, clash atomic.Int64
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() {
+			one := turns{dir: dir} // as of a process
+			defer one.leave()
+			for range 5 {
+				if i%2 == 0 {
+					if err := one.beside(t.Context()); err != nil {
+						t.Error(err)
+						return
+					}
+					beside.Inc()
+					if measuring.Load() != 0 {
+						clash.Inc()
+					}
+					time.Sleep(time.Millisecond)
+					beside.Dec()
+					continue
+				}
+				turn, err := one.alone(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if measuring.Inc() != 1 || beside.Load() != 0 {
+					clash.Inc()
+				}
+				time.Sleep(time.Millisecond)
+				measuring.Dec()
+				turn.Release()
+			}
+		})
+	}
+	all.Wait()
+	if clash.Load() != 0 {
+		t.Errorf("%d runs had another beside them", clash.Load())
+	}
+	// What a process that died has left holds nobody up.
+	for _, name := range []string{aloneLock, strings.Replace(besideLock, "*", "x", 1)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("process 1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := turns{dir: dir}
+	turn, err := one.alone(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits, cancel := context.WithTimeout(t.Context(), 2*turnPause)
+	defer cancel()
+	if err := (&turns{dir: dir}).beside(waits); err == nil {
+		t.Error("a cell begins beside a run that measures")
+	}
+	turn.Release()
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("locks are left: %v, %v", left, err)
+	}
+}
+
+// What moves a measurement is another class, and what does not is none.
+func TestClass(t *testing.T) {
+	i := host.Info{Name: "a", CPU: "X 9000", Cores: 2, CPUs: make([]host.CPU, 4), OS: "linux", Arch: "amd64", Kernel: "6.1.5-7"}
+	const meminfo = "MemTotal:       16000000 kB\n"
+	first := classOf(i, meminfo)
+	if want := "X 9000, 2 cores, 4 processors, 16384 MiB of memory, linux/amd64 6.1"; first != want {
+		t.Errorf("%q, want %q", first, want)
+	}
+	for name, change := range map[string]func(i *host.Info){
+		"cpu": func(i *host.Info) { i.CPU = "Y" }, "cores": func(i *host.Info) { i.Cores = 4 }, "processors": func(i *host.Info) { i.CPUs = i.CPUs[:2] },
+		"quota": func(i *host.Info) { i.Quota = 1.5 }, "memory": func(i *host.Info) { i.MemoryMax = 1 << 30 }, "kernel": func(i *host.Info) { i.Kernel = "6.2.5-7" }, "arch": func(i *host.Info) { i.Arch = "arm64" },
+	} {
+		other := i
+		if change(&other); classOf(other, meminfo) == first {
+			t.Errorf("another %s is no other class", name)
+		}
+	}
+	like := i
+	like.Name, like.Kernel, like.MemoryFree = "b", "6.1.9-1", 7
+	if got := classOf(like, "MemTotal: 16100000 kB\n"); got != first {
+		t.Errorf("%q is another class than %q", got, first)
+	}
+}
+
+// The first host that comes makes the runs of the real engine. A host of another class gets none, is named, and
+// is still another when the study is resumed on another server.
+func TestUnlikeHost(t *testing.T) {
+	s := serverOf(t, embedding{})
+	c, err := open(t.Context(), s.link, false, "a", "folder-a", bench.Real{}, time.Second, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := c.keepClass(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	mine := &worker{js: c.store.js, class: "mine", say: t.Logf}
+	other := &worker{js: c.store.js, class: "other", say: func(format string, _ ...any) { said = append(said, format) }}
+	if real, err := mine.measures(t.Context()); err != nil || !real {
+		t.Fatalf("the worker takes the study for one in virtual time: %v, %v", real, err)
+	}
+	if err := mine.admitted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := other.admitted(t.Context()); err == nil {
+			t.Error("a host of another class is given cells")
+		}
+	}
+	if len(said) != 1 || other.unfit.Load() != "mine" {
+		t.Errorf("said %v of %q, want it once", said, other.unfit.Load())
+	}
+	me, err := json.Marshal(presence{Name: "w", Host: "h2", PID: 5, Build: buildID(), Class: "other", Unfit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store.workers.Put(t.Context(), "5-w", me); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // tell looks every second
+		if text, err := os.ReadFile(filepath.Join(dir, classFile)); err == nil && string(text) == "mine" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the class is not kept")
+		}
+	}
+	st, err := readStatus(t.Context(), s.link)
+	if err != nil || !strings.Contains(st.Text(), "on h2: 0 cells; its host is of another class") {
+		t.Errorf("%v\n%s", err, st.Text())
+	}
+	if err := c.close(false); err != nil {
+		t.Fatal(err)
+	}
+	next := serverOf(t, embedding{})
+	if c, err = open(t.Context(), next.link, false, "a", "folder-a", bench.Real{}, time.Second, false); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(true) }()
+	if err := c.keepClass(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	other.js = c.store.js
+	if err := other.admitted(t.Context()); err == nil {
+		t.Error("a host of another class is given cells of a study that is resumed")
+	}
+}
+
+// Cells of the real engine come back with the worker's host in their manifests, invalid ones are asked for
+// again, and a table of another process is refused.
+func TestRealCells(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the real engine for some seconds")
+	}
+	s := serverOf(t, embedding{})
+	c, err := open(t.Context(), s.link, false, "a", "folder-a", bench.Real{}, 5*time.Second, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(true) }()
+	working(t, s.link, time.Minute)
+	scene := tiny(t, "leases=20000", "broken=2000", "timeout=100ms", "interval=1s", "ttl=3s", "outage=100ms", "steady=100ms", "duration=1s")
+	folders := []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")}
+	var all sync.WaitGroup
+	for i, folder := range folders {
+		all.Go(func() {
+			res, err := c.Run(t.Context(), scene, bench.Options{Seed: uint64(i + 1), Folder: folder})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			m, err := bench.ReadManifest(t.Context(), folder)
+			if err != nil || m.Host.CPU != host.ReadInfo().CPU || m.Result.Engine != "real" {
+				t.Errorf("%v: %+v", err, m.Host)
+			}
+			key, _ := (&cell{Engine: "real", Scenario: scene.TOML(), Seed: uint64(i + 1), Files: true}).key()
+			_, err = c.store.outcomes.GetInfo(t.Context(), key)
+			if kept := err == nil; kept != res.Valid {
+				t.Errorf("valid: %v, its outcome is kept: %v", res.Valid, kept)
+			}
+		})
+	}
+	all.Wait()
+	if _, err := c.Run(t.Context(), tiny(t, "table=etcd"), bench.Options{Seed: 1}); err == nil || !strings.Contains(err.Error(), "another process's") {
+		t.Errorf("a table of another process: %v", err)
+	}
+	workers, err := c.store.workers.Keys(t.Context())
+	if err != nil || len(workers) == 0 || slices.Contains(workers, "") {
+		t.Errorf("%v, %v", workers, err)
+	}
+}
