@@ -54,7 +54,7 @@ func TestPasswordsAreNotPrinted(t *testing.T) {
 	sweep := strings.Fields("sweep surge --leases 2000 --broken 200 --x beta=1:4:2 --seeds 1 --out s --cluster")
 	for _, args := range [][]string{
 		append(sweep, "nats://u:hush@"+host), append(sweep, "nats://hush@"+host), append(sweep, "u:hush@"+host), append(sweep, "nats://u:hush@127.0.0.1:1"),
-		append(sweep, "nats://u:hush@192.0.2.1:4222"), append(sweep, "nats://u:hu%zzsh@"+host),
+		append(sweep, "nats://u:hush@192.0.2.1:4222"), append(sweep, "nats://hush@192.0.2.1:4222"), append(sweep, "nats://u:hu%zzsh@"+host),
 		{"status", "--cluster", "nats://u:hush@" + host}, {"status", "--cluster", "u:hush@" + host}, {"status", "--cluster", "nats://u:hush@127.0.0.1:1"},
 		{"worker", "--cluster", "nats://u:hush@" + host}, {"worker", "--cluster", "nats://hush@" + host}, {"worker", "--cluster", "u:hush@" + host},
 		{"agent", "--cluster", "nats://u:hush@" + host}, {"agent", "--cluster", "u:hush@" + host}, {"agent", "--cluster", "nats://u:hush@192.0.2.1:4222"},
