@@ -211,9 +211,13 @@ type hosts struct {
 	unfit map[string]bool // hosts of another class, of which a person was told
 }
 
-// keepClass takes the class of an interrupted study from the state's folder, and will put one there.
-func (c *coordinator) keepClass(ctx context.Context, dir string) error {
-	path := filepath.Join(dir, classFile)
+// keepClass takes the class of an interrupted study from the state's folder, and will put one there. It comes
+// before the study's engine is on the server: a worker that knows the engine sets the class.
+func (c *coordinator) keepClass(ctx context.Context, kept *state) error {
+	if kept.dir == "" {
+		return nil
+	}
+	path := filepath.Join(kept.dir, classFile)
 	text, err := os.ReadFile(path)
 	defer c.state.Store(path)
 	if errors.Is(err, fs.ErrNotExist) {

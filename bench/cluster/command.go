@@ -192,17 +192,12 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 	if err != nil {
 		return nil, nil, err
 	}
-	coordinator, err := open(ctx, inside, own != nil, s.id, dir, here, c.giveBack, c.clear)
+	coordinator, err := open(ctx, inside, own != nil, s, dir, here, c.giveBack, c.clear)
 	if err != nil {
 		return nil, nil, err
 	}
 	if own != nil {
 		coordinator.mindSpace(s.dir)
-	}
-	if here.Name() == realEngine {
-		if err := coordinator.keepClass(ctx, s.dir); err != nil {
-			return nil, nil, errors.Join(err, coordinator.close(false))
-		}
 	}
 	quiet := func() {}
 	if c.metrics != "" {

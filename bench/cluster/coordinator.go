@@ -61,10 +61,10 @@ type progress struct {
 	Aside    []string  `json:"set_aside,omitempty"`
 }
 
-// open connects a coordinator to a server. id names the study, folder is where it is.
+// open connects a coordinator to a server. kept is the study's state, folder is where the study is.
 // own says that the server is this process's: whoever holds its lock has died. clear removes what another
 // study has left there.
-func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration, clear bool) (_ *coordinator, err error) {
+func open(ctx context.Context, l link, own bool, kept *state, folder string, here bench.Runner, giveBack time.Duration, clear bool) (_ *coordinator, err error) {
 	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}, times: cellTimes(), hosts: hosts{unfit: map[string]bool{}}}
 	host, _ := os.Hostname()
 	c.report = progress{Folder: folder, Host: host, PID: os.Getpid(), Build: buildID(), Began: time.Now().UTC()}
@@ -90,12 +90,15 @@ func open(ctx context.Context, l link, own bool, id, folder string, here bench.R
 		defer cancel()
 		_ = lock.release(late) // else it goes by itself
 	})
-	if c.store, err = lay(ctx, js, id, giveBack, clear); err == nil && own {
+	if c.store, err = lay(ctx, js, kept.id, giveBack, clear); err == nil && own {
 		// The server went with the coordinator that had these cells put there, and its workers could not
 		// give them back: that was no death of a worker.
 		err = c.store.stream.Purge(ctx)
 	}
-	if err == nil {
+	if err == nil && here.Name() == realEngine {
+		err = c.keepClass(ctx, kept)
+	}
+	if err == nil { // from here on a worker sets the class of a study of the real engine that has none
 		_, err = c.store.study.PutString(ctx, engineKey, here.Name())
 	}
 	if err == nil {
