@@ -18,6 +18,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/host"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
+	"github.com/leasestorm/leasestorm/cmd/leasestorm/cli"
 )
 
 // hostClass is the class of this host. Runs of the real engine on hosts of one class make one table.
@@ -221,12 +222,41 @@ func (c *coordinator) keepClass(ctx context.Context, kept *state) error {
 	text, err := os.ReadFile(path)
 	defer c.state.Store(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return c.unmixed(ctx, filepath.Dir(kept.dir))
 	}
 	if err == nil {
 		_, err = c.store.study.Put(ctx, classKey, text)
 	}
 	return err
+}
+
+// unmixed refuses to go on with a study that has runs of hosts whose class is not known. They are of one process
+// without workers.
+func (c *coordinator) unmixed(ctx context.Context, folder string) error {
+	if _, err := c.store.study.Get(ctx, classKey); !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return err // or nil: the coordinator died before it kept the class
+	}
+	if !hasRuns(folder) {
+		return nil
+	}
+	return cli.Usage(fmt.Errorf("%s has runs on real cores that were made without --cluster, by a host of unknown class: go on without --cluster, on the same host, or begin the study again", folder))
+}
+
+// hasRuns reports whether a study's folder has a run: a line in one of its journals, or a run's own folder.
+func hasRuns(folder string) bool {
+	entries, _ := os.ReadDir(folder) // one that cannot be read ends the study by itself
+	for _, e := range entries {
+		path := filepath.Join(folder, e.Name())
+		if e.IsDir() {
+			path = filepath.Join(path, "manifest.json")
+		} else if filepath.Ext(path) != ".jsonl" {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // learn keeps the class of the first host in the state's folder, and says which hosts are of another.

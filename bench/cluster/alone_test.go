@@ -170,6 +170,26 @@ func TestUnlikeHost(t *testing.T) {
 	}
 }
 
+// A study of the real engine that has runs of one process is not gone on with by workers, whose class may be
+// another.
+func TestClassesAreNotMixed(t *testing.T) {
+	s := serverOf(t, embedding{})
+	for name, refused := range map[string]bool{"runs.jsonl": true, "points.jsonl": true, "fifo-s1/manifest.json": true, "suite.json": false, "fifo-s1/other": false} {
+		folder := t.TempDir()
+		path := filepath.Join(folder, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("{}\n"), 0o600), os.Mkdir(filepath.Join(folder, stateFolder), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := open(t.Context(), s.link, false, &state{id: name, dir: filepath.Join(folder, stateFolder)}, folder, bench.Real{}, time.Second, true)
+		if err == nil {
+			_ = c.close(true)
+		}
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "go on without --cluster") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Cells of the real engine come back with the worker's host in their manifests, invalid ones are asked for
 // again, and a table of another process is refused.
 func TestRealCells(t *testing.T) {
