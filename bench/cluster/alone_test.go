@@ -170,6 +170,48 @@ func TestUnlikeHost(t *testing.T) {
 	}
 }
 
+// A worker that is readied for another study gives a cell of the real engine back, and that is no death.
+func TestWorkerOfAnotherStudy(t *testing.T) {
+	s := serverOf(t, embedding{})
+	c, err := open(t.Context(), s.link, false, &state{id: "a"}, "folder-a", bench.Real{}, time.Second, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(true) }()
+	if _, err := c.store.study.PutString(t.Context(), classKey, "first"); err != nil {
+		t.Fatal(err)
+	}
+	w := &worker{js: c.store.js, nc: c.nc, class: "other", say: t.Logf, tell: func(news) {}}
+	consumer, err := w.queue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, err := newCell(realEngine, tiny(t), bench.Options{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, text := asked.key()
+	if _, err := c.store.js.Publish(t.Context(), subject(buildID(), key), text); err != nil {
+		t.Fatal(err)
+	}
+	for i, measures := range []bool{false, true} { // the earlier study was in virtual time, or of another class
+		msg, err := consumer.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.take(t.Context(), msg, c.store.outcomes, time.Second, measures); !errors.Is(err, errOtherStudy) {
+			t.Errorf("measures %v: %v", measures, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil || int(meta.NumDelivered) != i+1 || w.released(t.Context(), meta.Sequence.Stream) != i+1 {
+			t.Errorf("%v, delivery %d of %+v", err, i+1, meta)
+		}
+	}
+	if _, err := c.store.outcomes.GetInfo(t.Context(), key); err == nil {
+		t.Error("there is an outcome")
+	}
+}
+
 // A study of the real engine that has runs of one process is not gone on with by workers, whose class may be
 // another.
 func TestClassesAreNotMixed(t *testing.T) {

@@ -171,8 +171,11 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 			pause(ctx, time.Second/2)
 			return nil //nolint:nilerr // the queue went, or the server is away: look for it again
 		}
-		err = w.take(ctx, msg, outcomes, giveBack)
+		err = w.take(ctx, msg, outcomes, giveBack, measures)
 		end()
+		if errors.Is(err, errOtherStudy) {
+			return nil // look whose study it is
+		}
 		if err != nil {
 			return err
 		}
@@ -217,17 +220,26 @@ func (w *worker) turn(ctx context.Context, measures bool) (end func(), err error
 // errLimit is returned, wrapped, by a worker whose cell does not end.
 var errLimit = errors.New("the cell ran past --cell-limit")
 
-// take runs the cell of a message and stores what it came to. The cell leaves the queue only then.
-func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream.ObjectStore, giveBack time.Duration) error {
+// errOtherStudy is returned by a worker that gives a cell back, since it is not ready for the cell's study.
+var errOtherStudy = errors.New("a cell of another study")
+
+// handed is a cell that this worker was handed.
+type handed struct {
+	msg     jetstream.Msg
+	key     string
+	place   uint64 // of the message in the stream
+	earlier int    // deliveries before this one
+}
+
+// take runs the cell of a message and stores what it came to. The cell leaves the queue only then. measures says
+// that this process has the turn to measure.
+func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream.ObjectStore, giveBack time.Duration, measures bool) error {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return err
 	}
-	var c cell
-	var out outcome
-	folder := ""
-	key, place := keyOfSubject(msg.Subject()), meta.Sequence.Stream
-	w.now.Store(key)
+	h := handed{msg, keyOfSubject(msg.Subject()), meta.Sequence.Stream, int(meta.NumDelivered) - 1}
+	w.now.Store(h.key)
 	defer w.now.Store("")
 	w.tell(news{Kind: newsBegin})
 	defer w.tell(news{Kind: newsFree})
@@ -239,49 +251,26 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 		}
 	}()
 	died := 0
-	if meta.NumDelivered > 1 {
-		if _, err := outcomes.GetInfo(ctx, key); err == nil {
+	if h.earlier > 0 {
+		if _, err := outcomes.GetInfo(ctx, h.key); err == nil {
 			return w.finish(ctx, msg) // a worker that was thought dead has stored it
 		}
-		died = int(meta.NumDelivered) - 1 - w.released(ctx, place)
+		died = h.earlier - w.released(ctx, h.place)
 	}
+	out, packed, err := w.make(ctx, h, died, measures)
 	switch {
-	case died >= most:
-		out = failed(fmt.Errorf("%w: cell %s: %s; --resume tries it again", study.ErrSetAside, key, w.why(ctx, place, died)))
-	default:
-		if err := json.Unmarshal(msg.Data(), &c); err != nil {
-			out = failed(fmt.Errorf("%w: %w", errCell, err))
-			break
-		}
-		if c.Files {
-			temp, err := os.MkdirTemp("", "leasestorm-cell-")
-			if err != nil {
-				return w.fail(ctx, msg, key, place, err)
-			}
-			defer func() { _ = os.RemoveAll(temp) }()
-			folder = filepath.Join(temp, "run")
-		}
-		out, err = w.run(ctx, c, folder)
-		if errors.Is(err, errLimit) {
-			return fmt.Errorf("cell %s: %w", key, err)
-		}
-		if err != nil && ctx.Err() == nil {
-			return w.fail(ctx, msg, key, place, err)
-		}
-	}
-	if ctx.Err() != nil {
-		w.giveBack(msg, place)
+	case errors.Is(err, errLimit):
+		return fmt.Errorf("cell %s: %w", h.key, err)
+	case errors.Is(err, errOtherStudy):
+		w.giveBack(h)
+		return err
+	case ctx.Err() != nil:
+		w.giveBack(h)
 		return nil
+	case err != nil:
+		return w.fail(ctx, h, err)
 	}
-	if out.Result == nil {
-		folder = ""
-	}
-	out.Worker = w.name
-	packed, err := pack(out, folder)
-	if err != nil {
-		return w.fail(ctx, msg, key, place, err)
-	}
-	if err := w.keep(ctx, outcomes, key, packed, out.Error != ""); err != nil {
+	if err := w.keep(ctx, outcomes, h.key, packed, out.Error != ""); err != nil {
 		return err
 	}
 	end := news{Kind: newsRefused, Bytes: len(packed)}
@@ -297,10 +286,65 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	return w.finish(ctx, msg)
 }
 
+// make makes the outcome of a cell with which so many workers died, and packs it with its files. err is for what
+// says nothing of the cell.
+func (w *worker) make(ctx context.Context, h handed, died int, measures bool) (out outcome, packed []byte, err error) {
+	folder := ""
+	var c cell
+	switch err := json.Unmarshal(h.msg.Data(), &c); {
+	case died >= most:
+		out = failed(fmt.Errorf("%w: cell %s: %s; --resume tries it again", study.ErrSetAside, h.key, w.why(ctx, h.place, died)))
+	case err != nil:
+		out = failed(fmt.Errorf("%w: %w", errCell, err))
+	default:
+		if c.Files {
+			temp, err := os.MkdirTemp("", "leasestorm-cell-")
+			if err != nil {
+				return out, nil, err
+			}
+			defer func() { _ = os.RemoveAll(temp) }()
+			folder = filepath.Join(temp, "run")
+		}
+		if out, err = w.run(ctx, c, folder, measures); err != nil {
+			return out, nil, err
+		}
+	}
+	if out.Result == nil {
+		folder = ""
+	}
+	out.Worker = w.name
+	packed, err = pack(out, folder)
+	return out, packed, err
+}
+
+// ready returns an error if this process cannot run the cell. Between two cells one study may have ended, and
+// another begun: then the worker is to look whose study it is.
+func (w *worker) ready(ctx context.Context, c cell, measures bool) error {
+	switch {
+	case c.Engine != realEngine:
+		return nil
+	case measures:
+		if w.admitted(ctx) != nil {
+			return errOtherStudy
+		}
+		return nil
+	}
+	if is, err := w.measures(ctx); err != nil || is {
+		return errOtherStudy
+	}
+	return fmt.Errorf("%w: it is of the real engine, and its study is in virtual time", errCell)
+}
+
 // run runs a cell in this process. An error that is a property of the cell is an outcome. err is for a cell
 // that does not end, and for what this host cannot do.
-func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error) {
+func (w *worker) run(ctx context.Context, c cell, folder string, measures bool) (outcome, error) {
 	s, err := c.check()
+	if err == nil {
+		err = w.ready(ctx, c, measures)
+	}
+	if errors.Is(err, errOtherStudy) {
+		return outcome{}, err
+	}
 	if err != nil {
 		w.say("refused: %v", err)
 		return failed(err), nil
@@ -384,17 +428,17 @@ const longestRest = 8 * again
 // fail gives a cell to another worker, since this host cannot run it. That counts as a death: a cell that no
 // host can run is set aside. The worker rests after it, longer each time, so that a host without space does
 // not get every cell set aside.
-func (w *worker) fail(ctx context.Context, msg jetstream.Msg, key string, place uint64, err error) error {
+func (w *worker) fail(ctx context.Context, h handed, err error) error {
 	w.rest = min(again<<min(w.fails, 8), longestRest)
 	w.fails++
 	w.tell(news{Kind: newsFailed})
-	w.say("cell %s cannot be run on this host, and goes to another worker: %v; the next cell in %v", key, err, w.rest)
+	w.say("cell %s cannot be run on this host, and goes to another worker: %v; the next cell in %v", h.key, err, w.rest)
 	one, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if kv, err2 := w.js.KeyValue(one, studyBucket); err2 == nil {
-		_, _ = kv.PutString(one, failedKey(place), w.name+": "+err.Error()) // shown only
+		_, _ = kv.PutString(one, failedKey(h.place), w.name+": "+err.Error()) // shown only
 	}
-	_ = msg.Nak() // else it goes by itself
+	_ = h.msg.Nak() // else it goes by itself
 	return nil
 }
 
@@ -412,15 +456,15 @@ func (w *worker) why(ctx context.Context, place uint64, died int) string {
 // failedKey is where the last error that a message met on a host is kept, by its place in the stream.
 func failedKey(place uint64) string { return "failed." + strconv.FormatUint(place, 10) }
 
-// giveBack gives a cell to another worker at once, as this one was asked to stop. That is no death.
-func (w *worker) giveBack(msg jetstream.Msg, place uint64) {
+// giveBack gives a cell to another worker at once, as this one was asked to stop or is not ready. That is no death.
+func (w *worker) giveBack(h handed) {
 	w.tell(news{Kind: newsBack})
 	late, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if kv, err := w.js.KeyValue(late, studyBucket); err == nil {
-		_, _ = kv.PutString(late, releasedKey(place), strconv.Itoa(w.released(late, place)+1))
+		_, _ = kv.PutString(late, releasedKey(h.place), strconv.Itoa(w.released(late, h.place)+1))
 	}
-	_ = msg.Nak() // else it goes by itself
+	_ = h.msg.Nak() // else it goes by itself
 	_ = w.nc.FlushWithContext(late)
 }
 
