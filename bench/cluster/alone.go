@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,8 +63,10 @@ func turnsFolder() string {
 // another beside it. A process that has cells in virtual time holds a lock of its own. Who wants to measure
 // takes the lock of all, so that no such process begins another cell, and waits until theirs are free.
 type turns struct {
-	dir string
-	own *files.Lock // of this process's cells in virtual time
+	dir  string
+	own  *files.Lock // of this process's cells in virtual time
+	say  func(format string, args ...any)
+	told bool // for whom this process waits
 }
 
 const (
@@ -71,6 +74,8 @@ const (
 	besideLock = "virtual-*.lock"
 	// turnPause is how often a process looks for its turn.
 	turnPause = 100 * time.Millisecond
+	// tellAfter is how long it waits before a person is told, once.
+	tellAfter = 2 * time.Second
 )
 
 // alone waits for the turn to measure. The caller releases it.
@@ -80,7 +85,7 @@ func (t *turns) alone(ctx context.Context) (*files.Lock, error) {
 	}
 	t.leave()
 	path := filepath.Join(t.dir, aloneLock)
-	for {
+	for began := time.Now(); ; t.tell(path, began) {
 		turn, err := files.Take(path, path)
 		if err == nil {
 			if err = t.empty(ctx); err != nil {
@@ -114,7 +119,7 @@ func (t *turns) empty(ctx context.Context) error {
 
 // until waits until nobody holds a lock. The lock of a process that died is free.
 func (t *turns) until(ctx context.Context, path string) error {
-	for {
+	for began := time.Now(); ; t.tell(path, began) {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -130,6 +135,17 @@ func (t *turns) until(ctx context.Context, path string) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// tell says once, after a while, who holds the lock for which this process waits.
+func (t *turns) tell(path string, began time.Time) {
+	if t.told || time.Since(began) < tellAfter {
+		return
+	}
+	t.told = true
+	text, _ := os.ReadFile(path) // it may have gone
+	by, _, _ := strings.Cut(string(text), "\n")
+	t.say("a run on real cores has its host to itself: this worker waits for %s (lock: %s)", cmp.Or(by, "another process"), path)
 }
 
 // beside waits until nobody measures, and says that this process has a cell in virtual time until leave.

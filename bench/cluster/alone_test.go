@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/bench"
@@ -25,7 +26,7 @@ func TestTurns(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 6 {
 		all.Go(func() {
-			one := turns{dir: dir} // as of a process
+			one := turns{dir: dir, say: t.Logf} // as of a process
 			defer one.leave()
 			for range 5 {
 				if i%2 == 0 {
@@ -59,20 +60,32 @@ func TestTurns(t *testing.T) {
 	if clash.Load() != 0 {
 		t.Errorf("%d runs had another beside them", clash.Load())
 	}
+	// Whoever waits long for another says for whom, once.
+	var said safe
+	waiting := turns{dir: dir, say: func(format string, args ...any) { logTo(&said, format, args...) }}
+	for range 2 {
+		waiting.tell(filepath.Join(dir, aloneLock), time.Now())
+	}
+	for range 2 {
+		waiting.tell(filepath.Join(dir, aloneLock), time.Now().Add(-tellAfter))
+	}
+	if text := said.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "waits for another process") {
+		t.Errorf("said: %q", text)
+	}
 	// What a process that died has left holds nobody up.
 	for _, name := range []string{aloneLock, strings.Replace(besideLock, "*", "x", 1)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("process 1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	one := turns{dir: dir}
+	one := turns{dir: dir, say: t.Logf}
 	turn, err := one.alone(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	waits, cancel := context.WithTimeout(t.Context(), 2*turnPause)
 	defer cancel()
-	if err := (&turns{dir: dir}).beside(waits); err == nil {
+	if err := (&turns{dir: dir, say: t.Logf}).beside(waits); err == nil {
 		t.Error("a cell begins beside a run that measures")
 	}
 	turn.Release()
@@ -172,8 +185,9 @@ func TestUnlikeHost(t *testing.T) {
 
 // A worker that is readied for another study gives a cell of the real engine back, and that is no death.
 func TestWorkerOfAnotherStudy(t *testing.T) {
+	t.Parallel()
 	s := serverOf(t, embedding{})
-	c, err := open(t.Context(), s.link, false, &state{id: "a"}, "folder-a", bench.Real{}, time.Second, false)
+	c, err := open(t.Context(), s.link, false, &state{id: "a"}, "folder-a", bench.Real{}, time.Minute, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +199,22 @@ func TestWorkerOfAnotherStudy(t *testing.T) {
 	consumer, err := w.queue(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Without a cell it takes no turn; where others have the cells it keeps none.
+	dir := filepath.Join(t.TempDir(), "turns")
+	w.turns = turns{dir: dir, say: t.Logf}
+	idle := func() (files int) {
+		if _, _, err := w.next(t.Context(), consumer, true); !errors.Is(err, nats.ErrTimeout) {
+			t.Errorf("it has a cell: %v", err)
+		}
+		left, err := os.ReadDir(dir)
+		if err != nil {
+			return -1
+		}
+		return len(left)
+	}
+	if idle() != -1 {
+		t.Error("a worker without a cell took the turn")
 	}
 	asked, err := newCell(realEngine, tiny(t), bench.Options{Seed: 1})
 	if err != nil {
@@ -199,7 +229,10 @@ func TestWorkerOfAnotherStudy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.take(t.Context(), msg, c.store.outcomes, time.Second, measures); !errors.Is(err, errOtherStudy) {
+		if idle() != 0 {
+			t.Error("a worker that got no cell keeps the turn")
+		}
+		if err := w.take(t.Context(), msg, c.store.outcomes, time.Minute, measures); !errors.Is(err, errOtherStudy) {
 			t.Errorf("measures %v: %v", measures, err)
 		}
 		meta, err := msg.Metadata()

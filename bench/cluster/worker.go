@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,7 +68,7 @@ func rejected(err error) error {
 func work(ctx context.Context, l link, limit time.Duration, folder string, say func(format string, args ...any), tell func(news)) (err error) {
 	defer func() { err = rejected(err) }()
 	host, _ := os.Hostname()
-	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), class: hostClass(), turns: turns{dir: folder}, limit: limit, say: say, tell: tell}
+	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), class: hostClass(), turns: turns{dir: folder, say: say}, limit: limit, say: say, tell: tell}
 	defer w.turns.leave()
 	if w.nc, w.js, err = l.connect("leasestorm worker "+w.name, true); err != nil {
 		return err
@@ -147,19 +148,13 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 		return nil //nolint:nilerr // as above, or the study is of another class
 	}
 	for ctx.Err() == nil {
-		end, err := w.turn(ctx, measures)
-		if err != nil {
+		msg, end, err := w.next(ctx, consumer, measures)
+		if errors.Is(err, errTurns) {
 			if ctx.Err() == nil {
-				w.say("this host's workers cannot take turns: %v", err)
+				w.say("%v", err)
 				pause(ctx, longestRest)
 			}
-			return nil //nolint:nilerr // it has been said
-		}
-		one, cancel := context.WithTimeout(ctx, 2*time.Second)
-		msg, err := consumer.Next(jetstream.FetchContext(one))
-		cancel()
-		if err != nil {
-			end()
+			return nil // it has been said
 		}
 		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded) {
 			if _, err := consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -205,6 +200,46 @@ func (w *worker) admitted(ctx context.Context) error {
 	return errUnfit
 }
 
+// errTurns is returned, wrapped, by a worker that cannot take turns.
+var errTurns = errors.New("this host's workers cannot take turns")
+
+// next waits for the turn of this process and a cell. end ends the turn. Whoever measures holds up all others of
+// this host, so the turn is taken only if there are cells, and is given up at once if none is to be had.
+func (w *worker) next(ctx context.Context, consumer jetstream.Consumer, measures bool) (msg jetstream.Msg, end func(), err error) {
+	if measures {
+		info, err := consumer.Info(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if info.NumPending == 0 && info.NumAckPending == 0 {
+			pause(ctx, idlePause)
+			return nil, nil, nats.ErrTimeout
+		}
+	}
+	if end, err = w.turn(ctx, measures); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errTurns, err)
+	}
+	if !measures {
+		one, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		msg, err = consumer.Next(jetstream.FetchContext(one))
+		return msg, end, err
+	}
+	batch, err := consumer.FetchNoWait(1)
+	if err == nil {
+		if msg = <-batch.Messages(); msg != nil {
+			return msg, end, nil
+		}
+		err = batch.Error()
+	}
+	end()
+	pause(ctx, idlePause)
+	return nil, nil, cmp.Or(err, nats.ErrTimeout)
+}
+
+// idlePause is how often a worker that measures looks for a cell.
+const idlePause = time.Second
+
 // turn waits until this process may run a cell. end ends it.
 func (w *worker) turn(ctx context.Context, measures bool) (end func(), err error) {
 	if !measures {
@@ -214,7 +249,10 @@ func (w *worker) turn(ctx context.Context, measures bool) (end func(), err error
 	if err != nil {
 		return nil, err
 	}
-	return turn.Release, nil
+	return func() {
+		turn.Release()
+		pause(ctx, 2*turnPause) // in which each of the others has looked
+	}, nil
 }
 
 // errLimit is returned, wrapped, by a worker whose cell does not end.
