@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/bench"
@@ -262,6 +263,43 @@ func TestClassesAreNotMixed(t *testing.T) {
 		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "go on without --cluster") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// failing is a store that fails to delete so many times.
+type failing struct {
+	jetstream.ObjectStore
+	left int
+}
+
+func (f *failing) Delete(ctx context.Context, name string) error {
+	if f.left--; f.left >= 0 {
+		return nats.ErrTimeout
+	}
+	return f.ObjectStore.Delete(ctx, name)
+}
+
+// An outcome that is to be made again is gone from the server before its cell is asked for again.
+func TestRemovedOutcomeIsGone(t *testing.T) {
+	t.Parallel()
+	s := serverOf(t, embedding{})
+	c, end := begun(t, s.link, true)
+	defer end()
+	store := c.store.outcomes
+	if _, err := store.PutString(t.Context(), "x", "an invalid run"); err != nil {
+		t.Fatal(err)
+	}
+	c.arrived("x")
+	c.store.outcomes = &failing{store, 1}
+	if err := c.remove(t.Context(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.GetInfo(t.Context(), "x"); !errors.Is(err, jetstream.ErrObjectNotFound) {
+		t.Errorf("the outcome stays: %v", err)
+	}
+	c.bears, c.store.outcomes = 0, &failing{store, 1000}
+	if err := c.remove(t.Context(), "y"); !errors.Is(err, nats.ErrTimeout) {
+		t.Errorf("a server that does not delete: %v", err)
 	}
 }
 

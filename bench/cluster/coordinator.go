@@ -252,8 +252,9 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 		}
 		packed, err := c.fetch(ctx, key)
 		if errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrDigestMismatch) || errors.Is(err, jetstream.ErrNoObjectsFound) {
-			_ = c.store.outcomes.Delete(ctx, key) // of one that was damaged
-			c.gone(key)
+			if err := c.remove(ctx, key); err != nil { // one that was damaged
+				return none, err
+			}
 			continue
 		}
 		if err != nil {
@@ -267,7 +268,17 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 			}
 			return none, errors.Join(context.Cause(ctx), context.Cause(c.ctx))
 		}
-		out, err := unpack(packed, folder)
+		out, err := unpack(packed, "")
+		if err == nil && out.Result != nil && !out.Result.Valid && asked.Engine == realEngine {
+			// If it is asked for again, that is another try. It goes before its files are there: if this process
+			// ends in between, the run is made again, and is not taken for the next try.
+			if err := c.remove(ctx, key); err != nil {
+				return none, err
+			}
+		}
+		if err == nil && folder != "" {
+			out, err = unpack(packed, folder)
+		}
 		if err != nil {
 			return none, fmt.Errorf("%w: cell %s: %w", bench.ErrFiles, key, err)
 		}
@@ -284,12 +295,28 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 				took(c.times, elapsed(out.Result))
 			}
 		})
-		if out.Result != nil && !out.Result.Valid && asked.Engine == realEngine {
-			// If it is asked for again, that is another try.
-			_ = c.store.outcomes.Delete(ctx, key)
-			c.gone(key)
-		}
 		return out, nil
+	}
+}
+
+// remove removes an outcome, so that its cell is run again. What the server has not confirmed it may still have,
+// and would give as the next try's.
+func (c *coordinator) remove(ctx context.Context, key string) error {
+	var trouble trouble
+	for {
+		err := c.store.outcomes.Delete(ctx, key)
+		if err == nil || errors.Is(err, jetstream.ErrObjectNotFound) {
+			c.gone(key)
+			return nil
+		}
+		if ctx.Err() == nil && c.ctx.Err() == nil {
+			if err := c.bear(&trouble, err); err != nil {
+				return err
+			}
+		}
+		if !pause(ctx, time.Second) || c.ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), context.Cause(c.ctx))
+		}
 	}
 }
 
