@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/leasestorm/leasestorm/bench"
 )
 
@@ -122,6 +125,49 @@ func TestCoordinatorMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	scraped(t, url, "leasestorm_cluster_cells_done_total 1.0\n", "leasestorm_cluster_cell_seconds_count 1\n", "# EOF")
+}
+
+// unanswered is a store that lists its keys and answers nothing about them.
+type unanswered struct{ jetstream.KeyValue }
+
+func (unanswered) Get(context.Context, string) (jetstream.KeyValueEntry, error) {
+	return nil, nats.ErrTimeout
+}
+
+// A look that the server answers in part leaves everything as it was, and holds nobody up.
+func TestUnansweredLook(t *testing.T) {
+	t.Parallel()
+	s := serverOf(t, embedding{})
+	c, end := begun(t, s.link, true)
+	defer end()
+	q := &queueLook{}
+	if err := q.begin(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store.workers.PutString(t.Context(), "w", `{"name":"w","build":"`+buildID()+`"}`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store.study.PutString(t.Context(), releasedKey(1), "2"); err != nil {
+		t.Fatal(err)
+	}
+	q.look(t.Context(), c)
+	if q.workers[stateIdle] != 1 || q.back != 2 || q.deaths != 0 {
+		t.Errorf("%+v", q)
+	}
+	if _, err := c.store.workers.PutString(t.Context(), "v", `{"name":"v","build":"`+buildID()+`"}`); err != nil {
+		t.Fatal(err)
+	}
+	whole := c.store.workers
+	c.store.workers = unanswered{whole}
+	q.look(t.Context(), c)
+	if q.workers[stateIdle] != 1 {
+		t.Errorf("%v, want those of the last whole look", q.workers)
+	}
+	c.store.workers = whole
+	q.look(t.Context(), c)
+	if q.workers[stateIdle] != 2 {
+		t.Errorf("%v, want both", q.workers)
+	}
 }
 
 // A `worker` serves what its processes do, and ends by SIGTERM.
