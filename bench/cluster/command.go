@@ -274,12 +274,12 @@ func (s *secrets) linkOf(where string) (l link, err error) {
 		}
 		return l, err
 	}
-	if shown(where) != where {
+	if info, err := os.Stat(where); shown(where) != where && (err != nil || !info.IsDir()) {
 		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study: want a URL, as in tls://nats.example.org:4222", shown(where)) // an error of the file would have all of it
 	}
 	for flag, value := range map[string]string{"cluster-token": s.token, "cluster-nkey": s.nkey, "cluster-ca": s.ca} {
 		if value != "" {
-			return l, fmt.Errorf("--%s goes with the URL of a NATS server: the folder %s has what it takes to reach its own", flag, shown(where))
+			return l, fmt.Errorf("--%s goes with the URL of a NATS server: the folder %s has what it takes to reach its own", flag, where)
 		}
 	}
 	path := filepath.Join(where, stateFolder, connectFile)
@@ -295,7 +295,7 @@ func (s *secrets) linkOf(where string) (l link, err error) {
 		f.Seed, err = secret("cluster-nkey", f.SeedFile)
 	}
 	if err != nil {
-		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study that is on its way with --cluster embed: %w", shown(where), err)
+		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study that is on its way with --cluster embed: %w", where, err)
 	}
 	return f.link, nil
 }

@@ -45,6 +45,22 @@ func TestShown(t *testing.T) {
 	}
 }
 
+// The folder of a study may have an @ in its path. What is no folder may be a URL with a password.
+func TestFolderWithAt(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "me@work")
+	kept := filepath.Join(dir, stateFolder)
+	if err := errors.Join(os.MkdirAll(kept, 0o700), writeLink(kept, link{URL: "nats://127.0.0.1:1", Token: "t"}, secrets{})); err != nil {
+		t.Fatal(err)
+	}
+	var s secrets
+	if l, err := s.linkOf(dir); err != nil || l.Token != "t" {
+		t.Errorf("%v, %+v", err, l)
+	}
+	if _, err := s.linkOf("hush@work"); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Error(err)
+	}
+}
+
 // No verb prints the password of its URL, whatever goes wrong with it.
 func TestPasswordsAreNotPrinted(t *testing.T) {
 	t.Parallel()
