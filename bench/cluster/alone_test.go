@@ -244,6 +244,24 @@ func TestWorkerOfAnotherStudy(t *testing.T) {
 	if _, err := c.store.outcomes.GetInfo(t.Context(), key); err == nil {
 		t.Error("there is an outcome")
 	}
+	// In a study in virtual time no host is of another class.
+	if w.unfit.Load() != "first" {
+		t.Errorf("unfit: %q", w.unfit.Load())
+	}
+	_, err = c.store.study.PutString(t.Context(), engineKey, bench.Virtual{}.Name())
+	if err := errors.Join(err, c.store.stream.Purge(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = w.serve(ctx, consumer) })
+	for deadline := time.Now().Add(20 * time.Second); w.unfit.Load() != "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	}
+	stop()
+	serving.Wait()
+	if w.unfit.Load() != "" {
+		t.Error("its host is of another class than a study in virtual time")
+	}
 }
 
 // A study of the real engine that has runs of one process is not gone on with by workers, whose class may be

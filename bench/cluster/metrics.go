@@ -90,6 +90,7 @@ type queueLook struct {
 const (
 	stateIdle    = "idle"
 	stateBusy    = "busy"
+	stateUnfit   = "unfit" // its host is of another class than the study's
 	stateVersion = "other_version"
 	stateAway    = "connecting"
 )
@@ -125,7 +126,7 @@ func (c *coordinator) serve(ctx context.Context, addr string) (stop func(), err 
 		c.count(func(p *progress) { n = float64(p.Expected) })
 		return n
 	})
-	for _, state := range []string{stateIdle, stateBusy, stateVersion} {
+	for _, state := range []string{stateIdle, stateBusy, stateUnfit, stateVersion} {
 		r.Gauge("leasestorm_cluster_workers", "Workers that show signs of life.", metrics.Labels{"state": state}, looked(func() float64 { return float64(q.workers[state]) }))
 	}
 	r.Gauge("leasestorm_cluster_connected", "Whether the coordinator is connected to the NATS server: 1, else 0.", nil, func() float64 {
@@ -230,6 +231,8 @@ func (q *queueLook) look(ctx context.Context, c *coordinator) {
 		switch {
 		case w.Build != c.report.Build:
 			workers[stateVersion]++
+		case w.Unfit:
+			workers[stateUnfit]++
 		case w.Cell != "":
 			workers[stateBusy]++
 		default:

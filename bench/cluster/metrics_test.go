@@ -157,6 +157,9 @@ func TestUnansweredLook(t *testing.T) {
 	if _, err := c.store.workers.PutString(t.Context(), "v", `{"name":"v","build":"`+buildID()+`"}`); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := c.store.workers.PutString(t.Context(), "u", `{"name":"u","build":"`+buildID()+`","unfit":true}`); err != nil {
+		t.Fatal(err)
+	}
 	whole := c.store.workers
 	c.store.workers = unanswered{whole}
 	q.look(t.Context(), c)
@@ -165,8 +168,8 @@ func TestUnansweredLook(t *testing.T) {
 	}
 	c.store.workers = whole
 	q.look(t.Context(), c)
-	if q.workers[stateIdle] != 2 {
-		t.Errorf("%v, want both", q.workers)
+	if q.workers[stateIdle] != 2 || q.workers[stateUnfit] != 1 {
+		t.Errorf("%v, want two and one of another class", q.workers)
 	}
 }
 

@@ -91,6 +91,9 @@ func work(ctx context.Context, l link, limit time.Duration, folder string, say f
 	go l.follow(ctx, w.nc, tell)
 	for ctx.Err() == nil {
 		consumer, err := w.queue(ctx)
+		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
+			w.unfit.Store("") // the study has ended
+		}
 		if err != nil {
 			pause(ctx, time.Second)
 			continue
@@ -140,8 +143,12 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 	}
 	defer w.turns.leave()
 	measures, err := w.measures(ctx)
-	if err == nil && measures {
+	switch {
+	case err != nil:
+	case measures:
 		err = w.admitted(ctx)
+	default:
+		w.unfit.Store("")
 	}
 	if err != nil {
 		pause(ctx, time.Second)
