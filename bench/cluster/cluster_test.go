@@ -234,6 +234,10 @@ func TestPoisonedCellIsSetAside(t *testing.T) {
 	if err != nil || bytes.Count(runs, []byte("\n")) != 2 {
 		t.Errorf("want the two runs that did not kill anybody, %v: %s", err, runs)
 	}
+	aside, err := os.ReadFile(filepath.Join(many, "s", stateFolder, asideFile))
+	if err != nil || bytes.Count(aside, []byte("\n")) != 2 {
+		t.Errorf("want the keys of the two cells, %v: %s", err, aside)
+	}
 	t.Setenv(healed, "1")
 	run(t, many, 0, "sweep", "--resume", "s", "--cluster", "embed", "--local-workers", "2")
 	same(t, filepath.Join(many, "s"), filepath.Join(one, "s"))

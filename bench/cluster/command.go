@@ -225,6 +225,9 @@ func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner
 			own.stop()
 			err = errors.Join(err, removeLink(s.dir))
 		}
+		if errors.Is(err, study.ErrSetAside) {
+			err = errors.Join(err, s.keepAside(coordinator.report.Aside))
+		}
 		return errors.Join(err, s.end(whole && err == nil))
 	}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -495,6 +496,10 @@ func keepState(folder string) (*state, error) {
 	if s.lock, err = files.Take(filepath.Join(s.dir, ".lock"), s.dir); err != nil {
 		return nil, err
 	}
+	if err := os.Remove(filepath.Join(s.dir, asideFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.lock.Release()
+		return nil, err
+	}
 	path := filepath.Join(s.dir, "id")
 	text, err := os.ReadFile(path)
 	if err == nil && len(text) > 0 {
@@ -507,6 +512,17 @@ func keepState(folder string) (*state, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// asideFile is the name, in the state's folder, of the keys of the cells that were set aside when the study ended.
+const asideFile = "set-aside"
+
+// keepAside keeps those keys, a line each, for whoever decides whether the study is worth another start.
+func (s *state) keepAside(keys []string) error {
+	return files.Write(filepath.Join(s.dir, asideFile), func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Join(keys, "\n")+"\n")
+		return err
+	})
 }
 
 // end frees the state. whole says that nobody will go on with the study.
