@@ -345,6 +345,7 @@ func TestManifestsHoldTogether(t *testing.T) {
 		}
 		c := spec.Containers[0]
 		volumes, has := map[string]bool{}, []string(nil)
+		files := map[string][]string{} // of the ConfigMaps, by volume
 		for _, claim := range p.claims {
 			volumes[claim.Name] = true
 		}
@@ -356,7 +357,7 @@ func TestManifestsHoldTogether(t *testing.T) {
 					t.Errorf("%s: no secret %s is made", name, v.Secret.SecretName)
 				}
 			case v.ConfigMap != nil:
-				if configs[v.ConfigMap.Name] == nil {
+				if files[v.Name] = configs[v.ConfigMap.Name]; len(files[v.Name]) == 0 {
 					t.Errorf("%s: no ConfigMap %s is made", name, v.ConfigMap.Name)
 				}
 			case v.PersistentVolumeClaim != nil:
@@ -379,7 +380,7 @@ func TestManifestsHoldTogether(t *testing.T) {
 				t.Errorf("%s: no volume %s", name, mount.Name)
 			}
 			delete(volumes, mount.Name)
-			if mount.SubPath != "" && !slices.Contains(configs["leasestorm"], mount.SubPath) {
+			if mount.SubPath != "" && !slices.Contains(files[mount.Name], mount.SubPath) {
 				t.Errorf("%s: no file %s", name, mount.SubPath)
 			}
 		}
