@@ -161,6 +161,7 @@ type outcome struct {
 	Error  string          `json:"error,omitempty"`
 	Kind   string          `json:"kind,omitempty"` // of the error
 	Worker string          `json:"worker"`
+	Took   time.Duration   `json:"took_ns"` // to make it, on the worker's host
 }
 
 // kinds are the errors that a study tells apart. An error that is of two is of the first. But for aside they

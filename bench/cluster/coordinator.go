@@ -292,9 +292,7 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 		}
 		c.count(func(p *progress) {
 			p.Done++
-			if out.Result != nil {
-				took(c.times, elapsed(out.Result))
-			}
+			took(c.times, out.Took)
 		})
 		return out, nil
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/metrics"
 	"github.com/leasestorm/leasestorm/cmd/leasestorm/cli"
 )
@@ -58,9 +57,6 @@ func serveMetrics(ctx context.Context, r *metrics.Registry, addr string, say fun
 func cellTimes() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(24*time.Hour/time.Microsecond), 2)
 }
-
-// elapsed is how long a run took on its host.
-func elapsed(r *bench.Result) time.Duration { return time.Duration(r.Elapsed * float64(time.Second)) }
 
 // took records how long a cell took.
 func took(h *hdrhistogram.Histogram, d time.Duration) {
@@ -336,7 +332,7 @@ func (t *tally) hear(process int, n news) {
 	case newsDone, newsBack, newsFailed, newsRefused:
 		t.ends[n.Kind]++
 		t.bytes += n.Bytes
-		if n.Kind == newsDone && n.Took > 0 { // what is no run does not say how long it took
+		if n.Kind == newsDone {
 			took(t.times, n.Took)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 // address is that of the metrics in what a command has said; "": none yet.
@@ -87,6 +88,9 @@ func servedMetrics(t *testing.T, c *coordinator) string {
 	return address(said.String())
 }
 
+// itself is a cell that is no run.
+var itself = study.NewTask("test-itself", func(_ context.Context, x int) (int, error) { return x, nil })
+
 // The coordinator's metrics are those of its cells: what is done, waits, was given back, and died.
 func TestCoordinatorMetrics(t *testing.T) {
 	t.Parallel()
@@ -124,7 +128,10 @@ func TestCoordinatorMetrics(t *testing.T) {
 	if _, err := c.Run(t.Context(), tiny(t), bench.Options{Seed: 2}); err != nil {
 		t.Fatal(err)
 	}
-	scraped(t, url, "leasestorm_cluster_cells_done_total 1.0\n", "leasestorm_cluster_cell_seconds_count 1\n", "# EOF")
+	if _, err := itself.Do(t.Context(), c, 1); err != nil {
+		t.Fatal(err)
+	}
+	scraped(t, url, "leasestorm_cluster_cells_done_total 2.0\n", "leasestorm_cluster_cell_seconds_count 2\n", "# EOF")
 }
 
 // unanswered is a store that lists its keys and answers nothing about them.

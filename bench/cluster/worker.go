@@ -321,10 +321,7 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	end := news{Kind: newsRefused, Bytes: len(packed)}
 	if out.Error == "" {
 		w.fails = 0
-		end.Kind = newsDone
-		if out.Result != nil {
-			end.Took = elapsed(out.Result)
-		}
+		end.Kind, end.Took = newsDone, out.Took
 	}
 	w.tell(end)
 	w.done.Inc()
@@ -334,6 +331,7 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 // make makes the outcome of a cell with which so many workers died, and packs it with its files. err is for what
 // says nothing of the cell.
 func (w *worker) make(ctx context.Context, h handed, died int, measures bool) (out outcome, packed []byte, err error) {
+	began := time.Now()
 	folder := ""
 	var c cell
 	switch err := json.Unmarshal(h.msg.Data(), &c); {
@@ -357,7 +355,7 @@ func (w *worker) make(ctx context.Context, h handed, died int, measures bool) (o
 	if out.Result == nil {
 		folder = ""
 	}
-	out.Worker = w.name
+	out.Worker, out.Took = w.name, time.Since(began)
 	packed, err = pack(out, folder)
 	return out, packed, err
 }
