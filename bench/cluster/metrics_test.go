@@ -134,6 +134,46 @@ func TestCoordinatorMetrics(t *testing.T) {
 	scraped(t, url, "leasestorm_cluster_cells_done_total 2.0\n", "leasestorm_cluster_cell_seconds_count 2\n", "# EOF")
 }
 
+// full is a store that takes nothing.
+type full struct {
+	jetstream.ObjectStore
+	asked func()
+}
+
+func (f full) Put(context.Context, jetstream.ObjectMeta, io.Reader) (*jetstream.ObjectInfo, error) {
+	f.asked()
+	return nil, nats.ErrTimeout
+}
+
+// A cell whose outcome was not stored when its worker was stopped was given back, and is not done.
+func TestUnstoredCellIsGivenBack(t *testing.T) {
+	t.Parallel()
+	s := serverOf(t, embedding{})
+	c, end := begun(t, s.link, true)
+	defer end()
+	var kinds []string
+	w := &worker{js: c.store.js, nc: c.nc, limit: time.Minute, say: t.Logf, tell: func(n news) { kinds = append(kinds, n.Kind) }}
+	consumer, err := w.queue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store.js.Publish(t.Context(), subject(buildID(), "key"), []byte(`{"task":"test-itself","input":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	msg, err := consumer.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	if err := w.take(ctx, msg, full{c.store.outcomes, stop}, time.Minute, false); err != nil {
+		t.Error(err)
+	}
+	if want := []string{newsBegin, newsBack, newsFree}; !slices.Equal(kinds, want) {
+		t.Errorf("said %v, want %v", kinds, want)
+	}
+}
+
 // unanswered is a store that lists its keys and answers nothing about them.
 type unanswered struct{ jetstream.KeyValue }
 

@@ -315,8 +315,9 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 	case err != nil:
 		return w.fail(ctx, h, err)
 	}
-	if err := w.keep(ctx, outcomes, h.key, packed, out.Error != ""); err != nil {
-		return err
+	if !w.keep(ctx, outcomes, h.key, packed, out.Error != "") {
+		w.giveBack(h)
+		return nil
 	}
 	end := news{Kind: newsRefused, Bytes: len(packed)}
 	if out.Error == "" {
@@ -435,8 +436,9 @@ func (c *cell) do(ctx context.Context, s scenario.Scenario, folder string) (out 
 	return out, err
 }
 
-// keep stores an outcome. It tries until the server is back, or the queue is gone.
-func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key string, packed []byte, isError bool) error {
+// keep stores an outcome, and reports whether it did. It tries until the server is back, the queue is gone or ctx
+// is done.
+func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key string, packed []byte, isError bool) bool {
 	meta := jetstream.ObjectMeta{Name: key}
 	if isError {
 		meta.Headers = nats.Header{errorHeader: []string{"1"}}
@@ -444,14 +446,14 @@ func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key s
 	for {
 		_, err := outcomes.Put(ctx, meta, bytes.NewReader(packed))
 		if err == nil {
-			return nil
+			return true
 		}
 		if _, gone := w.js.Stream(ctx, cellStream); errors.Is(gone, jetstream.ErrStreamNotFound) {
-			return nil // the study has ended without it
+			return false // the study has ended without it
 		}
 		w.say("cell %s cannot be stored yet: %v", key, err)
 		if !pause(ctx, time.Second) {
-			return nil
+			return false
 		}
 	}
 }
