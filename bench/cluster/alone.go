@@ -276,11 +276,11 @@ func hasRuns(folder string) bool {
 }
 
 // learn keeps the class of the first host in the state's folder, and says which hosts are of another.
-func (c *coordinator) learn() {
+func (c *coordinator) learn(ctx context.Context) {
 	if c.here.Name() != realEngine {
 		return
 	}
-	if e, err := c.store.study.Get(c.ctx, classKey); err == nil && c.state.Load() != "" && c.class == "" {
+	if e, err := c.store.study.Get(ctx, classKey); err == nil && c.state.Load() != "" && c.class == "" {
 		c.class = string(e.Value())
 		if err := files.Write(c.state.Load(), func(w io.Writer) error { _, err := io.WriteString(w, c.class); return err }); err != nil {
 			c.say("the class of the study's hosts is not kept: %v", err)
@@ -288,7 +288,7 @@ func (c *coordinator) learn() {
 		c.say("the runs are made on hosts of this class: %s", c.class)
 	}
 	var st Status
-	if readWorkers(c.ctx, c.store.workers, &st) != nil {
+	if readWorkers(ctx, c.store.workers, &st) != nil {
 		return // they are read again
 	}
 	for _, w := range st.Workers {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
 // Of the processes of a host one measures at a time, with no cell of another beside it, and each gets its turn.
@@ -153,20 +154,22 @@ func TestUnlikeHost(t *testing.T) {
 	if _, err := c.store.workers.Put(t.Context(), "5-w", me); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // tell looks every second
-		if text, err := os.ReadFile(filepath.Join(dir, classFile)); err == nil && string(text) == "mine" {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the class is not kept")
-		}
-	}
 	st, err := readStatus(t.Context(), s.link)
 	if err != nil || !strings.Contains(st.Text(), "on h2: 0 cells; its host is of another class") {
 		t.Errorf("%v\n%s", err, st.Text())
 	}
-	if err := c.close(false); err != nil {
+	if err := c.close(true); err != nil {
 		t.Fatal(err)
+	}
+	// The class stays also when the study is whole.
+	if kept.lock, err = files.Take(filepath.Join(dir, ".lock"), dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "id"), []byte("a"), 0o600), kept.end(true)); err != nil {
+		t.Fatal(err)
+	}
+	if left := tree(t, dir); len(left) != 1 || left[classFile] != "mine" {
+		t.Errorf("left: %v", left)
 	}
 	next := serverOf(t, embedding{})
 	if c, err = open(t.Context(), next.link, false, kept, "folder-a", bench.Real{}, time.Second, false); err != nil {

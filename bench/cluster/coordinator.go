@@ -444,7 +444,7 @@ func (c *coordinator) tell() {
 		if err == nil {
 			_, _ = c.store.study.Put(c.ctx, "progress", text) // the next may arrive
 		}
-		c.learn()
+		c.learn(c.ctx)
 		if !pause(c.ctx, time.Second) {
 			return
 		}
@@ -456,10 +456,13 @@ func (c *coordinator) close(clear bool) error {
 	lost := context.Cause(c.ctx)
 	c.stop(context.Canceled)
 	c.all.Wait()
+	late, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if lost == nil && c.class == "" {
+		c.learn(late) // a short study has ended before tell has
+	}
 	var err error
 	if clear && lost == nil {
-		late, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
 		err = c.store.clear(late)
 	}
 	c.nc.Close()
@@ -530,7 +533,25 @@ func (s *state) end(whole bool) error {
 	case s.mine:
 		return os.RemoveAll(filepath.Dir(s.dir))
 	case whole:
-		return os.RemoveAll(s.dir)
+		return s.forget()
 	}
 	return nil
+}
+
+// forget removes the state but for the class of the study's hosts, if there is one: --resume makes invalid runs
+// of a study that is whole again.
+func (s *state) forget() error {
+	entries, err := os.ReadDir(s.dir)
+	classes := 0
+	for _, e := range entries {
+		if e.Name() == classFile {
+			classes++
+			continue
+		}
+		err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+	}
+	if classes > 0 || err != nil {
+		return err
+	}
+	return os.Remove(s.dir)
 }
