@@ -116,7 +116,7 @@ func CheckVirtual(s *scenario.Scenario) error {
 		key, ref string
 		clock    func(ref string) bool
 	}{
-		{"table", s.Table, readsClock(lease.Catalog)},
+		{"table", s.Table, TableReadsClock},
 		{"queue", s.Queue, queueReadsClock}, {"then_queue", s.ThenQueue, queueReadsClock},
 		{"admit", s.Admit, admit.ReadsClock}, {"then_admit", s.ThenAdmit, admit.ReadsClock},
 		{"retry", s.Retry, readsClock(admit.Retries)}, {"then_retry", s.ThenRetry, readsClock(admit.Retries)},
@@ -127,6 +127,9 @@ func CheckVirtual(s *scenario.Scenario) error {
 	}
 	return nil
 }
+
+// TableReadsClock reports whether a lease table reads the host's clock, as one in another process does.
+func TableReadsClock(ref string) bool { return readsClock(lease.Catalog)(ref) }
 
 func readsClock[F any](parts *catalog.Catalog[F]) func(ref string) bool {
 	return func(ref string) bool {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/leasestorm/leasestorm/bench/host"
 	"github.com/leasestorm/leasestorm/bench/internal/files"
+	"github.com/leasestorm/leasestorm/cmd/leasestorm/cli"
 )
 
 // hostClass is the class of this host. Runs of the real engine on hosts of one class make one table.
@@ -61,8 +63,10 @@ func turnsFolder() string {
 // another beside it. A process that has cells in virtual time holds a lock of its own. Who wants to measure
 // takes the lock of all, so that no such process begins another cell, and waits until theirs are free.
 type turns struct {
-	dir string
-	own *files.Lock // of this process's cells in virtual time
+	dir  string
+	own  *files.Lock // of this process's cells in virtual time
+	say  func(format string, args ...any)
+	told bool // for whom this process waits
 }
 
 const (
@@ -70,6 +74,8 @@ const (
 	besideLock = "virtual-*.lock"
 	// turnPause is how often a process looks for its turn.
 	turnPause = 100 * time.Millisecond
+	// tellAfter is how long it waits before a person is told, once.
+	tellAfter = 2 * time.Second
 )
 
 // alone waits for the turn to measure. The caller releases it.
@@ -79,7 +85,7 @@ func (t *turns) alone(ctx context.Context) (*files.Lock, error) {
 	}
 	t.leave()
 	path := filepath.Join(t.dir, aloneLock)
-	for {
+	for began := time.Now(); ; t.tell(path, began) {
 		turn, err := files.Take(path, path)
 		if err == nil {
 			if err = t.empty(ctx); err != nil {
@@ -113,7 +119,7 @@ func (t *turns) empty(ctx context.Context) error {
 
 // until waits until nobody holds a lock. The lock of a process that died is free.
 func (t *turns) until(ctx context.Context, path string) error {
-	for {
+	for began := time.Now(); ; t.tell(path, began) {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -129,6 +135,17 @@ func (t *turns) until(ctx context.Context, path string) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// tell says once, after a while, who holds the lock for which this process waits.
+func (t *turns) tell(path string, began time.Time) {
+	if t.told || time.Since(began) < tellAfter {
+		return
+	}
+	t.told = true
+	text, _ := os.ReadFile(path) // it may have gone
+	by, _, _ := strings.Cut(string(text), "\n")
+	t.say("a run on real cores has its host to itself: this worker waits for %s (lock: %s)", cmp.Or(by, "another process"), path)
 }
 
 // beside waits until nobody measures, and says that this process has a cell in virtual time until leave.
@@ -211,13 +228,17 @@ type hosts struct {
 	unfit map[string]bool // hosts of another class, of which a person was told
 }
 
-// keepClass takes the class of an interrupted study from the state's folder, and will put one there.
-func (c *coordinator) keepClass(ctx context.Context, dir string) error {
-	path := filepath.Join(dir, classFile)
+// keepClass takes the class of an interrupted study from the state's folder, and will put one there. It comes
+// before the study's engine is on the server: a worker that knows the engine sets the class.
+func (c *coordinator) keepClass(ctx context.Context, kept *state) error {
+	if kept.dir == "" {
+		return nil
+	}
+	path := filepath.Join(kept.dir, classFile)
 	text, err := os.ReadFile(path)
 	defer c.state.Store(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return c.unmixed(ctx, filepath.Dir(kept.dir))
 	}
 	if err == nil {
 		_, err = c.store.study.Put(ctx, classKey, text)
@@ -225,12 +246,41 @@ func (c *coordinator) keepClass(ctx context.Context, dir string) error {
 	return err
 }
 
+// unmixed refuses to go on with a study that has runs of hosts whose class is not known. They are of one process
+// without workers.
+func (c *coordinator) unmixed(ctx context.Context, folder string) error {
+	if _, err := c.store.study.Get(ctx, classKey); !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return err // or nil: the coordinator died before it kept the class
+	}
+	if !hasRuns(folder) {
+		return nil
+	}
+	return cli.Usage(fmt.Errorf("%s has runs on real cores that were made without --cluster, by a host of unknown class: go on without --cluster, on the same host, or begin the study again", folder))
+}
+
+// hasRuns reports whether a study's folder has a run: a line in one of its journals, or a run's own folder.
+func hasRuns(folder string) bool {
+	entries, _ := os.ReadDir(folder) // one that cannot be read ends the study by itself
+	for _, e := range entries {
+		path := filepath.Join(folder, e.Name())
+		if e.IsDir() {
+			path = filepath.Join(path, "manifest.json")
+		} else if filepath.Ext(path) != ".jsonl" {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // learn keeps the class of the first host in the state's folder, and says which hosts are of another.
-func (c *coordinator) learn() {
+func (c *coordinator) learn(ctx context.Context) {
 	if c.here.Name() != realEngine {
 		return
 	}
-	if e, err := c.store.study.Get(c.ctx, classKey); err == nil && c.state.Load() != "" && c.class == "" {
+	if e, err := c.store.study.Get(ctx, classKey); err == nil && c.state.Load() != "" && c.class == "" {
 		c.class = string(e.Value())
 		if err := files.Write(c.state.Load(), func(w io.Writer) error { _, err := io.WriteString(w, c.class); return err }); err != nil {
 			c.say("the class of the study's hosts is not kept: %v", err)
@@ -238,7 +288,7 @@ func (c *coordinator) learn() {
 		c.say("the runs are made on hosts of this class: %s", c.class)
 	}
 	var st Status
-	if readWorkers(c.ctx, c.store.workers, &st) != nil {
+	if readWorkers(ctx, c.store.workers, &st) != nil {
 		return // they are read again
 	}
 	for _, w := range st.Workers {

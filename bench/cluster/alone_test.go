@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,10 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/atomic"
 
 	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/host"
+	"github.com/leasestorm/leasestorm/bench/internal/files"
 )
 
 // Of the processes of a host one measures at a time, with no cell of another beside it, and each gets its turn.
@@ -24,7 +28,7 @@ func TestTurns(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 6 {
 		all.Go(func() {
-			one := turns{dir: dir} // as of a process
+			one := turns{dir: dir, say: t.Logf} // as of a process
 			defer one.leave()
 			for range 5 {
 				if i%2 == 0 {
@@ -58,20 +62,32 @@ func TestTurns(t *testing.T) {
 	if clash.Load() != 0 {
 		t.Errorf("%d runs had another beside them", clash.Load())
 	}
+	// Whoever waits long for another says for whom, once.
+	var said safe
+	waiting := turns{dir: dir, say: func(format string, args ...any) { logTo(&said, format, args...) }}
+	for range 2 {
+		waiting.tell(filepath.Join(dir, aloneLock), time.Now())
+	}
+	for range 2 {
+		waiting.tell(filepath.Join(dir, aloneLock), time.Now().Add(-tellAfter))
+	}
+	if text := said.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "waits for another process") {
+		t.Errorf("said: %q", text)
+	}
 	// What a process that died has left holds nobody up.
 	for _, name := range []string{aloneLock, strings.Replace(besideLock, "*", "x", 1)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("process 1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	one := turns{dir: dir}
+	one := turns{dir: dir, say: t.Logf}
 	turn, err := one.alone(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	waits, cancel := context.WithTimeout(t.Context(), 2*turnPause)
 	defer cancel()
-	if err := (&turns{dir: dir}).beside(waits); err == nil {
+	if err := (&turns{dir: dir, say: t.Logf}).beside(waits); err == nil {
 		t.Error("a cell begins beside a run that measures")
 	}
 	turn.Release()
@@ -108,12 +124,10 @@ func TestClass(t *testing.T) {
 // is still another when the study is resumed on another server.
 func TestUnlikeHost(t *testing.T) {
 	s := serverOf(t, embedding{})
-	c, err := open(t.Context(), s.link, false, "a", "folder-a", bench.Real{}, time.Second, false)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	if err := c.keepClass(t.Context(), dir); err != nil {
+	kept := &state{id: "a", dir: dir}
+	c, err := open(t.Context(), s.link, false, kept, "folder-a", bench.Real{}, time.Second, false)
+	if err != nil {
 		t.Fatal(err)
 	}
 	var said []string
@@ -140,32 +154,173 @@ func TestUnlikeHost(t *testing.T) {
 	if _, err := c.store.workers.Put(t.Context(), "5-w", me); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // tell looks every second
-		if text, err := os.ReadFile(filepath.Join(dir, classFile)); err == nil && string(text) == "mine" {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the class is not kept")
-		}
-	}
 	st, err := readStatus(t.Context(), s.link)
 	if err != nil || !strings.Contains(st.Text(), "on h2: 0 cells; its host is of another class") {
 		t.Errorf("%v\n%s", err, st.Text())
 	}
-	if err := c.close(false); err != nil {
+	if err := c.close(true); err != nil {
 		t.Fatal(err)
 	}
+	// The class stays also when the study is whole.
+	if kept.lock, err = files.Take(filepath.Join(dir, ".lock"), dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "id"), []byte("a"), 0o600), kept.end(true)); err != nil {
+		t.Fatal(err)
+	}
+	if left := tree(t, dir); len(left) != 1 || left[classFile] != "mine" {
+		t.Errorf("left: %v", left)
+	}
 	next := serverOf(t, embedding{})
-	if c, err = open(t.Context(), next.link, false, "a", "folder-a", bench.Real{}, time.Second, false); err != nil {
+	if c, err = open(t.Context(), next.link, false, kept, "folder-a", bench.Real{}, time.Second, false); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.close(true) }()
-	if err := c.keepClass(t.Context(), dir); err != nil {
-		t.Fatal(err)
+	class, err1 := c.store.study.Get(t.Context(), classKey)
+	engine, err2 := c.store.study.Get(t.Context(), engineKey)
+	if err := errors.Join(err1, err2); err != nil || class.Revision() > engine.Revision() {
+		t.Errorf("%v: a worker may know of the study before its class is there", err)
 	}
 	other.js = c.store.js
 	if err := other.admitted(t.Context()); err == nil {
 		t.Error("a host of another class is given cells of a study that is resumed")
+	}
+}
+
+// A worker that is readied for another study gives a cell of the real engine back, and that is no death.
+func TestWorkerOfAnotherStudy(t *testing.T) {
+	t.Parallel()
+	s := serverOf(t, embedding{})
+	c, err := open(t.Context(), s.link, false, &state{id: "a"}, "folder-a", bench.Real{}, time.Minute, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.close(true) }()
+	if _, err := c.store.study.PutString(t.Context(), classKey, "first"); err != nil {
+		t.Fatal(err)
+	}
+	w := &worker{js: c.store.js, nc: c.nc, class: "other", say: t.Logf, tell: func(news) {}}
+	consumer, err := w.queue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Without a cell it takes no turn; where others have the cells it keeps none.
+	dir := filepath.Join(t.TempDir(), "turns")
+	w.turns = turns{dir: dir, say: t.Logf}
+	idle := func() (files int) {
+		if _, _, err := w.next(t.Context(), consumer, true); !errors.Is(err, nats.ErrTimeout) {
+			t.Errorf("it has a cell: %v", err)
+		}
+		left, err := os.ReadDir(dir)
+		if err != nil {
+			return -1
+		}
+		return len(left)
+	}
+	if idle() != -1 {
+		t.Error("a worker without a cell took the turn")
+	}
+	asked, err := newCell(realEngine, tiny(t), bench.Options{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, text := asked.key()
+	if _, err := c.store.js.Publish(t.Context(), subject(buildID(), key), text); err != nil {
+		t.Fatal(err)
+	}
+	for i, measures := range []bool{false, true} { // the earlier study was in virtual time, or of another class
+		msg, err := consumer.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if idle() != 0 {
+			t.Error("a worker that got no cell keeps the turn")
+		}
+		if err := w.take(t.Context(), msg, c.store.outcomes, time.Minute, measures); !errors.Is(err, errOtherStudy) {
+			t.Errorf("measures %v: %v", measures, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil || int(meta.NumDelivered) != i+1 || w.released(t.Context(), meta.Sequence.Stream) != i+1 {
+			t.Errorf("%v, delivery %d of %+v", err, i+1, meta)
+		}
+	}
+	if _, err := c.store.outcomes.GetInfo(t.Context(), key); err == nil {
+		t.Error("there is an outcome")
+	}
+	// In a study in virtual time no host is of another class.
+	if w.unfit.Load() != "first" {
+		t.Errorf("unfit: %q", w.unfit.Load())
+	}
+	_, err = c.store.study.PutString(t.Context(), engineKey, bench.Virtual{}.Name())
+	if err := errors.Join(err, c.store.stream.Purge(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = w.serve(ctx, consumer) })
+	for deadline := time.Now().Add(20 * time.Second); w.unfit.Load() != "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	}
+	stop()
+	serving.Wait()
+	if w.unfit.Load() != "" {
+		t.Error("its host is of another class than a study in virtual time")
+	}
+}
+
+// A study of the real engine that has runs of one process is not gone on with by workers, whose class may be
+// another.
+func TestClassesAreNotMixed(t *testing.T) {
+	s := serverOf(t, embedding{})
+	for name, refused := range map[string]bool{"runs.jsonl": true, "points.jsonl": true, "fifo-s1/manifest.json": true, "suite.json": false, "fifo-s1/other": false} {
+		folder := t.TempDir()
+		path := filepath.Join(folder, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("{}\n"), 0o600), os.Mkdir(filepath.Join(folder, stateFolder), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := open(t.Context(), s.link, false, &state{id: name, dir: filepath.Join(folder, stateFolder)}, folder, bench.Real{}, time.Second, true)
+		if err == nil {
+			_ = c.close(true)
+		}
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "go on without --cluster") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// failing is a store that fails to delete so many times.
+type failing struct {
+	jetstream.ObjectStore
+	left int
+}
+
+func (f *failing) Delete(ctx context.Context, name string) error {
+	if f.left--; f.left >= 0 {
+		return nats.ErrTimeout
+	}
+	return f.ObjectStore.Delete(ctx, name)
+}
+
+// An outcome that is to be made again is gone from the server before its cell is asked for again.
+func TestRemovedOutcomeIsGone(t *testing.T) {
+	t.Parallel()
+	s := serverOf(t, embedding{})
+	c, end := begun(t, s.link, true)
+	defer end()
+	store := c.store.outcomes
+	if _, err := store.PutString(t.Context(), "x", "an invalid run"); err != nil {
+		t.Fatal(err)
+	}
+	c.arrived("x")
+	c.store.outcomes = &failing{store, 1}
+	if err := c.remove(t.Context(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.GetInfo(t.Context(), "x"); !errors.Is(err, jetstream.ErrObjectNotFound) {
+		t.Errorf("the outcome stays: %v", err)
+	}
+	c.bears, c.store.outcomes = 0, &failing{store, 1000}
+	if err := c.remove(t.Context(), "y"); !errors.Is(err, nats.ErrTimeout) {
+		t.Errorf("a server that does not delete: %v", err)
 	}
 }
 
@@ -176,7 +331,7 @@ func TestRealCells(t *testing.T) {
 		t.Skip("runs the real engine for some seconds")
 	}
 	s := serverOf(t, embedding{})
-	c, err := open(t.Context(), s.link, false, "a", "folder-a", bench.Real{}, 5*time.Second, false)
+	c, err := open(t.Context(), s.link, false, &state{id: "a"}, "folder-a", bench.Real{}, 5*time.Second, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,6 @@ import (
 	"github.com/leasestorm/leasestorm/bench/record"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 	"github.com/leasestorm/leasestorm/bench/study"
-	"github.com/leasestorm/leasestorm/lease"
 )
 
 // cell is a run, or a study.Task, as it is asked of a worker. It names no file and no command.
@@ -78,11 +77,8 @@ func (c *cell) check() (s scenario.Scenario, err error) {
 	if s, err = scenario.Parse("cell", []byte(c.Scenario)); err != nil {
 		return s, fmt.Errorf("%w: %w", errCell, err)
 	}
-	name, _, _ := strings.Cut(s.Table, ":")
-	for _, e := range lease.Catalog.List() {
-		if e.Name == name && e.HostClock {
-			return s, fmt.Errorf("%w: the table %q is another process's", errCell, name)
-		}
+	if bench.TableReadsClock(s.Table) {
+		return s, fmt.Errorf("%w: the table %q is another process's", errCell, s.Table)
 	}
 	if strings.HasPrefix(s.ServiceLaw, scenario.MeasuredServices) {
 		return s, fmt.Errorf("%w: service_law %q names a folder: want fixed, exponential or lognormal", errCell, s.ServiceLaw)
@@ -161,6 +157,7 @@ type outcome struct {
 	Error  string          `json:"error,omitempty"`
 	Kind   string          `json:"kind,omitempty"` // of the error
 	Worker string          `json:"worker"`
+	Took   time.Duration   `json:"took_ns"` // to make it, on the worker's host
 }
 
 // kinds are the errors that a study tells apart. An error that is of two is of the first. But for aside they

@@ -234,6 +234,10 @@ func TestPoisonedCellIsSetAside(t *testing.T) {
 	if err != nil || bytes.Count(runs, []byte("\n")) != 2 {
 		t.Errorf("want the two runs that did not kill anybody, %v: %s", err, runs)
 	}
+	aside, err := os.ReadFile(filepath.Join(many, "s", stateFolder, asideFile))
+	if err != nil || bytes.Count(aside, []byte("\n")) != 2 {
+		t.Errorf("want the keys of the two cells, %v: %s", err, aside)
+	}
 	t.Setenv(healed, "1")
 	run(t, many, 0, "sweep", "--resume", "s", "--cluster", "embed", "--local-workers", "2")
 	same(t, filepath.Join(many, "s"), filepath.Join(one, "s"))
@@ -255,7 +259,7 @@ func serverOf(t *testing.T, e embedding) *embedded {
 
 func begin(t *testing.T, l link, id string) (*coordinator, error) {
 	t.Helper()
-	return open(t.Context(), l, false, id, "folder-"+id, bench.Virtual{}, time.Second, false)
+	return open(t.Context(), l, false, &state{id: id}, "folder-"+id, bench.Virtual{}, time.Second, false)
 }
 
 // begun is the coordinator of a study "a", and its end. whole says that the study is whole by then.
@@ -291,7 +295,7 @@ func TestTwoCoordinators(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := open(t.Context(), s.link, false, "c", "folder-c", bench.Virtual{}, time.Second, true)
+	next, err := open(t.Context(), s.link, false, &state{id: "c"}, "folder-c", bench.Virtual{}, time.Second, true)
 	if err != nil {
 		t.Fatalf("the lock of a coordinator that died stays: %v", err)
 	}
@@ -904,7 +908,7 @@ func TestInterruptedStudyStays(t *testing.T) {
 	if err := again.close(false); err != nil {
 		t.Fatal(err)
 	}
-	second, err := open(t.Context(), s.link, false, "b", "folder-b", bench.Virtual{}, time.Second, true)
+	second, err := open(t.Context(), s.link, false, &state{id: "b"}, "folder-b", bench.Virtual{}, time.Second, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,87 +151,114 @@ func (c *Cluster) reach() (l link, e embedding, err error) {
 	return l, e, err
 }
 
+// started is what begin has started for a study.
+type started struct {
+	state       *state
+	own         *embedded // nil: the server is another process's
+	coordinator *coordinator
+	quiet       func() // ends the metrics
+	dismiss     func() // ends the local workers
+}
+
 // begin starts what a study in a folder needs.
-func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner, l link, e embedding) (_ bench.Runner, _ func(error) error, err error) {
+func (c *Cluster) begin(ctx context.Context, verb, dir string, here bench.Runner, l link, e embedding) (bench.Runner, func(error) error, error) {
 	if name := here.Name(); name != (bench.Virtual{}).Name() && name != realEngine {
 		return nil, nil, cli.Usage(fmt.Errorf("--cluster makes runs in virtual time or on real cores, and --engine %s asks a service: leave out --cluster, or %s with --engine virtual", name, verb))
 	}
-	var undo []func()
-	defer func() {
-		if err != nil {
-			for i := len(undo) - 1; i >= 0; i-- {
-				undo[i]()
-			}
-		}
-	}()
 	s, err := keepState(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	undo = append(undo, func() { _ = s.end(false) })
-	var own *embedded
+	b := &started{state: s, quiet: func() {}}
 	inside := l
 	if c.server == embed {
-		if own, err = e.start(s.dir); err != nil {
-			return nil, nil, err
-		}
-		undo = append(undo, own.stop)
-		l, inside = own.link, own.inside()
-		say("cluster: the embedded NATS server is at %s; leasestorm-cluster status --cluster %s", l.URL, filepath.Dir(s.dir))
-		undo = append(undo, func() { _ = removeLink(s.dir) })
-		// After an interrupt the process may be ended before the study has wound up.
-		context.AfterFunc(ctx, func() { _ = removeLink(s.dir) })
-		if err := writeLink(s.dir, l, c.secrets); err != nil {
-			return nil, nil, err
+		if b.own, err = c.serverOf(ctx, s.dir, e); err == nil {
+			l, inside = b.own.link, b.own.inside()
 		}
 	}
-	temp, err := filepath.Abs(filepath.Join(s.dir, "tmp"))
+	temp := ""
+	if err == nil {
+		temp, err = filepath.Abs(filepath.Join(s.dir, "tmp"))
+	}
 	if err == nil {
 		err = os.MkdirAll(temp, 0o700)
 	}
+	if err == nil {
+		b.coordinator, err = open(ctx, inside, b.own != nil, s, dir, here, c.giveBack, c.clear)
+	}
+	if err == nil && b.own != nil {
+		b.coordinator.mindSpace(s.dir)
+	}
+	if err == nil && c.metrics != "" {
+		b.quiet, err = b.coordinator.serve(ctx, c.metrics)
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, b.undo(err)
 	}
-	coordinator, err := open(ctx, inside, own != nil, s.id, dir, here, c.giveBack, c.clear)
+	b.employ(ctx, c.local, temp, asked{Link: l, Limit: c.limit, Turns: turnsFolder()})
+	return b.coordinator, b.end, nil
+}
+
+// serverOf starts the embedded server of a study, whose state is in the folder dir.
+func (c *Cluster) serverOf(ctx context.Context, dir string, e embedding) (*embedded, error) {
+	own, err := e.start(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if own != nil {
-		coordinator.mindSpace(s.dir)
+	say("cluster: the embedded NATS server is at %s; leasestorm-cluster status --cluster %s", own.URL, filepath.Dir(dir))
+	// After an interrupt the process may be ended before the study has wound up.
+	context.AfterFunc(ctx, func() { _ = removeLink(dir) })
+	if err := writeLink(dir, own.link, c.secrets); err != nil {
+		own.stop()
+		return nil, errors.Join(err, removeLink(dir))
 	}
-	if here.Name() == realEngine {
-		if err := coordinator.keepClass(ctx, s.dir); err != nil {
-			return nil, nil, errors.Join(err, coordinator.close(false))
-		}
-	}
-	quiet := func() {}
-	if c.metrics != "" {
-		if quiet, err = coordinator.serve(ctx, c.metrics); err != nil {
-			return nil, nil, errors.Join(err, coordinator.close(s.mine))
-		}
-	}
+	return own, nil
+}
+
+// employ keeps n local workers, whose temporary files are in the folder temp, until dismiss.
+func (b *started) employ(ctx context.Context, n int, temp string, a asked) {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var workers sync.WaitGroup
-	workers.Go(func() {
-		if err := processes(working, "worker", c.local, temp, asked{Link: l, Limit: c.limit, Turns: turnsFolder()}, say); err != nil {
-			coordinator.stop(err)
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := processes(working, "worker", n, temp, a, say); err != nil {
+			b.coordinator.stop(err)
 		}
 	})
-	return coordinator, func(err error) error {
-		whole := err == nil
+	b.dismiss = func() {
 		stop()
-		workers.Wait()
-		quiet()
-		// The cells of a study without a folder are of no use to anybody.
-		if closing := coordinator.close(whole || s.mine); !errors.Is(err, closing) {
-			err = errors.Join(err, closing)
-		}
-		if own != nil {
-			own.stop()
-			err = errors.Join(err, removeLink(s.dir))
-		}
-		return errors.Join(err, s.end(whole && err == nil))
-	}, nil
+		all.Wait()
+	}
+}
+
+// undo ends what has been started for a study that cannot begin because of err.
+func (b *started) undo(err error) error {
+	if b.coordinator != nil {
+		err = errors.Join(err, b.coordinator.close(b.state.mine))
+	}
+	if b.own != nil {
+		b.own.stop()
+		err = errors.Join(err, removeLink(b.state.dir))
+	}
+	return errors.Join(err, b.state.end(false))
+}
+
+// end ends what has been started for a study that ended by err.
+func (b *started) end(err error) error {
+	whole := err == nil
+	b.dismiss()
+	b.quiet()
+	// The cells of a study without a folder are of no use to anybody.
+	if closing := b.coordinator.close(whole || b.state.mine); !errors.Is(err, closing) {
+		err = errors.Join(err, closing)
+	}
+	if b.own != nil {
+		b.own.stop()
+		err = errors.Join(err, removeLink(b.state.dir))
+	}
+	if errors.Is(err, study.ErrSetAside) {
+		err = errors.Join(err, b.state.keepAside(b.coordinator.report.Aside))
+	}
+	return errors.Join(err, b.state.end(whole && err == nil))
 }
 
 // fromFiles is a link as connectFile holds it: a user's credentials stay in the user's files.
@@ -279,12 +306,12 @@ func (s *secrets) linkOf(where string) (l link, err error) {
 		}
 		return l, err
 	}
-	if shown(where) != where {
+	if info, err := os.Stat(where); shown(where) != where && (err != nil || !info.IsDir()) {
 		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study: want a URL, as in tls://nats.example.org:4222", shown(where)) // an error of the file would have all of it
 	}
 	for flag, value := range map[string]string{"cluster-token": s.token, "cluster-nkey": s.nkey, "cluster-ca": s.ca} {
 		if value != "" {
-			return l, fmt.Errorf("--%s goes with the URL of a NATS server: the folder %s has what it takes to reach its own", flag, shown(where))
+			return l, fmt.Errorf("--%s goes with the URL of a NATS server: the folder %s has what it takes to reach its own", flag, where)
 		}
 	}
 	path := filepath.Join(where, stateFolder, connectFile)
@@ -300,7 +327,7 @@ func (s *secrets) linkOf(where string) (l link, err error) {
 		f.Seed, err = secret("cluster-nkey", f.SeedFile)
 	}
 	if err != nil {
-		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study that is on its way with --cluster embed: %w", shown(where), err)
+		return l, fmt.Errorf("--cluster %s is neither a URL nor the folder of a study that is on its way with --cluster embed: %w", where, err)
 	}
 	return f.link, nil
 }
@@ -313,15 +340,18 @@ func (c *Cluster) Commands() []*cobra.Command {
 	return []*cobra.Command{agentCommand(), workerCommand(), statusCommand(), table.Compare(), table.Command()}
 }
 
+// workerFlags are the flags of `worker`.
+type workerFlags struct {
+	secrets
+	where     string
+	many      int
+	limit     time.Duration
+	addr      string
+	fromStdin bool
+}
+
 func workerCommand() *cobra.Command {
-	var (
-		s         secrets
-		where     string
-		many      int
-		limit     time.Duration
-		addr      string
-		fromStdin bool
-	)
+	var f workerFlags
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "run cells of other hosts' studies until it is stopped",
@@ -330,49 +360,58 @@ it is stopped. It waits for a server that is not there yet. A worker runs scenar
 command, and no file of a name that the coordinator chooses. Coordinator and workers must be of one version.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			if fromStdin {
-				ctx, a, err := fromParent(ctx, os.Stdin)
-				if err != nil {
-					return err
-				}
-				if err = work(ctx, a.Link, a.Limit, a.Turns, say, teller(os.Stdout)); errors.Is(err, errRejected) {
-					err = cli.Exit(rejectedStatus, err)
-				}
-				return err
+			if f.fromStdin {
+				return workForParent(cmd.Context())
 			}
-			l, err := s.linkOf(where)
-			if err == nil && (many < 1 || many > 1024) {
-				err = fmt.Errorf("--processes %d is out of range: 1 to 1024", many)
-			}
-			if err == nil && limit < time.Second {
-				err = fmt.Errorf("--cell-limit %v is out of range: 1s or more", limit)
-			}
-			if err == nil {
-				err = checkMetrics(addr)
-			}
-			if err != nil {
-				return cli.Usage(err)
-			}
-			a := asked{Link: l, Limit: limit, Turns: turnsFolder(), tally: newTally()}
-			if addr != "" {
-				stop, err := serveMetrics(ctx, a.tally.registry(), addr, say)
-				if err != nil {
-					return err
-				}
-				defer stop()
-			}
-			return processes(ctx, "worker", many, "", a, say)
+			return f.work(cmd.Context())
 		},
 	}
-	cmd.Flags().StringVar(&where, "cluster", "", "URL of the NATS server, or folder of a study on this host")
-	cmd.Flags().IntVar(&many, "processes", 1, "number of worker processes; each is started again a second after it dies")
-	cmd.Flags().DurationVar(&limit, "cell-limit", 30*time.Minute, "time after which a worker gives up a cell, and ends")
-	cmd.Flags().StringVar(&addr, metricsFlag, "", metricsHelp)
-	cmd.Flags().BoolVar(&fromStdin, stdinFlag, false, "")
+	cmd.Flags().StringVar(&f.where, "cluster", "", "URL of the NATS server, or folder of a study on this host")
+	cmd.Flags().IntVar(&f.many, "processes", 1, "number of worker processes; each is started again a second after it dies")
+	cmd.Flags().DurationVar(&f.limit, "cell-limit", 30*time.Minute, "time after which a worker gives up a cell, and ends")
+	cmd.Flags().StringVar(&f.addr, metricsFlag, "", metricsHelp)
+	cmd.Flags().BoolVar(&f.fromStdin, stdinFlag, false, "")
 	if err := cmd.Flags().MarkHidden(stdinFlag); err != nil {
 		panic(err)
 	}
-	s.flags(cmd.Flags())
+	f.flags(cmd.Flags())
 	return cmd
+}
+
+// workForParent is a worker process of a parent.
+func workForParent(ctx context.Context) error {
+	ctx, a, err := fromParent(ctx, os.Stdin)
+	if err != nil {
+		return err
+	}
+	if err = work(ctx, a.Link, a.Limit, a.Turns, say, teller(os.Stdout)); errors.Is(err, errRejected) {
+		err = cli.Exit(rejectedStatus, err)
+	}
+	return err
+}
+
+// work is the parent of the worker processes.
+func (f *workerFlags) work(ctx context.Context) error {
+	l, err := f.linkOf(f.where)
+	if err == nil && (f.many < 1 || f.many > 1024) {
+		err = fmt.Errorf("--processes %d is out of range: 1 to 1024", f.many)
+	}
+	if err == nil && f.limit < time.Second {
+		err = fmt.Errorf("--cell-limit %v is out of range: 1s or more", f.limit)
+	}
+	if err == nil {
+		err = checkMetrics(f.addr)
+	}
+	if err != nil {
+		return cli.Usage(err)
+	}
+	a := asked{Link: l, Limit: f.limit, Turns: turnsFolder(), tally: newTally()}
+	if f.addr != "" {
+		stop, err := serveMetrics(ctx, a.tally.registry(), f.addr, say)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	return processes(ctx, "worker", f.many, "", a, say)
 }

@@ -115,6 +115,48 @@ func studyArgs(t *testing.T, again bool, args ...string) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
+// study.sh ends with 0 if another start would change nothing, else with the study's status, and hands on the
+// signal by which it is asked to stop.
+func TestStudyEnds(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		does      string
+		term      bool
+		want      int
+		noRestart bool
+	}{
+		"whole":     {does: "exit 0"},
+		"failed":    {does: "exit 1", want: 1},
+		"refused":   {does: "exit 2", noRestart: true},
+		"invalid":   {does: "exit 4", noRestart: true},
+		"set aside": {does: `mkdir -p "$FOLDER/.cluster"; echo key >"$FOLDER/.cluster/set-aside"; exit 1`, noRestart: true},
+		"stopped":   {does: `trap 'exit 130' TERM; echo ready; while :; do sleep 0.05; done`, term: true, want: 130},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "leasestorm-cluster"), []byte("#!/bin/sh\n"+tt.does+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", filepath.Join(examples, "study.sh"))
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "FOLDER="+filepath.Join(dir, "surge"))
+		var said safe
+		cmd.Stdout, cmd.Stderr = &said, &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if tt.term {
+			for deadline := time.Now().Add(20 * time.Second); said.String() == "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			}
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != tt.want || strings.Contains(said.String(), "Another start would change nothing") != tt.noRestart {
+			t.Errorf("%s: status %d, want %d: %s", name, got, tt.want, said.String())
+		}
+	}
+}
+
 // What the Compose file names is there, and the command takes its flags.
 func TestComposeHoldsTogether(t *testing.T) {
 	c := composed(t)
@@ -303,6 +345,7 @@ func TestManifestsHoldTogether(t *testing.T) {
 		}
 		c := spec.Containers[0]
 		volumes, has := map[string]bool{}, []string(nil)
+		files := map[string][]string{} // of the ConfigMaps, by volume
 		for _, claim := range p.claims {
 			volumes[claim.Name] = true
 		}
@@ -314,7 +357,7 @@ func TestManifestsHoldTogether(t *testing.T) {
 					t.Errorf("%s: no secret %s is made", name, v.Secret.SecretName)
 				}
 			case v.ConfigMap != nil:
-				if configs[v.ConfigMap.Name] == nil {
+				if files[v.Name] = configs[v.ConfigMap.Name]; len(files[v.Name]) == 0 {
 					t.Errorf("%s: no ConfigMap %s is made", name, v.ConfigMap.Name)
 				}
 			case v.PersistentVolumeClaim != nil:
@@ -337,7 +380,7 @@ func TestManifestsHoldTogether(t *testing.T) {
 				t.Errorf("%s: no volume %s", name, mount.Name)
 			}
 			delete(volumes, mount.Name)
-			if mount.SubPath != "" && !slices.Contains(configs["leasestorm"], mount.SubPath) {
+			if mount.SubPath != "" && !slices.Contains(files[mount.Name], mount.SubPath) {
 				t.Errorf("%s: no file %s", name, mount.SubPath)
 			}
 		}

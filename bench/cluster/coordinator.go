@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,10 +62,10 @@ type progress struct {
 	Aside    []string  `json:"set_aside,omitempty"`
 }
 
-// open connects a coordinator to a server. id names the study, folder is where it is.
+// open connects a coordinator to a server. kept is the study's state, folder is where the study is.
 // own says that the server is this process's: whoever holds its lock has died. clear removes what another
 // study has left there.
-func open(ctx context.Context, l link, own bool, id, folder string, here bench.Runner, giveBack time.Duration, clear bool) (_ *coordinator, err error) {
+func open(ctx context.Context, l link, own bool, kept *state, folder string, here bench.Runner, giveBack time.Duration, clear bool) (_ *coordinator, err error) {
 	c := &coordinator{here: here, session: random(), say: say, bears: 30 * time.Second, known: map[string]bool{}, awaited: map[string]chan struct{}{}, times: cellTimes(), hosts: hosts{unfit: map[string]bool{}}}
 	host, _ := os.Hostname()
 	c.report = progress{Folder: folder, Host: host, PID: os.Getpid(), Build: buildID(), Began: time.Now().UTC()}
@@ -90,12 +91,15 @@ func open(ctx context.Context, l link, own bool, id, folder string, here bench.R
 		defer cancel()
 		_ = lock.release(late) // else it goes by itself
 	})
-	if c.store, err = lay(ctx, js, id, giveBack, clear); err == nil && own {
+	if c.store, err = lay(ctx, js, kept.id, giveBack, clear); err == nil && own {
 		// The server went with the coordinator that had these cells put there, and its workers could not
 		// give them back: that was no death of a worker.
 		err = c.store.stream.Purge(ctx)
 	}
-	if err == nil {
+	if err == nil && here.Name() == realEngine {
+		err = c.keepClass(ctx, kept)
+	}
+	if err == nil { // from here on a worker sets the class of a study of the real engine that has none
 		_, err = c.store.study.PutString(ctx, engineKey, here.Name())
 	}
 	if err == nil {
@@ -249,8 +253,9 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 		}
 		packed, err := c.fetch(ctx, key)
 		if errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrDigestMismatch) || errors.Is(err, jetstream.ErrNoObjectsFound) {
-			_ = c.store.outcomes.Delete(ctx, key) // of one that was damaged
-			c.gone(key)
+			if err := c.remove(ctx, key); err != nil { // one that was damaged
+				return none, err
+			}
 			continue
 		}
 		if err != nil {
@@ -264,7 +269,17 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 			}
 			return none, errors.Join(context.Cause(ctx), context.Cause(c.ctx))
 		}
-		out, err := unpack(packed, folder)
+		out, err := unpack(packed, "")
+		if err == nil && out.Result != nil && !out.Result.Valid && asked.Engine == realEngine {
+			// If it is asked for again, that is another try. It goes before its files are there: if this process
+			// ends in between, the run is made again, and is not taken for the next try.
+			if err := c.remove(ctx, key); err != nil {
+				return none, err
+			}
+		}
+		if err == nil && folder != "" {
+			out, err = unpack(packed, folder)
+		}
 		if err != nil {
 			return none, fmt.Errorf("%w: cell %s: %w", bench.ErrFiles, key, err)
 		}
@@ -277,16 +292,30 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 		}
 		c.count(func(p *progress) {
 			p.Done++
-			if out.Result != nil {
-				took(c.times, elapsed(out.Result))
-			}
+			took(c.times, out.Took)
 		})
-		if out.Result != nil && !out.Result.Valid && asked.Engine == realEngine {
-			// If it is asked for again, that is another try.
-			_ = c.store.outcomes.Delete(ctx, key)
-			c.gone(key)
-		}
 		return out, nil
+	}
+}
+
+// remove removes an outcome, so that its cell is run again. What the server has not confirmed it may still have,
+// and would give as the next try's.
+func (c *coordinator) remove(ctx context.Context, key string) error {
+	var trouble trouble
+	for {
+		err := c.store.outcomes.Delete(ctx, key)
+		if err == nil || errors.Is(err, jetstream.ErrObjectNotFound) {
+			c.gone(key)
+			return nil
+		}
+		if ctx.Err() == nil && c.ctx.Err() == nil {
+			if err := c.bear(&trouble, err); err != nil {
+				return err
+			}
+		}
+		if !pause(ctx, time.Second) || c.ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), context.Cause(c.ctx))
+		}
 	}
 }
 
@@ -415,7 +444,7 @@ func (c *coordinator) tell() {
 		if err == nil {
 			_, _ = c.store.study.Put(c.ctx, "progress", text) // the next may arrive
 		}
-		c.learn()
+		c.learn(c.ctx)
 		if !pause(c.ctx, time.Second) {
 			return
 		}
@@ -427,10 +456,13 @@ func (c *coordinator) close(clear bool) error {
 	lost := context.Cause(c.ctx)
 	c.stop(context.Canceled)
 	c.all.Wait()
+	late, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if lost == nil && c.class == "" {
+		c.learn(late) // a short study has ended before tell has
+	}
 	var err error
 	if clear && lost == nil {
-		late, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
 		err = c.store.clear(late)
 	}
 	c.nc.Close()
@@ -465,6 +497,10 @@ func keepState(folder string) (*state, error) {
 	if s.lock, err = files.Take(filepath.Join(s.dir, ".lock"), s.dir); err != nil {
 		return nil, err
 	}
+	if err := os.Remove(filepath.Join(s.dir, asideFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.lock.Release()
+		return nil, err
+	}
 	path := filepath.Join(s.dir, "id")
 	text, err := os.ReadFile(path)
 	if err == nil && len(text) > 0 {
@@ -479,6 +515,17 @@ func keepState(folder string) (*state, error) {
 	return s, nil
 }
 
+// asideFile is the name, in the state's folder, of the keys of the cells that were set aside when the study ended.
+const asideFile = "set-aside"
+
+// keepAside keeps those keys, a line each, for whoever decides whether the study is worth another start.
+func (s *state) keepAside(keys []string) error {
+	return files.Write(filepath.Join(s.dir, asideFile), func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Join(keys, "\n")+"\n")
+		return err
+	})
+}
+
 // end frees the state. whole says that nobody will go on with the study.
 func (s *state) end(whole bool) error {
 	s.lock.Release()
@@ -486,7 +533,25 @@ func (s *state) end(whole bool) error {
 	case s.mine:
 		return os.RemoveAll(filepath.Dir(s.dir))
 	case whole:
-		return os.RemoveAll(s.dir)
+		return s.forget()
 	}
 	return nil
+}
+
+// forget removes the state but for the class of the study's hosts, if there is one: --resume makes invalid runs
+// of a study that is whole again.
+func (s *state) forget() error {
+	entries, err := os.ReadDir(s.dir)
+	classes := 0
+	for _, e := range entries {
+		if e.Name() == classFile {
+			classes++
+			continue
+		}
+		err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+	}
+	if classes > 0 || err != nil {
+		return err
+	}
+	return os.Remove(s.dir)
 }

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/leasestorm/leasestorm/bench"
 	"github.com/leasestorm/leasestorm/bench/metrics"
 	"github.com/leasestorm/leasestorm/cmd/leasestorm/cli"
 )
@@ -58,9 +58,6 @@ func cellTimes() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(24*time.Hour/time.Microsecond), 2)
 }
 
-// elapsed is how long a run took on its host.
-func elapsed(r *bench.Result) time.Duration { return time.Duration(r.Elapsed * float64(time.Second)) }
-
 // took records how long a cell took.
 func took(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(int64(d/time.Microsecond), h.HighestTrackableValue())) // it is in range
@@ -74,21 +71,22 @@ func copyOf(h *hdrhistogram.Histogram) *hdrhistogram.Histogram {
 // queueLook is what the server has told of a study at the last look, of which there is one a second. A scrape
 // reads it, and waits for no server.
 type queueLook struct {
-	mu             sync.Mutex
-	waiting        uint64
-	inHand         int
-	workers        map[string]int // by state
-	stored         uint64         // bytes
-	deaths         float64
-	back           map[string]int // times that a message was given back, by its key
-	sent, fresh    uint64         // deliveries, and messages delivered for the first time, before the study began
-	earlierGivings int            // times that messages were given back before it began
+	mu          sync.Mutex
+	waiting     uint64
+	inHand      int
+	workers     map[string]int // by state
+	stored      uint64         // bytes
+	deaths      float64
+	back        int    // times that messages were given back since the study began
+	sent, fresh uint64 // deliveries, and messages delivered for the first time, before it began
+	earlier     int    // times that messages were given back before it began
 }
 
 // The states of a worker.
 const (
 	stateIdle    = "idle"
 	stateBusy    = "busy"
+	stateUnfit   = "unfit" // its host is of another class than the study's
 	stateVersion = "other_version"
 	stateAway    = "connecting"
 )
@@ -96,7 +94,7 @@ const (
 // serve serves the coordinator's metrics until ctx is done or stop is called. It is called before the first
 // cell is asked for.
 func (c *coordinator) serve(ctx context.Context, addr string) (stop func(), err error) {
-	q := &queueLook{back: map[string]int{}}
+	q := &queueLook{}
 	if err := q.begin(ctx, c); err != nil {
 		return nil, err
 	}
@@ -116,7 +114,7 @@ func (c *coordinator) serve(ctx context.Context, addr string) (stop func(), err 
 	}
 	count("cells_done_total", "Cells whose outcome the coordinator has taken.", func(p *progress) int { return p.Done })
 	count("cells_set_aside_total", "Cells that are set aside, since several workers died with them.", func(p *progress) int { return len(p.Aside) })
-	r.Counter("leasestorm_cluster_cells_given_back_total", "Cells that workers gave back, since they were asked to stop.", nil, looked(func() float64 { return float64(q.givenBack()) }))
+	r.Counter("leasestorm_cluster_cells_given_back_total", "Cells that workers gave back, since they were asked to stop.", nil, looked(func() float64 { return float64(q.back) }))
 	r.Counter("leasestorm_cluster_deaths_total", "Cells that went to another worker, since theirs died, was silent or could not run them.", nil, looked(func() float64 { return q.deaths }))
 	r.Gauge("leasestorm_cluster_cells", "Cells that are not done.", metrics.Labels{"state": "in_hand"}, looked(func() float64 { return float64(q.inHand) }))
 	r.Gauge("leasestorm_cluster_cells", "Cells that are not done.", metrics.Labels{"state": "waiting"}, looked(func() float64 { return float64(q.waiting) }))
@@ -124,7 +122,7 @@ func (c *coordinator) serve(ctx context.Context, addr string) (stop func(), err 
 		c.count(func(p *progress) { n = float64(p.Expected) })
 		return n
 	})
-	for _, state := range []string{stateIdle, stateBusy, stateVersion} {
+	for _, state := range []string{stateIdle, stateBusy, stateUnfit, stateVersion} {
 		r.Gauge("leasestorm_cluster_workers", "Workers that show signs of life.", metrics.Labels{"state": state}, looked(func() float64 { return float64(q.workers[state]) }))
 	}
 	r.Gauge("leasestorm_cluster_connected", "Whether the coordinator is connected to the NATS server: 1, else 0.", nil, func() float64 {
@@ -150,55 +148,40 @@ func (c *coordinator) serve(ctx context.Context, addr string) (stop func(), err 
 	return stop, nil
 }
 
-// begin notes what was before the study, and follows what is given back.
+// begin notes what was before the study.
 func (q *queueLook) begin(ctx context.Context, c *coordinator) error {
 	info, last, err := q.queue(ctx, c)
 	if err != nil {
 		return err
 	}
 	q.sent, q.fresh = info.Delivered.Consumer, last-info.NumPending
-	w, err := c.store.study.Watch(c.ctx, "released.*")
+	q.earlier, err = q.givings(ctx, c)
+	return err
+}
+
+// givings reads how often messages were given back, in this study and before.
+func (q *queueLook) givings(ctx context.Context, c *coordinator) (n int, err error) {
+	w, err := c.store.study.Watch(ctx, "released.*", jetstream.IgnoreDeletes())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for e := range w.Updates() {
-		if e == nil {
-			break // these were there
-		}
-		q.note(e)
-	}
-	q.earlierGivings = q.givings()
-	c.all.Go(func() {
-		for e := range w.Updates() { // closed with the coordinator
-			if e != nil {
-				q.note(e)
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case e, more := <-w.Updates():
+			if !more {
+				return 0, nats.ErrConnectionClosed
 			}
+			if e == nil {
+				return n, nil // these are all
+			}
+			times, _ := strconv.Atoi(string(e.Value())) // a worker has written it
+			n += times
 		}
-	})
-	context.AfterFunc(c.ctx, func() { _ = w.Stop() })
-	return nil
-}
-
-// note notes how often a message was given back.
-func (q *queueLook) note(e jetstream.KeyValueEntry) {
-	n, err := strconv.Atoi(string(e.Value()))
-	if err != nil {
-		return // it went
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.back[e.Key()] = n
 }
-
-// givings is how often messages were given back, and givenBack is how often they were in this study.
-func (q *queueLook) givings() (n int) {
-	for _, times := range q.back {
-		n += times
-	}
-	return n
-}
-
-func (q *queueLook) givenBack() int { return q.givings() - q.earlierGivings }
 
 // queue is the state of the workers' consumer, and then the number of the last message of the queue.
 func (q *queueLook) queue(ctx context.Context, c *coordinator) (*jetstream.ConsumerInfo, uint64, error) {
@@ -213,9 +196,10 @@ func (q *queueLook) queue(ctx context.Context, c *coordinator) (*jetstream.Consu
 	return consumer.CachedInfo(), stream.State.LastSeq, nil
 }
 
-// look asks the server. What it does not answer stays as it was.
+// look asks the server. If it does not answer all, everything stays as it was.
 //
-// Each delivery of a message but its first follows a worker that gave it back or died with it. A message has
+// Each delivery of a message but its first follows a worker that gave it back or died with it. The worker says
+// that before it gives the message back, and this is read after the deliveries: none of them counts as a death. A message has
 // been delivered for the first time if it is in the queue's numbering and no longer pending. The queue is asked
 // after the consumer, so that too many count as delivered for the first time, rather than too few: the deaths
 // come late then, and never fall.
@@ -226,13 +210,25 @@ func (q *queueLook) look(ctx context.Context, c *coordinator) {
 	if err != nil {
 		return
 	}
+	back, err := q.givings(ctx, c)
+	if err != nil {
+		return
+	}
+	size, err := c.store.outcomes.Status(ctx)
+	if err != nil {
+		return
+	}
 	st := Status{}
-	_ = readWorkers(ctx, c.store.workers, &st) // none are shown
+	if readWorkers(ctx, c.store.workers, &st) != nil {
+		return
+	}
 	workers := map[string]int{}
 	for _, w := range st.Workers {
 		switch {
 		case w.Build != c.report.Build:
 			workers[stateVersion]++
+		case w.Unfit:
+			workers[stateUnfit]++
 		case w.Cell != "":
 			workers[stateBusy]++
 		default:
@@ -241,12 +237,10 @@ func (q *queueLook) look(ctx context.Context, c *coordinator) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting, q.inHand, q.workers = info.NumPending, info.NumAckPending, workers
+	q.waiting, q.inHand, q.workers, q.stored = info.NumPending, info.NumAckPending, workers, size.Size()
+	q.back = max(q.back, back-q.earlier)
 	sent, fresh := float64(info.Delivered.Consumer-q.sent), float64(last-info.NumPending-q.fresh)
-	q.deaths = max(q.deaths, sent-fresh-float64(q.givenBack()))
-	if size, err := c.store.outcomes.Status(ctx); err == nil {
-		q.stored = size.Size()
-	}
+	q.deaths = max(q.deaths, sent-fresh-float64(q.back))
 }
 
 // news is what a worker or agent process tells its parent, a line of JSON on its standard output each.
@@ -338,7 +332,7 @@ func (t *tally) hear(process int, n news) {
 	case newsDone, newsBack, newsFailed, newsRefused:
 		t.ends[n.Kind]++
 		t.bytes += n.Bytes
-		if n.Kind == newsDone && n.Took > 0 { // what is no run does not say how long it took
+		if n.Kind == newsDone {
 			took(t.times, n.Took)
 		}
 	}

@@ -14,7 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/leasestorm/leasestorm/bench"
+	"github.com/leasestorm/leasestorm/bench/study"
 )
 
 // address is that of the metrics in what a command has said; "": none yet.
@@ -84,6 +88,9 @@ func servedMetrics(t *testing.T, c *coordinator) string {
 	return address(said.String())
 }
 
+// itself is a cell that is no run.
+var itself = study.NewTask("test-itself", func(_ context.Context, x int) (int, error) { return x, nil })
+
 // The coordinator's metrics are those of its cells: what is done, waits, was given back, and died.
 func TestCoordinatorMetrics(t *testing.T) {
 	t.Parallel()
@@ -121,7 +128,96 @@ func TestCoordinatorMetrics(t *testing.T) {
 	if _, err := c.Run(t.Context(), tiny(t), bench.Options{Seed: 2}); err != nil {
 		t.Fatal(err)
 	}
-	scraped(t, url, "leasestorm_cluster_cells_done_total 1.0\n", "leasestorm_cluster_cell_seconds_count 1\n", "# EOF")
+	if _, err := itself.Do(t.Context(), c, 1); err != nil {
+		t.Fatal(err)
+	}
+	scraped(t, url, "leasestorm_cluster_cells_done_total 2.0\n", "leasestorm_cluster_cell_seconds_count 2\n", "# EOF")
+}
+
+// full is a store that takes nothing.
+type full struct {
+	jetstream.ObjectStore
+	asked func()
+}
+
+func (f full) Put(context.Context, jetstream.ObjectMeta, io.Reader) (*jetstream.ObjectInfo, error) {
+	f.asked()
+	return nil, nats.ErrTimeout
+}
+
+// A cell whose outcome was not stored when its worker was stopped was given back, and is not done.
+func TestUnstoredCellIsGivenBack(t *testing.T) {
+	t.Parallel()
+	s := serverOf(t, embedding{})
+	c, end := begun(t, s.link, true)
+	defer end()
+	var kinds []string
+	w := &worker{js: c.store.js, nc: c.nc, limit: time.Minute, say: t.Logf, tell: func(n news) { kinds = append(kinds, n.Kind) }}
+	consumer, err := w.queue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store.js.Publish(t.Context(), subject(buildID(), "key"), []byte(`{"task":"test-itself","input":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	msg, err := consumer.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	if err := w.take(ctx, msg, full{c.store.outcomes, stop}, time.Minute, false); err != nil {
+		t.Error(err)
+	}
+	if want := []string{newsBegin, newsBack, newsFree}; !slices.Equal(kinds, want) {
+		t.Errorf("said %v, want %v", kinds, want)
+	}
+}
+
+// unanswered is a store that lists its keys and answers nothing about them.
+type unanswered struct{ jetstream.KeyValue }
+
+func (unanswered) Get(context.Context, string) (jetstream.KeyValueEntry, error) {
+	return nil, nats.ErrTimeout
+}
+
+// A look that the server answers in part leaves everything as it was, and holds nobody up.
+func TestUnansweredLook(t *testing.T) {
+	t.Parallel()
+	s := serverOf(t, embedding{})
+	c, end := begun(t, s.link, true)
+	defer end()
+	q := &queueLook{}
+	if err := q.begin(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store.workers.PutString(t.Context(), "w", `{"name":"w","build":"`+buildID()+`"}`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store.study.PutString(t.Context(), releasedKey(1), "2"); err != nil {
+		t.Fatal(err)
+	}
+	q.look(t.Context(), c)
+	if q.workers[stateIdle] != 1 || q.back != 2 || q.deaths != 0 {
+		t.Errorf("%+v", q)
+	}
+	if _, err := c.store.workers.PutString(t.Context(), "v", `{"name":"v","build":"`+buildID()+`"}`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store.workers.PutString(t.Context(), "u", `{"name":"u","build":"`+buildID()+`","unfit":true}`); err != nil {
+		t.Fatal(err)
+	}
+	whole := c.store.workers
+	c.store.workers = unanswered{whole}
+	q.look(t.Context(), c)
+	if q.workers[stateIdle] != 1 {
+		t.Errorf("%v, want those of the last whole look", q.workers)
+	}
+	c.store.workers = whole
+	q.look(t.Context(), c)
+	if q.workers[stateIdle] != 2 || q.workers[stateUnfit] != 1 {
+		t.Errorf("%v, want two and one of another class", q.workers)
+	}
 }
 
 // A `worker` serves what its processes do, and ends by SIGTERM.

@@ -45,6 +45,22 @@ func TestShown(t *testing.T) {
 	}
 }
 
+// The folder of a study may have an @ in its path. What is no folder may be a URL with a password.
+func TestFolderWithAt(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "me@work")
+	kept := filepath.Join(dir, stateFolder)
+	if err := errors.Join(os.MkdirAll(kept, 0o700), writeLink(kept, link{URL: "nats://127.0.0.1:1", Token: "t"}, secrets{})); err != nil {
+		t.Fatal(err)
+	}
+	var s secrets
+	if l, err := s.linkOf(dir); err != nil || l.Token != "t" {
+		t.Errorf("%v, %+v", err, l)
+	}
+	if _, err := s.linkOf("hush@work"); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Error(err)
+	}
+}
+
 // No verb prints the password of its URL, whatever goes wrong with it.
 func TestPasswordsAreNotPrinted(t *testing.T) {
 	t.Parallel()
@@ -54,7 +70,7 @@ func TestPasswordsAreNotPrinted(t *testing.T) {
 	sweep := strings.Fields("sweep surge --leases 2000 --broken 200 --x beta=1:4:2 --seeds 1 --out s --cluster")
 	for _, args := range [][]string{
 		append(sweep, "nats://u:hush@"+host), append(sweep, "nats://hush@"+host), append(sweep, "u:hush@"+host), append(sweep, "nats://u:hush@127.0.0.1:1"),
-		append(sweep, "nats://u:hush@192.0.2.1:4222"), append(sweep, "nats://u:hu%zzsh@"+host),
+		append(sweep, "nats://u:hush@192.0.2.1:4222"), append(sweep, "nats://hush@192.0.2.1:4222"), append(sweep, "nats://u:hu%zzsh@"+host),
 		{"status", "--cluster", "nats://u:hush@" + host}, {"status", "--cluster", "u:hush@" + host}, {"status", "--cluster", "nats://u:hush@127.0.0.1:1"},
 		{"worker", "--cluster", "nats://u:hush@" + host}, {"worker", "--cluster", "nats://hush@" + host}, {"worker", "--cluster", "u:hush@" + host},
 		{"agent", "--cluster", "nats://u:hush@" + host}, {"agent", "--cluster", "u:hush@" + host}, {"agent", "--cluster", "nats://u:hush@192.0.2.1:4222"},

@@ -60,7 +60,7 @@ func (l *link) private() error {
 			continue
 		}
 		if l.Token != "" || l.Seed != "" || u.User != nil {
-			return fmt.Errorf("--cluster %s: credentials would go to %s in clear text: want tls://", u.Redacted(), u.Host)
+			return fmt.Errorf("--cluster %s: credentials would go to %s in clear text: want tls://", shown(strings.TrimSpace(one)), u.Host)
 		}
 	}
 	return nil

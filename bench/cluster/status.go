@@ -106,8 +106,12 @@ func readStatus(ctx context.Context, l link) (st Status, err error) {
 	return st, nil
 }
 
+// readWorkers reads which workers are there: all, or it is an error.
 func readWorkers(ctx context.Context, kv jetstream.KeyValue, st *Status) error {
 	keys, err := kv.Keys(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err() // then there are fewer keys, and no error
+	}
 	if errors.Is(err, jetstream.ErrNoKeysFound) {
 		return nil
 	}
@@ -116,8 +120,11 @@ func readWorkers(ctx context.Context, kv jetstream.KeyValue, st *Status) error {
 	}
 	for _, key := range keys {
 		e, err := kv.Get(ctx, key)
-		if err != nil {
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue // it went in between
+		}
+		if err != nil {
+			return err
 		}
 		var p presence
 		if err := json.Unmarshal(e.Value(), &p); err != nil {

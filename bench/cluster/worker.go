@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,7 +68,7 @@ func rejected(err error) error {
 func work(ctx context.Context, l link, limit time.Duration, folder string, say func(format string, args ...any), tell func(news)) (err error) {
 	defer func() { err = rejected(err) }()
 	host, _ := os.Hostname()
-	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), class: hostClass(), turns: turns{dir: folder}, limit: limit, say: say, tell: tell}
+	w := &worker{name: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), random()[:6]), class: hostClass(), turns: turns{dir: folder, say: say}, limit: limit, say: say, tell: tell}
 	defer w.turns.leave()
 	if w.nc, w.js, err = l.connect("leasestorm worker "+w.name, true); err != nil {
 		return err
@@ -90,6 +91,9 @@ func work(ctx context.Context, l link, limit time.Duration, folder string, say f
 	go l.follow(ctx, w.nc, tell)
 	for ctx.Err() == nil {
 		consumer, err := w.queue(ctx)
+		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
+			w.unfit.Store("") // the study has ended
+		}
 		if err != nil {
 			pause(ctx, time.Second)
 			continue
@@ -139,27 +143,25 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 	}
 	defer w.turns.leave()
 	measures, err := w.measures(ctx)
-	if err == nil && measures {
+	switch {
+	case err != nil:
+	case measures:
 		err = w.admitted(ctx)
+	default:
+		w.unfit.Store("")
 	}
 	if err != nil {
 		pause(ctx, time.Second)
 		return nil //nolint:nilerr // as above, or the study is of another class
 	}
 	for ctx.Err() == nil {
-		end, err := w.turn(ctx, measures)
-		if err != nil {
+		msg, end, err := w.next(ctx, consumer, measures)
+		if errors.Is(err, errTurns) {
 			if ctx.Err() == nil {
-				w.say("this host's workers cannot take turns: %v", err)
+				w.say("%v", err)
 				pause(ctx, longestRest)
 			}
-			return nil //nolint:nilerr // it has been said
-		}
-		one, cancel := context.WithTimeout(ctx, 2*time.Second)
-		msg, err := consumer.Next(jetstream.FetchContext(one))
-		cancel()
-		if err != nil {
-			end()
+			return nil // it has been said
 		}
 		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoMessages) || errors.Is(err, context.DeadlineExceeded) {
 			if _, err := consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -171,8 +173,11 @@ func (w *worker) serve(ctx context.Context, consumer jetstream.Consumer) error {
 			pause(ctx, time.Second/2)
 			return nil //nolint:nilerr // the queue went, or the server is away: look for it again
 		}
-		err = w.take(ctx, msg, outcomes, giveBack)
+		err = w.take(ctx, msg, outcomes, giveBack, measures)
 		end()
+		if errors.Is(err, errOtherStudy) {
+			return nil // look whose study it is
+		}
 		if err != nil {
 			return err
 		}
@@ -202,6 +207,46 @@ func (w *worker) admitted(ctx context.Context) error {
 	return errUnfit
 }
 
+// errTurns is returned, wrapped, by a worker that cannot take turns.
+var errTurns = errors.New("this host's workers cannot take turns")
+
+// next waits for the turn of this process and a cell. end ends the turn. Whoever measures holds up all others of
+// this host, so the turn is taken only if there are cells, and is given up at once if none is to be had.
+func (w *worker) next(ctx context.Context, consumer jetstream.Consumer, measures bool) (msg jetstream.Msg, end func(), err error) {
+	if measures {
+		info, err := consumer.Info(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if info.NumPending == 0 && info.NumAckPending == 0 {
+			pause(ctx, idlePause)
+			return nil, nil, nats.ErrTimeout
+		}
+	}
+	if end, err = w.turn(ctx, measures); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errTurns, err)
+	}
+	if !measures {
+		one, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		msg, err = consumer.Next(jetstream.FetchContext(one))
+		return msg, end, err
+	}
+	batch, err := consumer.FetchNoWait(1)
+	if err == nil {
+		if msg = <-batch.Messages(); msg != nil {
+			return msg, end, nil
+		}
+		err = batch.Error()
+	}
+	end()
+	pause(ctx, idlePause)
+	return nil, nil, cmp.Or(err, nats.ErrTimeout)
+}
+
+// idlePause is how often a worker that measures looks for a cell.
+const idlePause = time.Second
+
 // turn waits until this process may run a cell. end ends it.
 func (w *worker) turn(ctx context.Context, measures bool) (end func(), err error) {
 	if !measures {
@@ -211,23 +256,35 @@ func (w *worker) turn(ctx context.Context, measures bool) (end func(), err error
 	if err != nil {
 		return nil, err
 	}
-	return turn.Release, nil
+	return func() {
+		turn.Release()
+		pause(ctx, 2*turnPause) // in which each of the others has looked
+	}, nil
 }
 
 // errLimit is returned, wrapped, by a worker whose cell does not end.
 var errLimit = errors.New("the cell ran past --cell-limit")
 
-// take runs the cell of a message and stores what it came to. The cell leaves the queue only then.
-func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream.ObjectStore, giveBack time.Duration) error {
+// errOtherStudy is returned by a worker that gives a cell back, since it is not ready for the cell's study.
+var errOtherStudy = errors.New("a cell of another study")
+
+// handed is a cell that this worker was handed.
+type handed struct {
+	msg     jetstream.Msg
+	key     string
+	place   uint64 // of the message in the stream
+	earlier int    // deliveries before this one
+}
+
+// take runs the cell of a message and stores what it came to. The cell leaves the queue only then. measures says
+// that this process has the turn to measure.
+func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream.ObjectStore, giveBack time.Duration, measures bool) error {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return err
 	}
-	var c cell
-	var out outcome
-	folder := ""
-	key, place := keyOfSubject(msg.Subject()), meta.Sequence.Stream
-	w.now.Store(key)
+	h := handed{msg, keyOfSubject(msg.Subject()), meta.Sequence.Stream, int(meta.NumDelivered) - 1}
+	w.now.Store(h.key)
 	defer w.now.Store("")
 	w.tell(news{Kind: newsBegin})
 	defer w.tell(news{Kind: newsFree})
@@ -239,68 +296,99 @@ func (w *worker) take(ctx context.Context, msg jetstream.Msg, outcomes jetstream
 		}
 	}()
 	died := 0
-	if meta.NumDelivered > 1 {
-		if _, err := outcomes.GetInfo(ctx, key); err == nil {
+	if h.earlier > 0 {
+		if _, err := outcomes.GetInfo(ctx, h.key); err == nil {
 			return w.finish(ctx, msg) // a worker that was thought dead has stored it
 		}
-		died = int(meta.NumDelivered) - 1 - w.released(ctx, place)
+		died = h.earlier - w.released(ctx, h.place)
 	}
+	out, packed, err := w.make(ctx, h, died, measures)
 	switch {
-	case died >= most:
-		out = failed(fmt.Errorf("%w: cell %s: %s; --resume tries it again", study.ErrSetAside, key, w.why(ctx, place, died)))
-	default:
-		if err := json.Unmarshal(msg.Data(), &c); err != nil {
-			out = failed(fmt.Errorf("%w: %w", errCell, err))
-			break
-		}
-		if c.Files {
-			temp, err := os.MkdirTemp("", "leasestorm-cell-")
-			if err != nil {
-				return w.fail(ctx, msg, key, place, err)
-			}
-			defer func() { _ = os.RemoveAll(temp) }()
-			folder = filepath.Join(temp, "run")
-		}
-		out, err = w.run(ctx, c, folder)
-		if errors.Is(err, errLimit) {
-			return fmt.Errorf("cell %s: %w", key, err)
-		}
-		if err != nil && ctx.Err() == nil {
-			return w.fail(ctx, msg, key, place, err)
-		}
-	}
-	if ctx.Err() != nil {
-		w.giveBack(msg, place)
-		return nil
-	}
-	if out.Result == nil {
-		folder = ""
-	}
-	out.Worker = w.name
-	packed, err := pack(out, folder)
-	if err != nil {
-		return w.fail(ctx, msg, key, place, err)
-	}
-	if err := w.keep(ctx, outcomes, key, packed, out.Error != ""); err != nil {
+	case errors.Is(err, errLimit):
+		return fmt.Errorf("cell %s: %w", h.key, err)
+	case errors.Is(err, errOtherStudy):
+		w.giveBack(h)
 		return err
+	case ctx.Err() != nil:
+		w.giveBack(h)
+		return nil
+	case err != nil:
+		return w.fail(ctx, h, err)
+	}
+	if !w.keep(ctx, outcomes, h.key, packed, out.Error != "") {
+		w.giveBack(h)
+		return nil
 	}
 	end := news{Kind: newsRefused, Bytes: len(packed)}
 	if out.Error == "" {
 		w.fails = 0
-		end.Kind = newsDone
-		if out.Result != nil {
-			end.Took = elapsed(out.Result)
-		}
+		end.Kind, end.Took = newsDone, out.Took
 	}
 	w.tell(end)
 	w.done.Inc()
 	return w.finish(ctx, msg)
 }
 
+// make makes the outcome of a cell with which so many workers died, and packs it with its files. err is for what
+// says nothing of the cell.
+func (w *worker) make(ctx context.Context, h handed, died int, measures bool) (out outcome, packed []byte, err error) {
+	began := time.Now()
+	folder := ""
+	var c cell
+	switch err := json.Unmarshal(h.msg.Data(), &c); {
+	case died >= most:
+		out = failed(fmt.Errorf("%w: cell %s: %s; --resume tries it again", study.ErrSetAside, h.key, w.why(ctx, h.place, died)))
+	case err != nil:
+		out = failed(fmt.Errorf("%w: %w", errCell, err))
+	default:
+		if c.Files {
+			temp, err := os.MkdirTemp("", "leasestorm-cell-")
+			if err != nil {
+				return out, nil, err
+			}
+			defer func() { _ = os.RemoveAll(temp) }()
+			folder = filepath.Join(temp, "run")
+		}
+		if out, err = w.run(ctx, c, folder, measures); err != nil {
+			return out, nil, err
+		}
+	}
+	if out.Result == nil {
+		folder = ""
+	}
+	out.Worker, out.Took = w.name, time.Since(began)
+	packed, err = pack(out, folder)
+	return out, packed, err
+}
+
+// ready returns an error if this process cannot run the cell. Between two cells one study may have ended, and
+// another begun: then the worker is to look whose study it is.
+func (w *worker) ready(ctx context.Context, c cell, measures bool) error {
+	switch {
+	case c.Engine != realEngine:
+		return nil
+	case measures:
+		if w.admitted(ctx) != nil {
+			return errOtherStudy
+		}
+		return nil
+	}
+	if is, err := w.measures(ctx); err != nil || is {
+		return errOtherStudy
+	}
+	return fmt.Errorf("%w: it is of the real engine, and its study is in virtual time", errCell)
+}
+
 // run runs a cell in this process. An error that is a property of the cell is an outcome. err is for a cell
 // that does not end, and for what this host cannot do.
-func (w *worker) run(ctx context.Context, c cell, folder string) (outcome, error) {
+func (w *worker) run(ctx context.Context, c cell, folder string, measures bool) (outcome, error) {
 	s, err := c.check()
+	if err == nil {
+		err = w.ready(ctx, c, measures)
+	}
+	if errors.Is(err, errOtherStudy) {
+		return outcome{}, err
+	}
 	if err != nil {
 		w.say("refused: %v", err)
 		return failed(err), nil
@@ -348,8 +436,9 @@ func (c *cell) do(ctx context.Context, s scenario.Scenario, folder string) (out 
 	return out, err
 }
 
-// keep stores an outcome. It tries until the server is back, or the queue is gone.
-func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key string, packed []byte, isError bool) error {
+// keep stores an outcome, and reports whether it did. It tries until the server is back, the queue is gone or ctx
+// is done.
+func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key string, packed []byte, isError bool) bool {
 	meta := jetstream.ObjectMeta{Name: key}
 	if isError {
 		meta.Headers = nats.Header{errorHeader: []string{"1"}}
@@ -357,14 +446,14 @@ func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key s
 	for {
 		_, err := outcomes.Put(ctx, meta, bytes.NewReader(packed))
 		if err == nil {
-			return nil
+			return true
 		}
 		if _, gone := w.js.Stream(ctx, cellStream); errors.Is(gone, jetstream.ErrStreamNotFound) {
-			return nil // the study has ended without it
+			return false // the study has ended without it
 		}
 		w.say("cell %s cannot be stored yet: %v", key, err)
 		if !pause(ctx, time.Second) {
-			return nil
+			return false
 		}
 	}
 }
@@ -384,17 +473,17 @@ const longestRest = 8 * again
 // fail gives a cell to another worker, since this host cannot run it. That counts as a death: a cell that no
 // host can run is set aside. The worker rests after it, longer each time, so that a host without space does
 // not get every cell set aside.
-func (w *worker) fail(ctx context.Context, msg jetstream.Msg, key string, place uint64, err error) error {
+func (w *worker) fail(ctx context.Context, h handed, err error) error {
 	w.rest = min(again<<min(w.fails, 8), longestRest)
 	w.fails++
 	w.tell(news{Kind: newsFailed})
-	w.say("cell %s cannot be run on this host, and goes to another worker: %v; the next cell in %v", key, err, w.rest)
+	w.say("cell %s cannot be run on this host, and goes to another worker: %v; the next cell in %v", h.key, err, w.rest)
 	one, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if kv, err2 := w.js.KeyValue(one, studyBucket); err2 == nil {
-		_, _ = kv.PutString(one, failedKey(place), w.name+": "+err.Error()) // shown only
+		_, _ = kv.PutString(one, failedKey(h.place), w.name+": "+err.Error()) // shown only
 	}
-	_ = msg.Nak() // else it goes by itself
+	_ = h.msg.Nak() // else it goes by itself
 	return nil
 }
 
@@ -412,15 +501,15 @@ func (w *worker) why(ctx context.Context, place uint64, died int) string {
 // failedKey is where the last error that a message met on a host is kept, by its place in the stream.
 func failedKey(place uint64) string { return "failed." + strconv.FormatUint(place, 10) }
 
-// giveBack gives a cell to another worker at once, as this one was asked to stop. That is no death.
-func (w *worker) giveBack(msg jetstream.Msg, place uint64) {
+// giveBack gives a cell to another worker at once, as this one was asked to stop or is not ready. That is no death.
+func (w *worker) giveBack(h handed) {
 	w.tell(news{Kind: newsBack})
 	late, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	if kv, err := w.js.KeyValue(late, studyBucket); err == nil {
-		_, _ = kv.PutString(late, releasedKey(place), strconv.Itoa(w.released(late, place)+1))
+		_, _ = kv.PutString(late, releasedKey(h.place), strconv.Itoa(w.released(late, h.place)+1))
 	}
-	_ = msg.Nak() // else it goes by itself
+	_ = h.msg.Nak() // else it goes by itself
 	_ = w.nc.FlushWithContext(late)
 }
 

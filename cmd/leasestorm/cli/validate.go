@@ -213,6 +213,24 @@ var measureModel = study.NewTask("model", func(ctx context.Context, m measured) 
 	return oracle.Measure(ctx, m.Model, m.Arrivals, m.Seed)
 })
 
+// measureModels runs models on the virtual engine and prints their rows in the models' order. A model that is set
+// aside has no rows, and is an error in the end.
+func measureModels(ctx context.Context, runner bench.Runner, models []measured, out *rowPrinter) error {
+	rows := make([][]oracle.Row, len(models))
+	done := study.InOrder(len(models), func(i int) error {
+		if rows[i] == nil {
+			return nil
+		}
+		return out.print(rows[i])
+	})
+	return study.Each(ctx, runner, 1, len(models), func(ctx context.Context, i int) (err error) {
+		if rows[i], err = measureModel.Do(ctx, runner, models[i]); err != nil && !errors.Is(err, study.ErrSetAside) {
+			return err
+		}
+		return cmp.Or(done(i), err)
+	})
+}
+
 // validateModels runs one model, or all if m has no name. Every run is checked before the
 // first begins, and rows are printed as they come, so that an interrupt loses none. The real engine's
 // runs come last, in this process: no run of this host's workers goes on beside them.
@@ -247,16 +265,7 @@ func validateModels(cmd *cobra.Command, m oracle.Model, which string, length tim
 		}
 	}
 	if len(virtual) > 0 {
-		rows := make([][]oracle.Row, len(virtual))
-		done := study.InOrder(len(virtual), func(i int) error { return out.print(rows[i]) })
-		if err := atPlace(cmd, func(runner bench.Runner) error {
-			return study.Each(ctx, runner, 1, len(virtual), func(ctx context.Context, i int) (err error) {
-				if rows[i], err = measureModel.Do(ctx, runner, virtual[i]); err != nil {
-					return err
-				}
-				return done(i)
-			})
-		}); err != nil {
+		if err := atPlace(cmd, func(runner bench.Runner) error { return measureModels(ctx, runner, virtual, out) }); err != nil {
 			return err
 		}
 	}
