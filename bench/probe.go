@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/leasestorm/leasestorm/bench/internal/show"
 	"github.com/leasestorm/leasestorm/bench/scenario"
@@ -49,21 +50,20 @@ func ProbeService(ctx context.Context, service *Service, s scenario.Scenario, se
 	if err := settle(ctx, w.protocol, s.Timeout, droplet, func(string, ...any) {}); err != nil {
 		return nil, err
 	}
-	if p.Establishes, err = saturate(ctx, w.protocol, queue.Establish, s.Timeout, w.clients(), probeLeast, droplet); err != nil {
+	held := holders{fresh: s.TTL / 2, last: map[uint32]time.Time{}}
+	if p.Establishes, err = saturate(ctx, w.protocol, queue.Establish, s.Timeout, w.clients(), probeLeast, droplet, held.granted); err != nil {
 		return nil, err
 	}
-	var held []uint32 // a check without a lease is another question, with another answer
-	for _, r := range p.Establishes {
-		held = append(held, r.droplets...)
-	}
-	holder := w.limited(func() (uint32, bool) { return held[w.rng.IntN(len(held))], true })
-	if p.Checks, err = saturate(ctx, w.protocol, queue.Check, s.Timeout, w.clients(), probeLeast, holder); err != nil {
+	if p.Checks, err = saturate(ctx, w.protocol, queue.Check, s.Timeout, w.clients(), probeLeast, w.limited(held.next), held.granted); err != nil {
 		return nil, err
 	}
 	if w.spent {
 		return nil, scenario.Bad("target", fmt.Sprintf("limits.requests: %d requests are spent, and the ramp needs more: raise it", w.used))
 	}
 	checks := highest(p.Checks).PerSecond
+	if checks == 0 {
+		return nil, scenario.Bad("ttl", fmt.Sprintf("%v: no lease that was granted is younger than half of it when checks are asked: raise ttl", s.TTL))
+	}
 	p.Capacity = highest(p.Establishes).PerSecond
 	p.Sigma = checks / p.Capacity
 	p.Rho = float64(s.Leases) / s.Interval.Seconds() / checks
@@ -76,6 +76,34 @@ func ProbeService(ctx context.Context, service *Service, s scenario.Scenario, se
 	}
 	p.Beta, p.Scenario = s.Beta(), s.TOML()
 	return p, nil
+}
+
+// holders are the droplets that hold a lease. A check without one is another question, with another answer.
+type holders struct {
+	fresh time.Duration // a lease is not asked for that is older
+	last  map[uint32]time.Time
+	order []uint32
+}
+
+// granted notes a good answer.
+func (h *holders) granted(droplet uint32) {
+	if _, known := h.last[droplet]; !known {
+		h.order = append(h.order, droplet)
+	}
+	h.last[droplet] = time.Now()
+}
+
+// next returns the holders in turns.
+func (h *holders) next() (droplet uint32, ok bool) {
+	for len(h.order) > 0 {
+		droplet, h.order = h.order[0], h.order[1:]
+		if time.Since(h.last[droplet]) < h.fresh {
+			h.order = append(h.order, droplet)
+			return droplet, true
+		}
+		delete(h.last, droplet)
+	}
+	return 0, false
 }
 
 // Text returns the probe as lines for a person.

@@ -23,8 +23,6 @@ type Rate struct {
 	Good      int     `json:"good"`          // answers
 	Bad       int     `json:"bad"`           // calls that ended otherwise
 	Why       string  `json:"why,omitempty"` // the last of them
-
-	droplets []uint32 // of the good answers
 }
 
 // plateau is the growth of the rate below which more clients bring no more.
@@ -35,12 +33,13 @@ var errNoAnswer = errors.New("the service gives no good answer")
 
 // saturate doubles the calls at a time until the rate of good answers grows no more, and returns all
 // rates. next draws the droplets, and returns false when there is none left: then the rate so far is
-// the last. Each rate is measured for at least so long, unless the droplets end before.
-func saturate(ctx context.Context, p client.Protocol, class queue.Class, timeout time.Duration, most int, least time.Duration, next func() (uint32, bool)) ([]Rate, error) {
+// the last. Each rate is measured for at least so long, unless the droplets end before. good, if not nil,
+// hears of each good answer; neither it nor next is called twice at a time.
+func saturate(ctx context.Context, p client.Protocol, class queue.Class, timeout time.Duration, most int, least time.Duration, next func() (uint32, bool), good func(droplet uint32)) ([]Rate, error) {
 	var rates []Rate
 	best := 0.0
 	for clients := 1; clients <= most; clients *= 2 {
-		r, more, err := closedLoop(ctx, p, class, clients, timeout, least, next)
+		r, more, err := closedLoop(ctx, p, class, clients, timeout, least, next, good)
 		if err != nil {
 			return rates, err
 		}
@@ -70,7 +69,7 @@ func settle(ctx context.Context, p client.Protocol, timeout time.Duration, next 
 			}
 			asked = true
 			return next()
-		})
+		}, nil)
 		late := strings.HasPrefix(r.Why, queue.Late.String()+" ")
 		if err != nil || r.Good > 0 || !late || !more && !asked {
 			return err
@@ -91,8 +90,8 @@ func highest(rates []Rate) (best Rate) {
 }
 
 // closedLoop makes calls, so many at a time. more is false when the droplets have ended.
-func closedLoop(ctx context.Context, p client.Protocol, class queue.Class, clients int, timeout, least time.Duration, next func() (uint32, bool)) (_ Rate, more bool, err error) {
-	var mu sync.Mutex // guards next, more and rate
+func closedLoop(ctx context.Context, p client.Protocol, class queue.Class, clients int, timeout, least time.Duration, next func() (uint32, bool), good func(droplet uint32)) (_ Rate, more bool, err error) {
+	var mu sync.Mutex // guards next, good, more and rate
 	more = true
 	rate := Rate{Clients: clients}
 	sum := time.Duration(0)
@@ -135,8 +134,10 @@ func closedLoop(ctx context.Context, p client.Protocol, class queue.Class, clien
 			mu.Lock()
 			if r.Outcome == queue.Good {
 				rate.Good++
-				rate.droplets = append(rate.droplets, droplet)
 				sum += took
+				if good != nil {
+					good(droplet)
+				}
 			} else {
 				rate.Bad++
 				rate.Why = fmt.Sprintf("%s (%s)", r.Outcome, kind)

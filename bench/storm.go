@@ -154,7 +154,7 @@ func (x *experiment) measureService(ctx context.Context) error {
 		return serviceError(err)
 	}
 	droplet = 0
-	establishes, err := saturate(ctx, w.protocol, queue.Establish, x.Timeout, w.clients(), primeLeast, each)
+	establishes, err := saturate(ctx, w.protocol, queue.Establish, x.Timeout, w.clients(), primeLeast, each, nil)
 	if err != nil {
 		return serviceError(err)
 	}
@@ -165,7 +165,7 @@ func (x *experiment) measureService(ctx context.Context) error {
 				return 0, false
 			}
 			return each()
-		})
+		}, nil)
 		if err != nil {
 			return serviceError(err)
 		}
@@ -181,7 +181,7 @@ func (x *experiment) measureService(ctx context.Context) error {
 		last := establishes[len(establishes)-1]
 		return fmt.Errorf("before the run %d of %d droplets got a lease: %s; see what the service says to one: %s", primed, x.Leases, last.Why, w.report.URL)
 	}
-	checks, err := saturate(ctx, w.protocol, queue.Check, x.Timeout, w.clients(), primeLeast, w.limited(func() (uint32, bool) { return w.rng.Uint32N(uint32(x.Leases)), true }))
+	checks, err := saturate(ctx, w.protocol, queue.Check, x.Timeout, w.clients(), primeLeast, w.limited(func() (uint32, bool) { return w.rng.Uint32N(uint32(x.Leases)), true }), nil)
 	if err != nil {
 		return serviceError(err)
 	}

@@ -93,9 +93,7 @@ type Result struct {
 		P50 *float64 `json:"p50"`
 		P99 *float64 `json:"p99"`
 	} `json:"time_to_lease_s"`
-	Slip struct {
-		P999 *float64 `json:"p999"`
-	} `json:"slip_ms"`
+	Slip   tail     `json:"slip_ms"`
 	Drift  float64  `json:"drift"`
 	Valid  bool     `json:"valid"`
 	Noisy  []string `json:"noisy"`
@@ -106,6 +104,33 @@ type Result struct {
 	// Service is the mean service on one worker in µs, by class.
 	Service map[string]float64 `json:"service_us"`
 	Points  []Point            `json:"points"`
+	// Target is what a run against a service adds.
+	Target *Target `json:"target"`
+}
+
+// Target says how the calls of a run against a service ended.
+type Target struct {
+	Kinds    map[string]uint64 `json:"kinds"`    // calls by kind of end
+	Statuses map[string]uint64 `json:"statuses"` // answers by status
+	Agents   []struct {        // the generators of a run that has several
+		Name     string `json:"name"`
+		Host     string `json:"host"`
+		Droplets struct {
+			From uint32 `json:"from"`
+			To   uint32 `json:"to"`
+		} `json:"droplets"`
+		Requests uint64   `json:"requests"`
+		Offset   *float64 `json:"clock_offset_ms"`
+		Error    *float64 `json:"clock_error_ms"`
+		Slip     tail     `json:"slip_ms"`
+		Lag      tail     `json:"lag_ms"`
+		Lost     string   `json:"lost"` // why its part is missing or cut short
+	} `json:"agents"`
+}
+
+// tail is a high quantile.
+type tail struct {
+	P999 *float64 `json:"p999"`
 }
 
 // Point is a load of a ramp.

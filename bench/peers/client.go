@@ -29,8 +29,8 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// What a request costs that a client makes as fast as it can, over its connections, of a server on the same cores. On a
-// busy host the CPU time says more than the wall time.
+// The works of clients: each asks a server on the same cores as fast as it can, and the cost of a request is
+// measured. On a busy host the CPU time says more than the wall time.
 const (
 	overHTTP1 = "request over HTTP/1.1"
 	overH2C   = "request over h2c"

@@ -14,7 +14,7 @@ func TestDecades(t *testing.T) {
 		for _, ratio := range []float64{1.001, 1.1, 1.5, 2, 3, 6, 10, 11, 50, 100, 1e4, 1e9} {
 			n := 0
 			high := low * ratio
-			for _, tick := range (decades{}).Ticks(low, high) {
+			for _, tick := range (Decades{}).Ticks(low, high) {
 				if tick.Label != "" && tick.Value >= low*(1-1e-9) && tick.Value <= high*(1+1e-9) {
 					n++
 				}
@@ -25,7 +25,7 @@ func TestDecades(t *testing.T) {
 		}
 	}
 	for _, ends := range [][2]float64{{0, 1}, {-1, 1}, {1, math.Inf(1)}, {math.NaN(), 1}, {2, 2}} {
-		if n := len((decades{}).Ticks(ends[0], ends[1])); n > 1 {
+		if n := len((Decades{}).Ticks(ends[0], ends[1])); n > 1 {
 			t.Errorf("%d ticks from %g to %g", n, ends[0], ends[1])
 		}
 	}

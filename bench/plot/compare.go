@@ -338,9 +338,9 @@ func (b bars) marks() (all []mark) {
 
 func saveCompare(dir, name string, rows []compareRow) error {
 	b := newBars(rows)
-	return save(dir, name, vg.Length(1.05+0.18*float64(len(b)))*vg.Inch, func(c draw.Canvas) error {
+	return Save(dir, name, vg.Length(1.05+0.18*float64(len(b)))*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, compareTitle(rows), nil, b.marks()...)
-		p := newPlot("time to recover (s)", "")
+		p := New("time to recover (s)", "")
 		p.Y.Tick.Marker = b.names()
 		p.Y.Tick.LineStyle.Width = 0
 		p.Add(b)

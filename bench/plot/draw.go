@@ -135,7 +135,7 @@ func split(cells []archive.Cell) []part {
 
 // save draws the panels one below the other, with a common time axis.
 func (f Recovery) save(dir, name string) error {
-	return save(dir, name, vg.Length(0.4+2*float64(len(f.Panels)))*vg.Inch, func(c draw.Canvas) error {
+	return Save(dir, name, vg.Length(0.4+2*float64(len(f.Panels)))*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, f.Title, f.Names, f.marks()...)
 		low, high := math.Inf(1), math.Inf(-1)
 		for _, l := range f.Panels[0].Lines {
@@ -143,7 +143,7 @@ func (f Recovery) save(dir, name string) error {
 		}
 		plots := make([][]*plot.Plot, len(f.Panels))
 		for i, panel := range f.Panels {
-			p := newPlot("", panel.Label)
+			p := New("", panel.Label)
 			if i == len(f.Panels)-1 {
 				p.X.Label.Text = "time since the dependency's return (s)"
 			}
@@ -196,9 +196,9 @@ func (f Recovery) Plot(c draw.Canvas, p *plot.Plot) {
 
 // save draws the curves on linear axes.
 func (f Curves) save(dir, name string) error {
-	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
+	return Save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, f.Title, nil, f.entries()...)
-		p := newPlot(f.XLabel, f.YLabel)
+		p := New(f.XLabel, f.YLabel)
 		if err := f.add(p); err != nil {
 			return err
 		}
@@ -278,10 +278,10 @@ func (f Curves) style(i int) draw.LineStyle {
 
 // saveLatency draws the curves over the number of nines, with a logarithmic latency axis.
 func (f Curves) saveLatency(dir, name string) error {
-	return save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
+	return Save(dir, name, 3.6*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, f.Title, f.Names, f.marks()...)
-		p := newPlot(f.XLabel, f.YLabel)
-		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
+		p := New(f.XLabel, f.YLabel)
+		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, Decades{}
 		p.X.Tick.Marker = nines
 		if err := f.add(p); err != nil {
 			return err

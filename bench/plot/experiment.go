@@ -90,7 +90,7 @@ func drawExperiment(dir string) ([]string, error) {
 	const line = 13
 	head := vg.Length(2.6 * line)
 	panel := vg.Length(rows)*line + head
-	return []string{name}, save(dir, name, vg.Length(down)*panel+vg.Length(76), func(c draw.Canvas) error {
+	return []string{name}, Save(dir, name, vg.Length(down)*panel+vg.Length(76), func(c draw.Canvas) error {
 		c = legend(c, f.Plan.Question+"; "+grouped(f.Title), nil, f.marks()...)
 		if f.shaded {
 			c = f.shades.bar(c, f.shadesAre())

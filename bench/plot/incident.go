@@ -108,7 +108,7 @@ func (f incidentFigure) save(dir, name string) error {
 		c = legend(c, f.Title, names, f.legend()...)
 		plots := make([][]*plot.Plot, len(incidentPanels))
 		for i, panel := range incidentPanels {
-			p := newPlot("", panel.label)
+			p := New("", panel.label)
 			p.Add(f)
 			top := 0.0
 			for k, s := range f.series {

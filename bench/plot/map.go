@@ -166,7 +166,7 @@ func (f *mapFile) save(dir, name string) error {
 		}
 	}
 	shades, timed := newRamp(times...)
-	return save(dir, name, vg.Length(1.15+2.6*float64(rows))*vg.Inch, func(c draw.Canvas) error {
+	return Save(dir, name, vg.Length(1.15+2.6*float64(rows))*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, grouped(f.Title), nil, f.marks(timed, impossible)...)
 		if timed {
 			c = shades.bar(c, "time to recover (s): median of those that came back, interpolated between runs")
@@ -258,13 +258,13 @@ func isNumber(x float64) bool { return !math.IsNaN(x) }
 
 // panel is one contestant's map.
 func (f *mapFile) panel(i int, shades ramp) (*plot.Plot, error) {
-	p := newPlot(f.X.label(), f.Y.label())
+	p := New(f.X.label(), f.Y.label())
 	for _, a := range []struct {
 		axis *plot.Axis
 		of   mapAxis
 	}{{&p.X, f.X}, {&p.Y, f.Y}} {
 		if a.of.Log {
-			a.axis.Scale, a.axis.Tick.Marker = plot.LogScale{}, decades{}
+			a.axis.Scale, a.axis.Tick.Marker = plot.LogScale{}, Decades{}
 		}
 	}
 	prob, law, ttr := f.fields(i)

@@ -84,7 +84,7 @@ func (r ramp) bar(c draw.Canvas, label string) draw.Canvas {
 	}
 	var marker plot.Ticker = ticks{}
 	if r.log {
-		marker = decades{}
+		marker = Decades{}
 	}
 	num := style(tickSize)
 	num.XAlign, num.YAlign = draw.XCenter, draw.YTop

@@ -70,8 +70,8 @@ func lineStyle(i int) draw.LineStyle {
 	return draw.LineStyle{Color: colours[i%len(colours)], Width: lineWidth, Dashes: dashes[(i+i/len(colours))%len(dashes)]}
 }
 
-// newPlot makes a plot in this style, with the labels of its axes.
-func newPlot(x, y string) *plot.Plot {
+// New makes a plot in the style of all figures, with the labels of its axes.
+func New(x, y string) *plot.Plot {
 	p := plot.New()
 	p.TextHandler = handler
 	p.X.Label.Text, p.Y.Label.Text = x, y
@@ -114,12 +114,14 @@ func (ticks) Ticks(low, high float64) []plot.Tick {
 	return all
 }
 
-// decades are the ticks of a logarithmic axis: powers of ten with a label, and ticks without a
+// Decades are the ticks of a logarithmic axis: powers of ten with a label, and ticks without a
 // label in between. An axis with less than two powers has labels at two and five times a power as
 // well. A still shorter axis has the labels of a linear axis.
-type decades struct{}
+type Decades struct{}
 
-func (decades) Ticks(low, high float64) []plot.Tick {
+// Ticks implements plot.Ticker.
+// Ticks implements plot.Ticker.
+func (Decades) Ticks(low, high float64) []plot.Tick {
 	if !(low > 0 && high > low) || math.IsInf(high, 1) {
 		return []plot.Tick{{Value: low, Label: short(low)}}
 	}
@@ -156,8 +158,12 @@ func short(x float64) string {
 	switch size := math.Abs(x); {
 	case size >= 1e7 && !math.IsInf(x, 0):
 		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(x, 'e', -1, 64), "e+")
-		text = strings.TrimLeft(exponent, "0")
-		for i, raised := range []rune("⁰¹²³⁴⁵⁶⁷⁸⁹") {
+		exponent = strings.TrimLeft(exponent, "0")
+		if strings.Contains(exponent, "9") { // the face has no raised nine
+			return strings.Replace(mantissa, "-", "−", 1) + "e" + exponent
+		}
+		text = exponent
+		for i, raised := range []rune("⁰¹²³⁴⁵⁶⁷⁸") {
 			text = strings.ReplaceAll(text, strconv.Itoa(i), string(raised))
 		}
 		if text = mantissa + "·10" + text; strings.HasPrefix(text, "1·") || strings.HasPrefix(text, "-1·") {
@@ -291,12 +297,12 @@ func titleRows(title string, fits func(row string) bool) (rows []string) {
 	return rows
 }
 
-// save draws a figure and writes it to dir/name.svg and dir/name.png.
-func save(dir, name string, height vg.Length, paint func(draw.Canvas) error) error {
+// Save draws a figure, of the width of all figures, and writes it to dir/name.svg and dir/name.png.
+func Save(dir, name string, height vg.Length, paint func(draw.Canvas) error) error {
 	return saveAs(dir, name, width, height, paint)
 }
 
-// saveAs is save for a figure of another width.
+// saveAs is Save for a figure of another width.
 func saveAs(dir, name string, width, height vg.Length, paint func(draw.Canvas) error) error {
 	svg := vgsvg.New(width, height)
 	// Arial and Helvetica are as wide, letter by letter, as the face that the layout is made for.

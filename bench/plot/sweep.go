@@ -60,14 +60,14 @@ func drawSweep(dir string) ([]string, error) {
 		add(&idle[p.Contestant], p.X, p.Idle, 100)
 	}
 	name := "sweep-" + f.X.Axis
-	return []string{name}, save(dir, name, 4.6*vg.Inch, func(c draw.Canvas) error {
+	return []string{name}, Save(dir, name, 4.6*vg.Inch, func(c draw.Canvas) error {
 		c = legend(c, grouped(f.Title)+"; no line where it does not come back", f.Contestants)
 		plots := make([][]*plot.Plot, 2)
 		for i, panel := range []struct {
 			label string
 			lines []archive.Line
 		}{{"TTR (s)", ttr}, {"idle in the recovery (%)", idle}} {
-			p := newPlot("", panel.label)
+			p := New("", panel.label)
 			if i == 1 {
 				p.X.Label.Text = f.X.label()
 			}
@@ -81,7 +81,7 @@ func drawSweep(dir string) ([]string, error) {
 			}
 			p.X.Min, p.X.Max, p.Y.Min = f.X.Low, f.X.High, 0
 			if f.X.Log {
-				p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
+				p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, Decades{}
 			}
 			plots[i] = []*plot.Plot{p}
 		}

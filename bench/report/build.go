@@ -145,7 +145,7 @@ func sceneOf(name string, cells []archive.Cell) (s scene, err error) {
 			s.section.Parts = append(s.section.Parts, late)
 		}
 	}
-	s.section.Tables = []Table{contestantTable(name+": medians over the valid runs (extremes)", ended)}
+	s.section.Tables = append([]Table{contestantTable(name+": medians over the valid runs (extremes)", ended)}, callTables(all)...)
 	return s, nil
 }
 

@@ -2,7 +2,6 @@ package table
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -85,13 +84,13 @@ surge that etcd can carry: two in five leases broken, checks every 5 s, the dead
 	flags.IntVar(&o.Rounds, "rounds", 5, "measurements of each rate, interleaved")
 	flags.DurationVar(&o.Length, "length", 200*time.Millisecond, "length of a measurement")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of the order of measurements and of the surge")
-	flags.StringVar(&out, "out", "", "folder to make for tables.json and tables.svg")
+	flags.StringVar(&out, "out", "", "folder to make for tables.json, tables.svg and tables.png")
 	flags.BoolVar(&asJSON, "json", false, "print the rows as JSON")
 	return cmd
 }
 
 // write makes the folder with the rows and their figure.
-func write(dir string, rows []Row) (err error) {
+func write(dir string, rows []Row) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
@@ -102,12 +101,7 @@ func write(dir string, rows []Row) (err error) {
 	if err := os.WriteFile(filepath.Join(dir, "tables.json"), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	f, err := os.Create(filepath.Join(dir, "tables.svg"))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return Draw(f, rows)
+	return Draw(dir, rows)
 }
 
 // Text returns the rows as a table for a person.
