@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/leasestorm/leasestorm/bench/archive"
 	"github.com/leasestorm/leasestorm/bench/internal/show"
@@ -22,7 +23,8 @@ func callTables(all []archive.Contestant) []Table {
 			if t == nil {
 				continue
 			}
-			head := []Entry{word(c.Name), whole(cell.Manifest.Result.Seed)}
+			seed := float64(cell.Manifest.Result.Seed)
+			head := []Entry{word(c.Name), number(&seed, strconv.FormatUint(cell.Manifest.Result.Seed, 10))}
 			row := func(text string, n uint64) {
 				ends.Rows = append(ends.Rows, append(slices.Clone(head), word(text), whole(n)))
 			}
