@@ -26,7 +26,7 @@ func BenchmarkCell(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer server.stop()
-	c, err := open(b.Context(), server.link, true, "bench", "bench", bench.Virtual{}, 10*time.Second, false)
+	c, err := open(b.Context(), server.link, true, &state{id: "bench"}, "bench", bench.Virtual{}, 10*time.Second, false)
 	if err != nil {
 		b.Fatal(err)
 	}
