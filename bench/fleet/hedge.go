@@ -70,7 +70,7 @@ func (f *Fleet) hedge(t timer, it *queue.Item) int {
 	switch {
 	case a.born+behind != t.due || a.request.is(stopped) || a.request.out() == 0:
 		return 0
-	case f.hedger != nil && !f.hedger.Hedge(t.due, t.droplet):
+	case f.hedger != nil && !f.hedger.Hedge(t.due, t.droplet, int(a.tries)):
 		a.request |= stopped
 		f.hedged.Held++
 		return 0

@@ -26,7 +26,7 @@ func (p *told) Wait(f admit.Failure, rng *rand.Rand) time.Duration {
 	p.failed++
 	return p.waits.Wait(f, rng)
 }
-func (p *told) Hedge(time.Duration, uint32) bool { p.asked++; return !p.held }
+func (p *told) Hedge(time.Duration, uint32, int) bool { p.asked++; return !p.held }
 func (p *told) HedgeFailed(time.Duration, uint32) {
 	p.hedges++
 }
