@@ -8,12 +8,13 @@ import (
 	"github.com/leasestorm/leasestorm/queue"
 )
 
-// HedgeReport is what the droplets' hedges did in a run. A hedge that lost is a late attempt: its work is
-// wasted. One whose cancellation the manager sees is shed.
+// HedgeReport is what the droplets' hedges did in a run. An attempt that lost to another one of its request,
+// be it the hedge or the first, is late: its work is wasted. One whose cancellation the manager sees is shed.
 type HedgeReport struct {
 	fleet.Hedges
 	// Checks is the time from a check's birth to its first good answer, whichever attempt had it. Latencies
-	// of the series and the percentile files are those of attempts, each from its own birth.
+	// of the series and the percentile files are those of attempts, each from its own birth. So is here the
+	// time of an answer that crosses its request's time-out; such a hedge is not in Won.
 	Checks Quantiles `json:"checks_s"`
 
 	checks *record.Latency

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leasestorm/leasestorm/bench/fleet"
 	"github.com/leasestorm/leasestorm/bench/scenario"
 )
 
@@ -97,12 +98,7 @@ func TestHedgesCountOnce(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s %v: %v", q, set, err)
 			}
-			good := 0.0
-			for _, z := range res.Zones {
-				if z.Good != nil {
-					good += *z.Good * float64(z.Asked)
-				}
-			}
+			good := answered(res)
 			if per := (res.Goodput["check"] + res.Goodput["establish"]) * (res.Run - 2); good > per+1 || good < per*0.99 {
 				t.Errorf("%s %v: %g requests were answered, and %g attempts are good", q, set, good, per)
 			}
@@ -114,6 +110,16 @@ func TestHedgesCountOnce(t *testing.T) {
 			}
 		}
 	}
+}
+
+// answered is the number of requests born since the return that had a good answer.
+func answered(res *Result) (good float64) {
+	for _, z := range res.Zones {
+		if z.Good != nil {
+			good += *z.Good * float64(z.Asked)
+		}
+	}
+	return good
 }
 
 // The real engine drives the same hedges: in a surge whose work takes many hedge_after, some are sent, and
@@ -144,7 +150,7 @@ func TestNoHedges(t *testing.T) {
 	}
 }
 
-// A storm hedges with second calls. The service answers both, and the lease is renewed once.
+// A storm hedges with second calls. The service answers both, and one of the answers is good: the other is late.
 func TestStormHedges(t *testing.T) {
 	res, err := Target{}.Run(t.Context(), stormy(t, "hedge_after=1us"), Options{Seed: 7, Target: serviceAt(t, leaseService(t), "none", "connections.most=64")})
 	if err != nil {
@@ -152,5 +158,42 @@ func TestStormHedges(t *testing.T) {
 	}
 	if h := res.Hedges; h == nil || h.Sent == 0 || res.Storm.Statuses["200"] <= uint64(h.Sent) {
 		t.Errorf("%+v, statuses %v", h, res.Storm.Statuses)
+	}
+	// Nearly every request is hedged, so that there would be two good attempts of each.
+	good, attempts := answered(res), (res.Goodput["check"]+res.Goodput["establish"])*(res.Run-0.2)
+	if good < 20 || float64(res.Hedges.Sent) < 0.8*good || attempts > 1.3*good+3 {
+		t.Errorf("%g requests were answered, %d hedges were sent, and %g attempts are good", good, res.Hedges.Sent, attempts)
+	}
+}
+
+// The agents of a storm hedge, and the result has the sums of what they measured.
+func TestSpreadHedges(t *testing.T) {
+	url, _ := counting(t)
+	var hedges fleet.Hedges
+	var answered int64
+	good := 0
+	crew := choir{size: 3, after: func(ends []AgentEnd) {
+		for i := range ends {
+			part := ends[i].Partial
+			if part.Hedges.Sent == 0 || part.Answered == nil || part.Answered.TotalCount() == 0 {
+				t.Fatalf("agent %d: %+v", i, part.Hedges)
+			}
+			hedges.Add(part.Hedges)
+			answered += part.Answered.TotalCount()
+			for _, z := range part.Zones {
+				good += z.Good
+			}
+		}
+	}}
+	s := stormy(t, "hedge_after=1us", "hedge_most=3", "launch=0")
+	res, err := Spread{crew}.Run(t.Context(), s, Options{Seed: 7, Target: serviceAt(t, url, "none", "prime=false", "connections.most=96")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := res.Hedges; h == nil || h.Hedges != hedges || h.Checks.N != answered || h.Checks.P50 == nil {
+		t.Errorf("%+v, want the sum %+v and %d answers", h, hedges, answered)
+	}
+	if attempts := (res.Goodput["check"] + res.Goodput["establish"]) * (res.Run - 0.2); good < 20 || attempts > 1.3*float64(good)+3 {
+		t.Errorf("%d requests were answered, and %g attempts are good", good, attempts)
 	}
 }

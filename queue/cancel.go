@@ -23,10 +23,10 @@ var cancelEntry = catalog.Entry[Wrap]{
 // "cancel". Each is given up as Cancelled when inner comes to it.
 func NewCancel(inner Discipline) Discipline { return &cancel{inner, 1, nil} }
 
-// cancel removes attempts that their droplets have given up: those past their deadlines, and where clients
-// hedge those of a request that was answered. An
-// attempt is removed when the line comes to it, at no cost to a worker. It is never served,
-// whatever the inner discipline's own rule is. An attempt that a worker has taken up is finished.
+// cancel removes attempts that their droplets have given up: those past their deadlines and, where clients
+// hedge, those whose request was answered. An attempt is removed when the line comes to it, at no cost to a
+// worker. It is never served, whatever the inner discipline's own rule is. An attempt that a worker has taken
+// up is finished.
 //
 // Whether the server sees the cancellation of an attempt goes by the attempt, so that it is the
 // same in every run and at every look.
@@ -83,6 +83,7 @@ func (q *cancel) Len() int { return q.inner.Len() }
 // Stale implements Rechecker.
 func (q *cancel) Stale(now time.Duration, it *Item) bool {
 	if q.gone(now, it) {
+		it.Why = Cancelled
 		return true
 	}
 	r, ok := q.inner.(Rechecker)

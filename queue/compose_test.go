@@ -231,7 +231,12 @@ func TestCancelSeen(t *testing.T) {
 			t.Errorf("seen=%s: %d dropped, want about %d of %d", seen, dropped, want, n)
 		}
 		for i, it := range dst {
-			stale := q.(queue.Rechecker).Stale(time.Minute, &it)
+			again := it
+			again.Why = queue.NotShed
+			stale := q.(queue.Rechecker).Stale(time.Minute, &again)
+			if again.Why != it.Why {
+				t.Fatalf("attempt %d: asked again the reason is %v, and was %v", i, again.Why, it.Why)
+			}
 			if stale != (i >= taken) || stale && (it.Why != queue.Cancelled || it.Timeout == queue.Forever) {
 				t.Fatalf("seen=%s: attempt %d of %d: stale %v, %+v", seen, i, taken, stale, it)
 			}

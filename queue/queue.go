@@ -95,7 +95,7 @@ const (
 	Throttled
 	// Restarted: the manager was restarted and its queue emptied. Set by the manager.
 	Restarted
-	// Cancelled: the client gave the attempt up. Set by Pop.
+	// Cancelled: the client gave the attempt up. Set by Pop, or by a Rechecker.
 	Cancelled
 	// Reasons is the number of reasons, for arrays indexed by Reason.
 	Reasons
@@ -242,7 +242,8 @@ type Discipline interface {
 // that popped several items calls Stale before it serves each of them. So the rule holds
 // however many are popped at a time.
 type Rechecker interface {
-	// Stale reports whether the discipline would drop the item at now.
+	// Stale reports whether the discipline would drop the item at now. If the reason is not
+	// Expired, Stale sets the item's Why.
 	Stale(now time.Duration, it *Item) bool
 }
 

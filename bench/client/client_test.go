@@ -125,6 +125,7 @@ func TestAnswers(t *testing.T) {
 		"too long":       {says("HTTP/1.1 503 No\r\nRetry-After: 12345678901\r\nContent-Length: 0\r\n\r\n"), queue.Shed, Answered, 503, 0, true},
 		"failure":        {says("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), queue.Failed, Answered, 500, 0, false},
 		"late":           {says("HTTP/1.1 504 No\r\nContent-Length: 0\r\n\r\n"), queue.Late, Answered, 504, 0, false},
+		"late, and when": {says("HTTP/1.1 504 No\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n"), queue.Late, Answered, 504, 2 * time.Second, false},
 		"redirect":       {says("HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"), queue.Failed, Redirect, 302, 0, false},
 		"nonsense":       {says("220 mail.example.org ESMTP\r\n"), queue.Failed, Nonsense, -1, 0, false},
 		"two lengths":    {says("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), queue.Failed, Nonsense, -1, 0, false},

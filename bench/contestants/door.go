@@ -61,9 +61,12 @@ func (d *door) Admit(now time.Duration, items []queue.Item, _ func() int) (admit
 }
 
 // Done implements admit.Controller.
-func (d *door) Done(_ time.Duration, it *queue.Item, _ time.Duration, out queue.Outcome) {
+func (d *door) Done(now time.Duration, it *queue.Item, _ time.Duration, out queue.Outcome) {
 	if d.establishes && it.Class != queue.Establish {
 		return
+	}
+	if out == queue.Shed && it.Why == queue.Cancelled && now < it.Deadline() {
+		out = queue.Failed // its request was answered by another attempt: it says nothing of the queue
 	}
 	k := attempt{it.Droplet, it.Class, it.Born}
 	d.mu.Lock()

@@ -16,7 +16,8 @@ import (
 )
 
 // Target drives a plan's source against a service that is not ours. One goroutine, the generator, sleeps
-// between its turns: the service may share this host's cores. The plan's Manager is not used.
+// between its turns: the service may share this host's cores. The plan's Manager is not used, and its Source
+// must be a [Caller].
 type Target struct {
 	Client   client.Client
 	Clock    host.Clock // run time; the client's, too
@@ -28,6 +29,15 @@ type Target struct {
 	// Requests, if set, makes a good answer late whose request had one before: the droplets hedge. The call
 	// that lost is not cancelled, and ends by its answer or its time-out.
 	Requests *dwfm.Requests
+}
+
+// Caller is a Source that hears of the errors of a service.
+type Caller interface {
+	Source
+	// Errored delivers attempts to which the service answered that they are late or have failed, or
+	// whose connection failed. Each item has the wait that the service asked for, as a refused one has:
+	// see queue.Item.RetryAfter.
+	Errored(now time.Duration, items []queue.Item)
 }
 
 // TargetResult is the Result of a run against a service.
@@ -91,7 +101,8 @@ type targetLoop struct {
 	res     *TargetResult
 	items   [offerBatch]queue.Item
 	replies [offerBatch]client.Reply
-	told    []queue.Item
+	refused []queue.Item
+	errored []queue.Item // late or failed, and told so
 	answers []dwfm.Answer
 	sent    uint64        // requests of this run
 	second  time.Duration // start of the present second, for Limits.Rate
@@ -188,7 +199,7 @@ func (l *targetLoop) send(now time.Duration, items []queue.Item) {
 
 // take records replies and tells the droplets.
 func (l *targetLoop) take(now time.Duration, replies []client.Reply) {
-	l.told, l.answers = l.told[:0], l.answers[:0]
+	l.refused, l.errored, l.answers = l.refused[:0], l.errored[:0], l.answers[:0]
 	for i := range replies {
 		r := &replies[i]
 		l.res.Kinds[r.Kind]++
@@ -218,16 +229,19 @@ func (l *targetLoop) take(now time.Duration, replies []client.Reply) {
 			if r.NoRetry {
 				r.After = max(r.After, l.Interval)
 			}
-			it.Why = queue.Refused
+			it.Why = queue.Refused // the item then has a wait
 			it.SetRetryAfter(r.After)
-			l.told = append(l.told, *it)
-			if r.Outcome == queue.Shed {
-				l.rec.Shed(l.told[len(l.told)-1:])
+			if r.Outcome != queue.Shed {
+				l.errored = append(l.errored, *it)
+				continue
 			}
+			l.refused = append(l.refused, *it)
+			l.rec.Shed(l.refused[len(l.refused)-1:])
 		}
 	}
 	l.watcher.answers(now, l.answers)
-	l.plan.Source.Refused(now, l.told)
+	l.plan.Source.Refused(now, l.refused)
+	l.plan.Source.(Caller).Errored(now, l.errored)
 }
 
 // grant extends the droplet's lease by a good answer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -69,9 +70,9 @@ func (c *scripted) Close()              {}
 
 // asks is a source of one attempt per call, up to most, that keeps what it is told.
 type asks struct {
-	most, made int
-	refused    []queue.Item
-	answered   []dwfm.Answer
+	most, made       int
+	refused, errored []queue.Item
+	answered         []dwfm.Answer
 }
 
 func (s *asks) Next(now time.Duration, dst []queue.Item) int {
@@ -83,6 +84,7 @@ func (s *asks) Next(now time.Duration, dst []queue.Item) int {
 	return 1
 }
 func (s *asks) Refused(_ time.Duration, items []queue.Item) { s.refused = append(s.refused, items...) }
+func (s *asks) Errored(_ time.Duration, items []queue.Item) { s.errored = append(s.errored, items...) }
 func (s *asks) Answers(_ time.Duration, answers []dwfm.Answer) {
 	s.answered = append(s.answered, answers...)
 }
@@ -103,10 +105,10 @@ func runTarget(t *testing.T, ctx context.Context, most int, limits client.Limits
 }
 
 // A service's answers reach the droplets and the record: a good one grants a lease, a refusal hands on
-// the wait that was asked for, a late one reaches nobody.
+// the wait that was asked for, as a failure and an answer that says late do. A time-out reaches nobody.
 func TestTarget(t *testing.T) {
 	n := 0
-	source, res, log, err := runTarget(t, t.Context(), 5, client.Limits{}, func(a *client.Attempt) client.Reply {
+	source, res, log, err := runTarget(t, t.Context(), 7, client.Limits{}, func(a *client.Attempt) client.Reply {
 		r := client.Reply{Attempt: *a, Sent: a.Born, Done: a.Born + time.Millisecond, Status: 200}
 		switch n++; n {
 		case 2:
@@ -117,6 +119,10 @@ func TestTarget(t *testing.T) {
 			r.Outcome, r.Status, r.Kind = queue.Failed, -1, client.Reset
 		case 5:
 			r.Outcome, r.Status, r.NoRetry = queue.Shed, 14, true
+		case 6:
+			r.Outcome, r.Status, r.After = queue.Late, 504, 2*time.Second
+		case 7:
+			r.Outcome, r.Status, r.After = queue.Failed, 500, 4*time.Second
 		}
 		return r
 	})
@@ -126,15 +132,20 @@ func TestTarget(t *testing.T) {
 	if len(source.answered) != 1 || source.answered[0].Outcome != queue.Good || source.answered[0].Lease == 0 || source.answered[0].Until < time.Minute {
 		t.Errorf("answers %+v, want one good one with a lease for a minute", source.answered)
 	}
-	var after []time.Duration
-	for i := range source.refused {
-		after = append(after, source.refused[i].RetryAfter())
+	waits := func(items []queue.Item) (after []time.Duration) {
+		for i := range items {
+			after = append(after, items[i].RetryAfter())
+		}
+		return after
 	}
-	if len(after) != 3 || after[0] != 3*time.Second || after[1] != 0 || after[2] != 7*time.Second {
-		t.Errorf("waits %v, want 3s, none, and the interval of 7s", after)
+	if got := waits(source.refused); !slices.Equal(got, []time.Duration{3 * time.Second, 7 * time.Second}) {
+		t.Errorf("waits of the refused %v, want 3s and the interval of 7s", got)
+	}
+	if got := waits(source.errored); !slices.Equal(got, []time.Duration{0, 2 * time.Second, 4 * time.Second}) {
+		t.Errorf("waits of the failed and late %v, want none, 2s and 4s", got)
 	}
 	total := log.Total()
-	for out, want := range [queue.Outcomes]uint64{1, 1, 2, 1} {
+	for out, want := range [queue.Outcomes]uint64{1, 2, 2, 2} {
 		if got := total.Done[out][queue.Establish]; got != want {
 			t.Errorf("%d %v, want %d", got, queue.Outcome(out), want)
 		}

@@ -9,12 +9,22 @@ import (
 )
 
 // Refused delivers attempts that were shed at the door at now, and of which the droplet is told.
-func (f *Fleet) Refused(now time.Duration, items []queue.Item) {
+func (f *Fleet) Refused(now time.Duration, items []queue.Item) { f.told(now, items, admit.Refused) }
+
+// Errored delivers attempts to which a service said at now that they are late or have failed, or whose
+// connection failed. An item has the wait that the service asked for, as a refused one has.
+func (f *Fleet) Errored(now time.Duration, items []queue.Item) { f.told(now, items, admit.Errored) }
+
+// told delivers attempts that came to nothing at now, and of which the droplet is told.
+func (f *Fleet) told(now time.Duration, items []queue.Item, why admit.Cause) {
 	for i := range items {
 		it := &items[i]
 		d := &f.droplets[it.Droplet]
-		if it.Class != queue.Launch && f.isOut(d, it.Born) && f.fails(now, d, it.Droplet, it.RetryAfter()) {
-			f.refused(now, d, it.Droplet, admit.Refused, it.RetryAfter())
+		if it.Class == queue.Launch || !f.isOut(d, it.Born) {
+			continue
+		}
+		if over, after := f.fails(now, d, it.Droplet, it.RetryAfter()); over {
+			f.refused(now, d, it.Droplet, why, after)
 		}
 	}
 }
@@ -51,7 +61,11 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 		case queue.Good:
 			f.good(now, d, a)
 		case queue.Failed:
-			if a.Class == queue.Launch || !f.isOut(d, a.Born) || !f.fails(now, d, a.Droplet, 0) {
+			if a.Class == queue.Launch || !f.isOut(d, a.Born) {
+				continue
+			}
+			over, after := f.fails(now, d, a.Droplet, 0)
+			if !over {
 				continue
 			}
 			if f.cfg.Resume != nil {
@@ -63,7 +77,7 @@ func (f *Fleet) Answers(now time.Duration, answers []dwfm.Answer) {
 					continue
 				}
 			}
-			f.refused(now, d, a.Droplet, admit.Errored, 0)
+			f.refused(now, d, a.Droplet, admit.Errored, after)
 		}
 	}
 }
@@ -121,6 +135,9 @@ func (f *Fleet) good(now time.Duration, d *droplet, a *dwfm.Answer) {
 		f.learner.Good(now, a.Droplet)
 	}
 	if d.is(out) {
+		if len(f.pushBacks) > 0 {
+			delete(f.pushBacks, a.Droplet)
+		}
 		f.out.end(d.place)
 	}
 	d.state, d.tries, d.wait = held, 0, 0

@@ -62,7 +62,7 @@ func (c Config) Validate() error {
 	case c.HedgeAfter < 0 || c.HedgeAfter >= c.Timeout || c.HedgeAfter%time.Microsecond != 0:
 		return fmt.Errorf("fleet: hedges after %v: want a whole number of microseconds, from 0 to below the timeout, %v", c.HedgeAfter, c.Timeout)
 	case c.HedgeMost < 0 || c.HedgeMost == 1 || c.HedgeMost > 5:
-		return fmt.Errorf("fleet: %d attempts of a request at most: want 2 to 5", c.HedgeMost)
+		return fmt.Errorf("fleet: %d attempts of a request in all: want 2 to 5", c.HedgeMost)
 	case c.TTL <= c.Interval:
 		return fmt.Errorf("fleet: lease time %v: want more than the check interval, %v", c.TTL, c.Interval)
 	case c.Broken > 0 && (c.Outage.From <= 0 || c.Outage.To <= c.Outage.From):

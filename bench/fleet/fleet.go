@@ -74,7 +74,8 @@ type Fleet struct {
 	watcher     admit.Watcher // the retry policy, if it is one
 	hedger      admit.Hedger  // the retry policy, if it is one
 	hedged      Hedges
-	immediate   bool // the policy never waits
+	pushBacks   map[uint32]pushBack // by droplet, where the droplets hedge
+	immediate   bool                // the policy never waits
 	zones       []Zone
 	lost        int
 	healthyLost int
@@ -104,6 +105,9 @@ func New(cfg Config, seed func(droplet uint32, until time.Duration) (lease.ID, e
 	}
 	if f.cfg.HedgeMost == 0 {
 		f.cfg.HedgeMost = 2
+	}
+	if cfg.HedgeAfter > 0 {
+		f.pushBacks = map[uint32]pushBack{}
 	}
 	f.SetRetry(cfg.Retry)
 	f.zones = make([]Zone, max(1, cfg.Zones))
@@ -263,9 +267,9 @@ func (f *Fleet) timeouts(bound time.Duration, dst []queue.Item) (n int) {
 		i := a.droplet
 		d := &f.droplets[i]
 		f.catchUp(d)
-		f.timesOut(now, a)
+		after := f.timesOut(now, a)
 		f.out.drop(place)
-		if wait := f.cfg.Wait + f.timedOut(now, d, i); wait > 0 {
+		if wait := f.cfg.Wait + f.timedOut(now, d, i, after); wait > 0 {
 			f.schedule(d, i, now+wait)
 			return n
 		}
@@ -287,9 +291,9 @@ func (f *Fleet) catchUp(d *droplet) {
 // timedOut is failed for an attempt whose time-out has come. It does not ask the policy again if
 // the attempt was refused before and the policy chose no wait then: a failed attempt costs one
 // token of a retry budget (gRPC A6), whether it is refused, times out, or both.
-func (f *Fleet) timedOut(now time.Duration, d *droplet, i uint32) time.Duration {
+func (f *Fleet) timedOut(now time.Duration, d *droplet, i uint32, after time.Duration) time.Duration {
 	if !d.is(charged) {
-		return f.failed(now, d, i, admit.TimedOut, 0)
+		return f.failed(now, d, i, admit.TimedOut, after)
 	}
 	d.state &^= out | followed | charged
 	d.tries, d.wait = more(d.tries), 0
@@ -297,7 +301,7 @@ func (f *Fleet) timedOut(now time.Duration, d *droplet, i uint32) time.Duration 
 }
 
 // failed records the failure of the attempt that is out. It returns the retry policy's wait. after
-// is the wait that the refusal asked for; 0: none.
+// is the wait that the manager asked for; 0: none.
 func (f *Fleet) failed(now time.Duration, d *droplet, i uint32, why admit.Cause, after time.Duration) time.Duration {
 	if d.is(followed) {
 		d.wait = 0

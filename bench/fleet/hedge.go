@@ -70,7 +70,7 @@ func (f *Fleet) hedge(t timer, it *queue.Item) int {
 	switch {
 	case a.born+behind != t.due || a.request.is(stopped) || a.request.out() == 0:
 		return 0
-	case f.hedger != nil && !f.hedger.Hedge(t.due, t.droplet):
+	case f.hedger != nil && !f.hedger.Hedge(t.due, t.droplet, int(a.tries)):
 		a.request |= stopped
 		f.hedged.Held++
 		return 0
@@ -100,40 +100,72 @@ func (f *Fleet) isHedge(a *attempt, born time.Duration) bool {
 	return behind > 0 && behind%f.cfg.HedgeAfter == 0 && int(behind/f.cfg.HedgeAfter) <= a.request.hedges()
 }
 
+// pushBack is the longest wait that a manager asked for when it refused an attempt of a request that goes on.
+type pushBack struct {
+	born  time.Duration // of the request's first attempt: the droplet's later requests have later births
+	after time.Duration // below 0: never
+}
+
+// longer is the longer of two waits that a manager asked for. Never, which is below 0, is longer than any.
+func longer(a, b time.Duration) time.Duration {
+	if a < 0 || b < 0 {
+		return min(a, b)
+	}
+	return max(a, b)
+}
+
 // fails notes that an attempt that was out was refused or failed. It returns true if the request has failed
-// with it, since no other attempt is out. A manager that says when to ask again, after, gets no more hedges
-// of the request.
-func (f *Fleet) fails(now time.Duration, d *droplet, i uint32, after time.Duration) bool {
+// with it, since no other attempt is out, and the longest wait that the manager asked for at any of its
+// attempts, of which after is this one's. A manager that asks for a wait gets no more hedges of the request.
+func (f *Fleet) fails(now time.Duration, d *droplet, i uint32, after time.Duration) (over bool, longest time.Duration) {
 	if f.cfg.HedgeAfter == 0 {
-		return true
+		return true, after
 	}
-	r := &f.out.at(d.place).request
-	*r -= fresh
+	a := f.out.at(d.place)
+	a.request -= fresh
 	if after != 0 {
-		*r |= stopped
+		a.request |= stopped
 	}
-	if r.out() == 0 {
-		return true
+	after = longer(after, f.pushedBack(a))
+	if a.request.out() == 0 {
+		return true, after
+	}
+	if after != 0 && !f.immediate {
+		f.pushBacks[i] = pushBack{a.born, after}
 	}
 	if f.hedger != nil {
 		f.hedger.HedgeFailed(now, i)
 	}
-	return false
+	return false, 0
+}
+
+// pushedBack takes the longest wait that the manager asked for at an attempt of the request that a began; 0:
+// none.
+func (f *Fleet) pushedBack(a *attempt) time.Duration {
+	if !a.request.is(stopped) || len(f.pushBacks) == 0 {
+		return 0
+	}
+	p := f.pushBacks[a.droplet]
+	delete(f.pushBacks, a.droplet)
+	if p.born != a.born {
+		return 0 // of a request that ended otherwise
+	}
+	return p.after
 }
 
 // timesOut tells the retry policy of the attempts that time out beside the one of which it hears as the
-// request's failure.
-func (f *Fleet) timesOut(now time.Duration, a *attempt) {
-	if f.hedger == nil {
-		return
+// request's failure. It returns the longest wait that the manager asked for at any of them.
+func (f *Fleet) timesOut(now time.Duration, a *attempt) time.Duration {
+	if f.hedger != nil {
+		for range a.request.out() - 1 {
+			f.hedger.HedgeFailed(now, a.droplet)
+		}
 	}
-	for range a.request.out() - 1 {
-		f.hedger.HedgeFailed(now, a.droplet)
-	}
+	return f.pushedBack(a)
 }
 
-// asked returns the birth of the request of a good answer to the attempt born at born. If the request has
-// timed out meanwhile, that is the attempt's own.
+// asked returns the birth of the request that a good answer ends: the answer to the attempt born at born. If
+// the request has timed out meanwhile, it returns the attempt's own birth, and a hedge has not won.
 func (f *Fleet) asked(d *droplet, born time.Duration) time.Duration {
 	if f.cfg.HedgeAfter > 0 && d.is(out) {
 		if a := f.out.at(d.place); f.isHedge(a, born) {

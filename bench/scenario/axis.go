@@ -91,7 +91,7 @@ var Axes = []Axis{
 			return x.Rho
 		}},
 	shares("delta", "times a live one's", "δ, cost of serving a dead attempt", func(s *Scenario) *float64 { return &s.Delta }),
-	shares("cancel_seen", "1", "share of the timed-out attempts whose cancellation the manager sees", func(s *Scenario) *float64 { return &s.CancelSeen }),
+	shares("cancel_seen", "1", "share of the attempts that their droplets gave up whose cancellation the manager sees", func(s *Scenario) *float64 { return &s.CancelSeen }),
 	shares("loss", "of capacity", "capacity that is away from the return on", func(s *Scenario) *float64 { return &s.Slow }),
 	times("timeout", "τ, how long a droplet waits for an answer", func(s *Scenario) *time.Duration { return &s.Timeout }),
 	{"hedge_after", "s", "time without an answer after which a droplet sends a second attempt beside the first; 0: never",

@@ -242,7 +242,7 @@ const mostLoads = 1000
 // mostTries is the largest number of tries that an attempt's counter holds.
 const mostTries = admit.MostTries
 
-// MostHedged is the largest number of attempts of one request that are out at a time: gRPC's own limit
+// MostHedged is the largest number of attempts of one request in all: gRPC's own limit
 // of maxAttempts (gRPC A6).
 const MostHedged = 5
 

@@ -83,7 +83,9 @@ func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {
 	if w.m.stale == nil || !w.m.stale.Stale(now, it) {
 		return false
 	}
-	it.Why = queue.Expired
+	if it.Why == queue.NotShed {
+		it.Why = queue.Expired
+	}
 	w.m.cfg.Admit.Done(now, it, max(0, now-it.Offered()), queue.Shed)
 	return true
 }
@@ -93,15 +95,34 @@ func (w *Worker) Stale(now time.Duration, it *queue.Item) bool {
 //
 // The work has been done by then, whether or not anybody waits for it. Only here does a worker
 // find out that an attempt is worth nothing. This sustains the collapse.
+//
+// An attempt that lost to another one of its request is late: its work was for nothing. The admission
+// controller hears that it is good, since the manager answered it in time.
 func (w *Worker) Complete(taken, now time.Duration, it *queue.Item, a *Answer) {
 	*a = Answer{Born: it.Born, Droplet: it.Droplet, Class: it.Class}
-	requests := w.m.cfg.Requests
-	if now >= it.Deadline() || requests != nil && requests.Answered(it) {
+	lost := false
+	if now >= it.Deadline() {
 		a.Outcome = queue.Late
-	} else if w.apply(now, it, a); a.Outcome == queue.Good && requests != nil && !requests.Claim(it) {
-		*a = Answer{Born: it.Born, Droplet: it.Droplet, Class: it.Class, Outcome: queue.Late} // answered meanwhile
+	} else if lost = w.lost(it); !lost {
+		w.apply(now, it, a)
+		switch a.Outcome {
+		case queue.Good:
+			lost = w.m.cfg.Requests != nil && !w.m.cfg.Requests.Claim(it)
+		case queue.Late:
+			lost = w.lost(it) // another worker was faster
+		}
 	}
-	w.m.cfg.Admit.Done(now, it, max(0, taken-it.Offered()), a.Outcome)
+	told := a.Outcome
+	if lost {
+		*a = Answer{Born: it.Born, Droplet: it.Droplet, Class: it.Class, Outcome: queue.Late}
+		told = queue.Good
+	}
+	w.m.cfg.Admit.Done(now, it, max(0, taken-it.Offered()), told)
+}
+
+// lost reports whether another attempt of the request was answered.
+func (w *Worker) lost(it *queue.Item) bool {
+	return w.m.cfg.Requests != nil && w.m.cfg.Requests.Answered(it)
 }
 
 // apply carries out the request of a live attempt.

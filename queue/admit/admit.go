@@ -37,6 +37,10 @@ type Controller interface {
 	// Done is called once for each admitted attempt, when it ends. The item has the mark that
 	// Admit set. sojourn is the time that the attempt waited in the queue. out is how it ended;
 	// queue.Shed means that the discipline gave it up. Done must not keep the pointer.
+	//
+	// Of clients that hedge, an attempt may end after another one of its request was answered. It is
+	// queue.Good if it was served: the server answered it in time. It is queue.Shed with the reason
+	// queue.Cancelled, before its deadline, if it left the queue. Neither is a sign of overload.
 	Done(now time.Duration, it *queue.Item, sojourn time.Duration, out queue.Outcome)
 }
 
@@ -115,6 +119,12 @@ func partition(items []queue.Item, admit func(it *queue.Item) bool) (admitted in
 	return admitted
 }
 
+// cancelled reports whether an attempt left the queue at now since its client had cancelled it before the
+// deadline: another attempt of its request was answered.
+func cancelled(now time.Duration, it *queue.Item, out queue.Outcome) bool {
+	return out == queue.Shed && it.Why == queue.Cancelled && now < it.Deadline()
+}
+
 // MostTries is the largest number of failures in a row that a droplet counts.
 const MostTries = 254
 
@@ -123,7 +133,7 @@ type Failure struct {
 	Tries   int           // failures in a row, this one included; 1 to MostTries
 	Prev    time.Duration // the wait before this attempt; 0 before the first
 	Timeout time.Duration // τ, the droplets' timeout
-	After   time.Duration // the wait that the manager asked for when it refused; 0: none; below 0: it said never
+	After   time.Duration // the wait that the manager asked for when it refused; 0: none; below 0: it said never. Of a hedged request, the longest
 	Now     time.Duration // when the attempt failed
 	Droplet uint32        // index of the client
 	Why     Cause         // how the attempt failed
@@ -137,7 +147,7 @@ type Cause uint8
 const (
 	TimedOut Cause = iota // no answer came within the timeout
 	Refused               // the manager refused the attempt at its door
-	Errored               // the manager served the attempt and answered with an error
+	Errored               // the attempt was answered with an error, or its connection failed
 )
 
 // longest is 73 years. No wait is longer, so that a wait can be added to the time of a run.

@@ -133,6 +133,12 @@ func (c *breaker) Done(now time.Duration, it *queue.Item, _ time.Duration, out q
 	if it.Mark() != c.generation.Load()&(1<<queue.MarkBits-1) {
 		return // of another generation
 	}
+	if cancelled(now, it, out) {
+		if c.half {
+			c.probed-- // another probe in its place
+		}
+		return
+	}
 	switch bad := out != queue.Good; {
 	case c.half && bad:
 		c.trip(now)

@@ -16,12 +16,12 @@ type Learner interface {
 	Good(now time.Duration, droplet uint32)
 }
 
-// Watcher is a Retry that counts the attempts that are out. An attempt that is asked for is out until
-// Wait, Good or Silenced is called with its droplet. A droplet has at most one attempt out: Asked may
-// be called again without an end in between. All calls, those of Wait included, come from one
-// goroutine.
+// Watcher is a Retry that counts the requests that are out. A request that is asked for is out until
+// Wait, Good or Silenced is called with its droplet. A droplet has at most one request out: Asked may
+// be called again without an end in between, and then replaces it. All calls, those of Wait included,
+// come from one goroutine.
 type Watcher interface {
-	// Asked is called when an attempt of the droplet goes out at now.
+	// Asked is called when an attempt of the droplet that is no hedge goes out at now.
 	Asked(now time.Duration, droplet uint32)
 	// Silenced is called when an attempt ended at now after which the droplet keeps silent of itself,
 	// so that the policy is not asked for a wait.
@@ -33,7 +33,8 @@ type Watcher interface {
 // one goroutine. Wait is called once for a request that failed, for the last of its attempts.
 type Hedger interface {
 	// Hedge reports whether the droplet may send a hedge at now. If not, its request gets no more of them.
-	Hedge(now time.Duration, droplet uint32) bool
+	// tries is the number of failures in a row before the attempt that is hedged, 0 to MostTries.
+	Hedge(now time.Duration, droplet uint32, tries int) bool
 	// HedgeFailed is called when an attempt was refused or failed at now while another of its request was
 	// out, and for each but one of those that time out together.
 	HedgeFailed(now time.Duration, droplet uint32)
@@ -179,14 +180,16 @@ const token = 1e9
 
 func (b *budget) Wait(f Failure, rng *rand.Rand) time.Duration {
 	b.HedgeFailed(f.Now, f.Droplet)
-	if b.Hedge(f.Now, f.Droplet) {
+	if b.Hedge(f.Now, f.Droplet, f.Tries) {
 		return 0
 	}
 	return nanos(b.pause * (0.5 + float64(rng.Float64())))
 }
 
 // Hedge implements Hedger: a hedge needs what a retry needs.
-func (b *budget) Hedge(_ time.Duration, droplet uint32) bool { return *b.tokens.of(droplet) > b.most/2 }
+func (b *budget) Hedge(_ time.Duration, droplet uint32, _ int) bool {
+	return *b.tokens.of(droplet) > b.most/2
+}
 
 // HedgeFailed implements Hedger: every attempt that fails costs a token.
 func (b *budget) HedgeFailed(_ time.Duration, droplet uint32) {

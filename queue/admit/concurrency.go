@@ -196,6 +196,9 @@ func (c *concurrency) Done(now time.Duration, it *queue.Item, sojourn time.Durat
 	if it.Mark() != c.cuts.Load()&(1<<queue.MarkBits-1) && now-time.Duration(c.since.Load()) < 2*c.cfg.window {
 		return
 	}
+	if cancelled(now, it, out) {
+		return // it waited less than it would have
+	}
 	if out == queue.Late || out == queue.Shed {
 		sojourn = c.cfg.timeout
 	}

@@ -58,14 +58,16 @@ type envoyAsks struct {
 
 // Asked implements Watcher.
 func (p *envoyBudget) Asked(_ time.Duration, droplet uint32) {
-	if a := p.asks.of(droplet); !a.out {
-		a.out = true
-		p.proxies.of(droplet).requests++
+	a := p.asks.of(droplet)
+	if a.out { // a check in place of the one before
+		p.ends(droplet)
 	}
+	a.out = true
+	p.proxies.of(droplet).requests++
 }
 
 // Silenced implements Watcher.
-func (p *envoyBudget) Silenced(_ time.Duration, droplet uint32) { p.over(droplet) }
+func (p *envoyBudget) Silenced(_ time.Duration, droplet uint32) { p.ends(droplet) }
 
 // over ends the droplet's attempt.
 func (p *envoyBudget) over(droplet uint32) {
@@ -90,8 +92,17 @@ func (p *envoyBudget) ends(droplet uint32) {
 	p.asks.of(droplet).hedges = 0
 }
 
+// lapsed forgets the droplet's last request if it ended unheard: failures are counted, and the attempt at hand
+// comes after none. The lease lapsed between two tries, and what is asked now is another thing.
+func (p *envoyBudget) lapsed(droplet uint32, tries int) {
+	if tries == 0 && p.end(droplet) > 0 {
+		p.asks.of(droplet).hedges = 0
+	}
+}
+
 // Hedge implements Hedger.
-func (p *envoyBudget) Hedge(_ time.Duration, droplet uint32) bool {
+func (p *envoyBudget) Hedge(_ time.Duration, droplet uint32, tries int) bool {
+	p.lapsed(droplet, tries)
 	a := p.asks.of(droplet)
 	if int(*p.made.of(droplet))+a.hedges >= p.retries || !p.free(droplet) {
 		return false
@@ -106,6 +117,7 @@ func (p *envoyBudget) Hedge(_ time.Duration, droplet uint32) bool {
 func (*envoyBudget) HedgeFailed(time.Duration, uint32) {}
 
 func (p *envoyBudget) Wait(f Failure, rng *rand.Rand) time.Duration {
+	p.lapsed(f.Droplet, f.Tries-1)
 	n, a := p.failed(f), p.asks.of(f.Droplet)
 	p.over(f.Droplet)
 	if f.Last || n+a.hedges > p.retries || !p.free(f.Droplet) {

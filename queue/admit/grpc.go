@@ -57,7 +57,7 @@ func (g *grpcPushback) Wait(f Failure, rng *rand.Rand) time.Duration {
 	}
 	g.HedgeFailed(f.Now, f.Droplet)
 	switch {
-	case f.Last || f.After < 0 || made >= g.attempts || !g.Hedge(f.Now, f.Droplet):
+	case f.Last || f.After < 0 || made >= g.attempts || !g.Hedge(f.Now, f.Droplet, f.Tries):
 		return g.giveUp(f, rng)
 	case f.After > 0:
 		*n = 0
@@ -72,7 +72,7 @@ func (g *grpcPushback) Wait(f Failure, rng *rand.Rand) time.Duration {
 }
 
 // Hedge implements Hedger: hedges and retries need more than half of the tokens.
-func (g *grpcPushback) Hedge(_ time.Duration, droplet uint32) bool {
+func (g *grpcPushback) Hedge(_ time.Duration, droplet uint32, _ int) bool {
 	return g.most == 0 || *g.tokens.of(droplet) > g.most/2
 }
 

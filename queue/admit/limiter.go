@@ -98,6 +98,9 @@ func reserve(inflight *atomic.Int64, limit, want int64) int64 {
 // Done implements Controller.
 func (c *limiter) Done(now time.Duration, it *queue.Item, _ time.Duration, out queue.Outcome) {
 	inside := int(c.inflight.Dec()) + 1
+	if cancelled(now, it, out) {
+		return // its time is too short, as nothing was done (onIgnore of concurrency-limits)
+	}
 	rtt := max(0, now-it.Offered()).Seconds()
 	c.mu.Lock()
 	defer c.mu.Unlock()

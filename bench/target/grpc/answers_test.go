@@ -72,6 +72,7 @@ func TestAnswers(t *testing.T) {
 		"unavailable":          {says(codes.Unavailable, nil), reply{queue.Shed, client.Answered, 14, 0, false, false}},
 		"failure":              {says(codes.Internal, nil), reply{queue.Failed, client.Answered, 13, 0, false, false}},
 		"late":                 {says(codes.DeadlineExceeded, nil), reply{queue.Late, client.Answered, 4, 0, false, false}},
+		"late and push-back":   {says(codes.DeadlineExceeded, nil, pushBack, "7"), reply{queue.Late, client.Answered, 4, 7 * time.Millisecond, false, false}},
 		"unknown code":         {says(99, nil), reply{queue.Failed, client.Answered, 99, 0, false, false}},
 		"shed by a header":     {says(codes.Internal, nil, "x-shed", "yes"), reply{queue.Shed, client.Answered, 13, 0, false, false}},
 		"push-back 0":          {says(codes.ResourceExhausted, nil, pushBack, "0"), reply{queue.Shed, client.Answered, 8, 0, false, false}},
