@@ -161,22 +161,16 @@ func NewRetryBudget(o RetryBudgetOptions) (Retry, error) {
 
 // newBudget takes the pause in ns.
 func newBudget(tokens, ratio, pause float64) *budget {
-	b := &budget{most: int64(whole(tokens*token, 0)), ratio: int64(whole(ratio*token, 0)), pause: pause}
-	b.tokens.fresh = b.most
-	return b
+	return &budget{newThrottle(int64(whole(tokens*token, 0)), int64(whole(ratio*token, 0)), 0), pause}
 }
 
 // mostTokens bounds a budget, and what a good answer adds to it.
 const mostTokens = 1e6
 
-// budget counts in billionths of a token: 10^6 tokens and a ratio of 0.01 are both exact.
 type budget struct {
-	most, ratio int64
-	pause       float64
-	tokens      perDroplet[int64]
+	throttle
+	pause float64
 }
-
-const token = 1e9
 
 func (b *budget) Wait(f Failure, rng *rand.Rand) time.Duration {
 	b.HedgeFailed(f.Now, f.Droplet)
@@ -186,21 +180,37 @@ func (b *budget) Wait(f Failure, rng *rand.Rand) time.Duration {
 	return nanos(b.pause * (0.5 + float64(rng.Float64())))
 }
 
-// Hedge implements Hedger: a hedge needs what a retry needs.
-func (b *budget) Hedge(_ time.Duration, droplet uint32, _ int) bool {
-	return *b.tokens.of(droplet) > b.most/2
+// throttle is gRPC's throttling of retries, by droplet or client. It counts in billionths of a token: 10^6
+// tokens and a ratio of 0.01 are both exact.
+type throttle struct {
+	most, ratio int64 // most 0: there is no throttling
+	tokens      perClient[int64]
+}
+
+const token = 1e9
+
+// newThrottle takes billionths. clients is that of perClient.
+func newThrottle(most, ratio int64, clients uint32) throttle {
+	t := throttle{most: most, ratio: ratio}
+	t.tokens.n, t.tokens.fresh = clients, most
+	return t
+}
+
+// Hedge implements Hedger: hedges and retries need more than half of the tokens.
+func (t *throttle) Hedge(_ time.Duration, droplet uint32, _ int) bool {
+	return t.most == 0 || *t.tokens.of(droplet) > t.most/2
 }
 
 // HedgeFailed implements Hedger: every attempt that fails costs a token.
-func (b *budget) HedgeFailed(_ time.Duration, droplet uint32) {
-	t := b.tokens.of(droplet)
-	*t = max(0, *t-token)
+func (t *throttle) HedgeFailed(_ time.Duration, droplet uint32) {
+	n := t.tokens.of(droplet)
+	*n = max(0, *n-token)
 }
 
 // Good implements Learner.
-func (b *budget) Good(_ time.Duration, droplet uint32) {
-	t := b.tokens.of(droplet)
-	*t = min(b.most, *t+b.ratio)
+func (t *throttle) Good(_ time.Duration, droplet uint32) {
+	n := t.tokens.of(droplet)
+	*n = min(t.most, *n+t.ratio)
 }
 
 // Longest implements admit.Longest.

@@ -26,8 +26,7 @@ var grpcPushbackEntry = catalog.Entry[NewRetry]{
 			return nil, fmt.Errorf("retry policy: %w: max=%gs is below initial=%gs", catalog.ErrParam, v["max"], v["initial"])
 		}
 		g := &grpcPushback{requests: newRequests(timeout, v), attempts: v.Int("attempts"), initial: v["initial"] * float64(time.Second), limit: v["max"] * float64(time.Second),
-			multiplier: v["multiplier"], most: int64(v["tokens"] * token), ratio: int64(v["ratio"] * token)}
-		g.tokens.n, g.tokens.fresh = uint32(v.Int("clients")), g.most
+			multiplier: v["multiplier"], throttle: newThrottle(int64(v["tokens"]*token), int64(v["ratio"]*token), uint32(v.Int("clients")))}
 		return g, nil
 	},
 }
@@ -43,10 +42,9 @@ var grpcPushbackEntry = catalog.Entry[NewRetry]{
 // wait of 0 means that the manager said nothing.
 type grpcPushback struct {
 	requests
+	throttle
 	attempts                   int
-	initial, limit, multiplier float64 // ns; ns; 1
-	most, ratio                int64   // billionths of a token
-	tokens                     perClient[int64]
+	initial, limit, multiplier float64           // ns; ns; 1
 	backoffs                   perDroplet[uint8] // of the droplet's request since its last push-back
 }
 
@@ -71,22 +69,10 @@ func (g *grpcPushback) Wait(f Failure, rng *rand.Rand) time.Duration {
 	return nanos(min(wait, g.limit) * (0.8 + float64(0.4*rng.Float64())))
 }
 
-// Hedge implements Hedger: hedges and retries need more than half of the tokens.
-func (g *grpcPushback) Hedge(_ time.Duration, droplet uint32, _ int) bool {
-	return g.most == 0 || *g.tokens.of(droplet) > g.most/2
-}
-
-// HedgeFailed implements Hedger: every attempt that fails costs a token.
-func (g *grpcPushback) HedgeFailed(_ time.Duration, droplet uint32) {
-	t := g.tokens.of(droplet)
-	*t = max(0, *t-token)
-}
-
 // Good implements Learner.
-func (g *grpcPushback) Good(_ time.Duration, droplet uint32) {
+func (g *grpcPushback) Good(now time.Duration, droplet uint32) {
 	g.end(droplet)
-	t := g.tokens.of(droplet)
-	*t = min(g.most, *t+g.ratio)
+	g.throttle.Good(now, droplet)
 }
 
 // Longest implements admit.Longest. A manager may ask for any wait.
