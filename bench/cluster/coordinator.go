@@ -303,7 +303,9 @@ func (c *coordinator) obtain(ctx context.Context, asked cell, folder string, wha
 func (c *coordinator) remove(ctx context.Context, key string) error {
 	var trouble trouble
 	for {
-		err := c.store.outcomes.Delete(ctx, key)
+		one, cancel := context.WithTimeout(ctx, answerWithin)
+		err := c.store.outcomes.Delete(one, key)
+		cancel()
 		if err == nil || errors.Is(err, jetstream.ErrObjectNotFound) {
 			c.gone(key)
 			return nil
@@ -322,7 +324,7 @@ func (c *coordinator) remove(ctx context.Context, key string) error {
 // fetch reads a cell's outcome. The larger it is, the longer that may take: at least 32 KiB/s are expected,
 // since many cells share one link. Without a deadline the client would give each up after 5 s.
 func (c *coordinator) fetch(ctx context.Context, key string) ([]byte, error) {
-	info, err := c.store.outcomes.GetInfo(ctx, key)
+	info, err := c.info(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -330,6 +332,17 @@ func (c *coordinator) fetch(ctx context.Context, key string) ([]byte, error) {
 	defer cancel()
 	return c.store.outcomes.GetBytes(ctx, key)
 }
+
+// info is what the server knows of an outcome.
+func (c *coordinator) info(ctx context.Context, key string) (*jetstream.ObjectInfo, error) {
+	one, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	return c.store.outcomes.GetInfo(one, key)
+}
+
+// answerWithin is how long the answer to one request is awaited. What went to a server that was just stopping is never
+// answered, and the client would wait as long as ctx lets it.
+const answerWithin = 5 * time.Second
 
 // trouble is since when a call fails for a cell: at all, and while the server is connected.
 type trouble struct{ first, connected time.Time }
@@ -393,7 +406,9 @@ func (c *coordinator) wait(ctx context.Context, key string, text []byte, try int
 		// The identity holds for this process's try: within it, whatever is sent twice counts once. A cell
 		// that is still queued from an earlier one is refused by its subject.
 		if turn%askAgain == 0 {
-			_, err = c.store.js.Publish(ctx, subject(c.report.Build, key), text, jetstream.WithMsgID(fmt.Sprintf("%s-%s-%d-%d", key, c.session, try, asked)), jetstream.WithRetryAttempts(0))
+			one, cancel := context.WithTimeout(ctx, answerWithin)
+			_, err = c.store.js.Publish(one, subject(c.report.Build, key), text, jetstream.WithMsgID(fmt.Sprintf("%s-%s-%d-%d", key, c.session, try, asked)), jetstream.WithRetryAttempts(0))
+			cancel()
 		}
 		patience := look
 		if err != nil && !queued(err) {
@@ -415,7 +430,7 @@ func (c *coordinator) wait(ctx context.Context, key string, text []byte, try int
 			return nil
 		case <-time.After(patience):
 		}
-		if _, err := c.store.outcomes.GetInfo(ctx, key); err == nil {
+		if _, err := c.info(ctx, key); err == nil {
 			c.arrived(key)
 		}
 	}
