@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
@@ -141,8 +142,10 @@ func (r *compareRow) spoilt() string {
 			continue
 		}
 		if n++; n == 1 {
-			why, _, _ = strings.Cut(run.Because, ":")
-			why, _, _ = strings.Cut(why, ";")
+			why = run.Because
+			if end := strings.IndexAny(why, ":;,"); end >= 0 {
+				why = why[:end]
+			}
 		}
 	}
 	switch {
@@ -233,9 +236,12 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 			c.FillText(s, vg.Point{X: x(0) + 3, Y: y(at(i))}, l.head)
 			continue
 		}
+		write := func(left vg.Length) {
+			c.FillText(s, vg.Point{X: left, Y: y(at(i))}, fitted(s, l.row.label(), c.Max.X-left))
+		}
 		if l.row.TTR == nil {
 			s.Color = lostRGB
-			c.FillText(s, vg.Point{X: x(0) + 3, Y: y(at(i))}, l.row.label())
+			write(x(0) + 3)
 			continue
 		}
 		right := x(l.row.TTR.Median)
@@ -250,8 +256,20 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 			c.StrokeLine2(spanStyle, x(l.row.TTR.Min), y(at(i)), x(l.row.TTR.Max), y(at(i)))
 			right = max(right, x(l.row.TTR.Max))
 		}
-		c.FillText(s, vg.Point{X: right + 4, Y: y(at(i))}, l.row.label())
+		write(right + 4)
 	}
+}
+
+// fitted is text, cut after a word to be no wider than room.
+func fitted(s text.Style, text string, room vg.Length) string {
+	for cut := text; s.Width(text) > room; text = cut + " …" {
+		end := strings.LastIndexByte(cut, ' ')
+		if end < 0 {
+			return text
+		}
+		cut = cut[:end]
+	}
+	return text
 }
 
 // names has each row's name at its bar.

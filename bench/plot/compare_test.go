@@ -96,3 +96,18 @@ func TestCompareSpoilt(t *testing.T) {
 		}
 	}
 }
+
+// What is written stays on the figure: a text too wide for its place is cut after a word.
+func TestFitted(t *testing.T) {
+	s := style(tickSize)
+	const label = "collapsed, n = 1, no spread, 2 invalid: capacity drifted by +32 % against its calibration"
+	if got := fitted(s, label, s.Width(label)); got != label {
+		t.Errorf("%q was cut to %q, and has room", label, got)
+	}
+	room := s.Width(label) / 2
+	got := fitted(s, label, room)
+	head, cut := strings.CutSuffix(got, " …")
+	if !cut || !strings.HasPrefix(label, head+" ") || s.Width(got) > room || s.Width(got) < room/2 {
+		t.Errorf("%q, %.0f points wide, for a room of %.0f", got, float64(s.Width(got)), float64(room))
+	}
+}

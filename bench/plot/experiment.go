@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/leasestorm/leasestorm/bench/archive"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // ExperimentFile is the name of the file with the cells of "leasestorm experiment".
@@ -150,10 +151,7 @@ func (f *experimentFile) what() string {
 	case "lost":
 		text = "share of runs that do not come back"
 	}
-	if f.Unit != "" {
-		text += " (" + f.Unit + ")"
-	}
-	return text
+	return show.WithUnit(text, f.Unit)
 }
 
 func (f *experimentFile) marks() []mark {

@@ -48,7 +48,7 @@ func (a mapAxis) label() string {
 	if name == "" {
 		name = a.Axis
 	}
-	return fmt.Sprintf("%s (%s)", name, a.Unit)
+	return show.WithUnit(name, a.Unit)
 }
 
 // mapFile is the part of a map that the figure uses.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/leasestorm/leasestorm/bench/archive"
+	"github.com/leasestorm/leasestorm/bench/internal/show"
 )
 
 // experiment is an experiment's findings and the table of its cells; its figure is the matrix.
@@ -41,10 +42,7 @@ func (p *Page) experiment(s *Section, path string) error {
 	}
 	p.study(s, f.Plan.Question+" "+f.Title, f.Scenario)
 	s.Pre = strings.Join(f.Findings, "\n")
-	measure := f.Plan.Measure
-	if f.Unit != "" {
-		measure += " (" + f.Unit + ")"
-	}
+	measure := show.WithUnit(f.Plan.Measure, f.Unit)
 	t := Table{Title: "cells"}
 	for _, a := range f.Plan.Factors {
 		t.Columns = append(t.Columns, Column{a.Name, true})

@@ -19,7 +19,7 @@ type studyAxis struct {
 	axis.Steps
 }
 
-func (a studyAxis) label() string { return fmt.Sprintf("%s (%s)", a.Axis, a.Unit) }
+func (a studyAxis) label() string { return show.WithUnit(a.Axis, a.Unit) }
 
 // theMap is a table of the border: at each y, how far a contestant goes along x.
 func (p *Page) theMap(s *Section, path string) error {

@@ -406,15 +406,11 @@ func (e *Experiment) Text() string {
 	m := measureOf(p.Measure)
 	r, c := p.factor(p.Rows), p.factor(p.Columns)
 	var b strings.Builder
-	unit := e.Unit
-	if unit != "" {
-		unit = " (" + unit + ")"
-	}
 	of := "median "
 	if p.Measure == lostName {
 		of = "runs that are "
 	}
-	fmt.Fprintf(&b, "%s\n%s\n%s%s%s by %s and %s\n", p.Question, e.Title, of, p.Measure, unit, p.Rows, p.Columns)
+	fmt.Fprintf(&b, "%s\n%s\n%s%s by %s and %s\n", p.Question, e.Title, of, show.WithUnit(p.Measure, e.Unit), p.Rows, p.Columns)
 	all, names := p.panels()
 	refused := map[string]int{}
 	for i, at := range all {

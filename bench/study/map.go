@@ -252,7 +252,7 @@ func (g *Map) title() string {
 	if g.Measure == "healthy" {
 		what = "probability that healthy leases lapse"
 	}
-	t := fmt.Sprintf("%s: "+what+", %s leases, %d seeds a point, %s", s.Name, show.Count(s.Leases), g.Seeds, cmp.Or(g.Engine, "virtual"))
+	t := fmt.Sprintf("%s: "+what+", %s leases, %d seed%s a point, %s", s.Name, show.Count(s.Leases), g.Seeds, show.Plural(g.Seeds), cmp.Or(g.Engine, "virtual"))
 	if s.ServiceLaw != "" && s.ServiceLaw != scenario.FixedServices {
 		t += ", " + s.ServiceLaw + " services"
 	}

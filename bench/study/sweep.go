@@ -112,7 +112,7 @@ func (l *Sweep) fit(s *scenario.Scenario, contestant int, x float64) error {
 
 // Text is a table of TTRs.
 func (l *Sweep) Text() string {
-	rows := [][]string{append([]string{l.X.Axis + " (" + l.X.Unit + ")"}, l.Contestants...)}
+	rows := [][]string{append([]string{show.WithUnit(l.X.Axis, l.X.Unit)}, l.Contestants...)}
 	for i := range l.X.N {
 		row := []string{fmt.Sprintf("%.3g", l.X.At(i))}
 		for c := range l.Contestants {

@@ -98,6 +98,14 @@ func Plural(n int) string {
 	return "s"
 }
 
+// WithUnit is a quantity with its unit in brackets. A pure number, whose unit is "" or "1", has none.
+func WithUnit(quantity, unit string) string {
+	if unit == "" || unit == "1" {
+		return quantity
+	}
+	return quantity + " (" + unit + ")"
+}
+
 // Spark draws values as a line of bars, one character each, from 0 to most. most 0 is the largest of
 // them. A value that is not 0 never looks like 0.
 func Spark(values []int, most int) string {

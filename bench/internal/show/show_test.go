@@ -25,6 +25,14 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+func TestWithUnit(t *testing.T) {
+	for unit, want := range map[string]string{"s": "x (s)", "1": "x", "": "x", "% of capacity": "x (% of capacity)"} {
+		if got := WithUnit("x", unit); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestSpark(t *testing.T) {
 	for _, tt := range []struct {
 		values []int
