@@ -18,6 +18,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/leasestorm/leasestorm/bench/host"
 )
 
 // Row is one contestant at one work.
@@ -307,79 +309,109 @@ func (r *runner) raceOf(goroutines int, of func(w int) func() int) float64 {
 	return perOp(start, max(1, total))
 }
 
-// queue measures one queue, with one and two producers and consumers. Producers write each
-// payload and consumers read it: the sums of what they saw must agree.
+// queue measures one queue: with one producer and one consumer, where the scheduler puts them and each on a
+// processor of its own, and with two and two.
 func (r *runner) queue(i int) error {
 	c := queues[i]
-	batch := chunkOf
-	if c.one {
-		batch = 1
-	}
-	for _, g := range []int{1, 2} {
-		h := c.make()
-		var stop, gone atomic.Bool
-		var all, producers sync.WaitGroup
-		var moved, sent, received atomic.Int64
-		start := time.Now()
-		for p := range g {
-			producers.Add(1)
-			all.Go(func() {
-				defer producers.Done()
-				s := h.attach()
-				items := make([]payload, batch)
-				next, sum := time.Duration(p), time.Duration(0)
-				for !stop.Load() {
-					for range 64 {
-						for i := range items {
-							items[i] = payload{Born: next + time.Duration(i*g), Lease: uint64(i), Droplet: uint32(p)}
-						}
-						n := s.put(items)
-						if n == 0 {
-							pause()
-						}
-						last := next + time.Duration(n*g)
-						sum += time.Duration(n) * (next + last - time.Duration(g)) / 2
-						next = last
-					}
-				}
-				sent.Add(int64(sum))
-			})
-			all.Go(func() {
-				s := h.attach()
-				items := make([]payload, batch)
-				n, sum := int64(0), time.Duration(0)
-				for idle := 0; idle < 1000; { // until the producers have gone and all is taken
-					got := s.get(items)
-					if got > 0 {
-						for i := range items[:got] {
-							sum += items[i].Born
-						}
-						n += int64(got)
-						idle = 0
-						continue
-					}
-					if pause(); gone.Load() {
-						idle++
-					}
-				}
-				moved.Add(n)
-				received.Add(int64(sum))
-			})
+	for _, p := range []struct {
+		name string
+		g    int
+		cpus []int
+	}{{"1 producer, 1 consumer", 1, nil}, {"1 producer, 1 consumer, each on its own core", 1, cores()}, {"2 producers, 2 consumers", 2, nil}} {
+		if len(p.cpus) == 1 {
+			continue // this host has one core
 		}
-		time.Sleep(r.length)
-		stop.Store(true)
-		producers.Wait()
-		gone.Store(true)
-		if s, ok := h.(interface{ stop() }); ok {
-			s.stop()
+		ns, err := r.handOver(c.make(), p.g, c.one, p.cpus)
+		if err != nil {
+			return err
 		}
-		all.Wait()
-		if sent.Load() != received.Load() {
-			return fmt.Errorf("items were lost or came twice among %d", moved.Load())
-		}
-		r.add(key{"hand-over", fmt.Sprintf("%d producers, %d consumers", g, g), 2 * g, c.name}, "ns", perOp(start, int(max(1, moved.Load()))))
+		r.add(key{"hand-over", p.name, 2 * p.g, c.name}, "ns", ns)
 	}
 	return nil
+}
+
+// cores are processors of two cores, or the only one.
+func cores() []int {
+	place := host.ReadTopology().Place(1)
+	return slices.Compact([]int{place.Workers[0], place.Generator})
+}
+
+// handOver measures a hand-over with g producers and as many consumers, in nanoseconds per payload. With one it
+// sends them one at a time. Producers write each payload and consumers read it: the sums of what they saw must
+// agree. cpus, if not nil, are the processors of the goroutines.
+func (r *runner) handOver(h handover, g int, one bool, cpus []int) (float64, error) {
+	batch := chunkOf
+	if one {
+		batch = 1
+	}
+	var stop, gone atomic.Bool
+	var all, producers sync.WaitGroup
+	var moved, sent, received atomic.Int64
+	at := func(k int) {
+		if cpus != nil {
+			_ = host.Pin(cpus[k%len(cpus)]) // where it may not, the figures are the scheduler's, too
+		}
+	}
+	start := time.Now()
+	for p := range g {
+		producers.Add(1)
+		all.Go(func() {
+			defer producers.Done()
+			at(2 * p)
+			s := h.attach()
+			items := make([]payload, batch)
+			next, sum := time.Duration(p), time.Duration(0)
+			for !stop.Load() {
+				for range 64 {
+					for i := range items {
+						items[i] = payload{Born: next + time.Duration(i*g), Lease: uint64(i), Droplet: uint32(p)}
+					}
+					n := s.put(items)
+					if n == 0 {
+						pause()
+					}
+					last := next + time.Duration(n*g)
+					sum += time.Duration(n) * (next + last - time.Duration(g)) / 2
+					next = last
+				}
+			}
+			sent.Add(int64(sum))
+		})
+		all.Go(func() {
+			at(2*p + 1)
+			s := h.attach()
+			items := make([]payload, batch)
+			n, sum := int64(0), time.Duration(0)
+			for idle := 0; idle < 1000; { // until the producers have gone and all is taken
+				got := s.get(items)
+				if got > 0 {
+					for i := range items[:got] {
+						sum += items[i].Born
+					}
+					n += int64(got)
+					idle = 0
+					continue
+				}
+				if pause(); gone.Load() {
+					idle++
+				}
+			}
+			moved.Add(n)
+			received.Add(int64(sum))
+		})
+	}
+	time.Sleep(r.length)
+	stop.Store(true)
+	producers.Wait()
+	gone.Store(true)
+	if s, ok := h.(interface{ stop() }); ok {
+		s.stop()
+	}
+	all.Wait()
+	if sent.Load() != received.Load() {
+		return 0, fmt.Errorf("items were lost or came twice among %d", moved.Load())
+	}
+	return perOp(start, int(max(1, moved.Load()))), nil
 }
 
 // rows sums up: medians, and each against the best peer at the same work.
