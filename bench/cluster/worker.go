@@ -461,7 +461,7 @@ func (w *worker) keep(ctx context.Context, outcomes jetstream.ObjectStore, key s
 // finish takes the cell out of the queue. If that is not answered the cell is delivered again, and its
 // outcome is there.
 func (w *worker) finish(ctx context.Context, msg jetstream.Msg) error {
-	one, cancel := context.WithTimeout(ctx, 5*time.Second)
+	one, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	_ = msg.DoubleAck(one)
 	return nil
