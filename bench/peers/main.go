@@ -331,13 +331,13 @@ func (r *runner) queue(i int) error {
 }
 
 // cores are processors of two cores, or the only one.
-func cores() []int {
+var cores = sync.OnceValue(func() []int {
 	place := host.ReadTopology().Place(1)
 	return slices.Compact([]int{place.Workers[0], place.Generator})
-}
+})
 
-// handOver measures a hand-over with g producers and as many consumers, in nanoseconds per payload. With one it
-// sends them one at a time. Producers write each payload and consumers read it: the sums of what they saw must
+// handOver measures a hand-over with g producers and as many consumers, in nanoseconds per payload; with one, each
+// payload goes alone. Producers write each payload and consumers read it: the sums of what they saw must
 // agree. cpus, if not nil, are the processors of the goroutines.
 func (r *runner) handOver(h handover, g int, one bool, cpus []int) (float64, error) {
 	batch := chunkOf
